@@ -1,0 +1,1 @@
+"""Coronary CT angiography to FFR-CT: one module per stage, declared in ``pipeline.py``."""
