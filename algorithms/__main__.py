@@ -1,0 +1,146 @@
+"""The command line: ``python -m algorithms PIPELINE [STAGE [STUDY]] --case DIR``.  ``--help`` tells the rest."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from algorithms.contract.case import Case, Home
+from algorithms.contract.catalogue import pipelines
+from algorithms.contract.command import leave_failure, run_pipeline, run_stage
+from algorithms.contract.errors import EXIT_CODES, EXIT_OK, EXIT_USAGE, DataError, failure_kind
+from algorithms.contract.inbox import admit
+from algorithms.contract.pipeline import Parameter, Pipeline, Value
+
+log = logging.getLogger("algorithms")
+
+EPILOG = """\
+The result is one line of JSON on standard output; logs go to standard error.
+Exit codes: 0 done, 65 the data cannot be answered, 70 a bug, 75 try again later.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    options = _parser().parse_args(arguments)
+    pipeline = pipelines()[options.pipeline]
+    try:
+        given = pipeline.parse(_settings(options.set))
+        case = _case(pipeline, options)
+    except Exception as error:  # noqa: BLE001 - the outermost frame: every failure becomes an exit code
+        return _report(error)
+    if options.stage is None:
+        code, summary = run_pipeline(pipeline, case, Home(options.home), given, stub=options.stub)
+        print(json.dumps(summary))
+        return code
+    return _run_stage(pipeline, options, case, given)
+
+
+def _run_stage(pipeline: Pipeline, options: argparse.Namespace, case: Case, given: dict[str, Value]) -> int:
+    stage = pipeline.stage(options.stage)
+    try:
+        summary = run_stage(pipeline, stage, case, Home(options.home), given, stub=options.stub)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - pydicom's Rust codecs raise a panic that is no Exception
+        try:
+            failure = leave_failure(pipeline, stage, case, given, error, stub=options.stub)
+        except OSError as second:
+            log.error("the failure cannot be written into the case folder: %s", second.strerror)
+            return _report(error)
+        log.error("%s: %s%s", stage.name, failure.message, f"\n{failure.traceback}" if failure.traceback else "")
+        return EXIT_CODES[failure.kind]
+    print(json.dumps(summary))
+    return EXIT_OK
+
+
+def _report(error: BaseException) -> int:
+    kind = failure_kind(error)
+    message = error.strerror if isinstance(error, OSError) else str(error)
+    log.error("%s", message, exc_info=error if kind == "bug" and not isinstance(error, OSError) else None)
+    return EXIT_CODES[kind]
+
+
+def _case(pipeline: Pipeline, options: argparse.Namespace) -> Case:
+    source = options.study or options.input
+    if source is not None:
+        return admit(source, pipeline.name, Home(options.home), options.case)
+    if options.case is None:
+        raise DataError("name the case with --case DIR, or make one with --input STUDY")
+    case = Case.read(options.case)
+    if case.pipeline != pipeline.name:
+        raise DataError(f"the case was made for the pipeline {case.pipeline}, not for {pipeline.name}")
+    return case
+
+
+def _settings(texts: list[str]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise DataError("--set wants NAME=VALUE")
+        settings[name] = value
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m algorithms", description="Turn an examination into a report.", epilog=EPILOG, formatter_class=raw
+    )
+    commands = parser.add_subparsers(dest="pipeline", required=True, metavar="PIPELINE")
+    for pipeline in pipelines().values():
+        command = commands.add_parser(
+            pipeline.name, help=pipeline.title, description=pipeline.help, epilog=_epilog(pipeline), formatter_class=raw
+        )
+        command.add_argument(
+            "stage",
+            nargs="?",
+            choices=[s.name for s in pipeline.stages],
+            metavar="STAGE",
+            help="one stage; all of them without it",
+        )
+        command.add_argument("study", nargs="?", type=Path, metavar="STUDY", help="the same as --input STUDY")
+        command.add_argument("--input", type=Path, metavar="STUDY", help=f"make the case of {pipeline.accepts}")
+        command.add_argument(
+            "--case", type=Path, metavar="DIR", help="the case folder (default with --input: HOME/cases/<case id>)"
+        )
+        command.add_argument(
+            "--home", type=Path, default=Path("data"), metavar="HOME", help="inbox, vault, cases and store (default: data)"
+        )
+        command.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="set a parameter of any stage; give all of them each time",
+        )
+        command.add_argument("--stub", action="store_true", help="write placeholders instead of results, to try the graph")
+    return parser
+
+
+def _epilog(pipeline: Pipeline) -> str:
+    lines = ["stages:"]
+    lines += [f"  {stage.name:<12} {stage.help}" for stage in pipeline.stages]
+    lines += ["", "parameters (--set NAME=VALUE):"]
+    lines += [f"  {p.name:<32} {p.help} {_bounds(p)} [{s.name}]" for s, p in pipeline.parameters()]
+    return "\n".join([*lines, "", EPILOG])
+
+
+def _bounds(p: Parameter) -> str:
+    unit = "" if p.unit in {"", "1"} else f" {p.unit}"
+    if p.choices:
+        return f"(one of {', '.join(p.choices)}; default {p.default})"
+    bounds = f"{p.minimum:g} to {p.maximum:g}{unit}; " if p.minimum is not None and p.maximum is not None else ""
+    return f"({bounds}default {p.default}{unit})"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(EXIT_USAGE)

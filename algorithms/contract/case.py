@@ -1,0 +1,139 @@
+"""Where data lives: the home of a deployment, and the folder of one case in it.
+
+::
+
+    home/
+      inbox/<case id>/study/    as received; the only place, with the vault, that holds identifying data
+      vault/secret              the key of all pseudonyms: 64 hexadecimal digits, mode 0600
+      cases/<case id>/          case.json, <stage>/<key12>/{outputs, manifest.json}, <stage>/failure.json
+      store/                    the default object store
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from algorithms.contract.digest import sha256_path
+from algorithms.contract.errors import DataError
+
+CASE_ID = re.compile(r"[0-9a-f]{16}")
+"""A case id: the first 64 bits of a keyed hash of the content, opaque to whoever lacks the key."""
+
+SECRET = "secret"
+"""The case input that is the home's key and not a file of the case."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder in which a deployment keeps everything."""
+
+    root: Path
+
+    @property
+    def cases(self) -> Path:
+        """The case folders; nothing identifying."""
+        return self.root / "cases"
+
+    @property
+    def inbox(self) -> Path:
+        """Originals as received, one folder a case; identifying."""
+        return self.root / "inbox"
+
+    @property
+    def vault(self) -> Path:
+        """Keys; whoever reads it can undo pseudonyms."""
+        return self.root / "vault"
+
+    @property
+    def store(self) -> Path:
+        """The default object store."""
+        return self.root / "store"
+
+    def case_folder(self, case_id: str) -> Path:
+        """Return where the case is kept; raises `DataError` for what is not a case id."""
+        if not CASE_ID.fullmatch(case_id):
+            raise DataError("a case id is 16 hexadecimal digits, as `python -m algorithms PIPELINE receive STUDY` prints it")
+        return self.cases / case_id
+
+    def secret(self) -> Path:
+        """Return the file with the key of all pseudonyms, made with mode 0600 when it is first asked for."""
+        path = self.vault / SECRET
+        if not path.exists():
+            self.vault.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = path.with_name(f".{SECRET}-{secrets.token_hex(8)}")
+            draft.touch(mode=0o600, exist_ok=False)
+            draft.write_text(secrets.token_hex(32) + "\n")
+            # link() refuses to replace: of two first callers both end with the same key.
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination to be answered: its folder, its id, and the sha256 of each input, taken once at the door."""
+
+    folder: Path
+    case_id: str
+    pipeline: str
+    inputs: Mapping[str, str]
+
+    def input_path(self, name: str, home: Home) -> Path:
+        """Return where an input of the case is, or was before it was consumed."""
+        return home.secret() if name == SECRET else home.inbox / self.case_id / name
+
+    def verify_input(self, name: str, home: Home) -> Path:
+        """Return the path of an input whose content is the content that was received.
+
+        Raises
+        ------
+        DataError
+            If the original is gone, or is not what it was when the case was made.
+        """
+        path = self.input_path(name, home)
+        if not path.exists():
+            raise DataError(f"input {name} of case {self.case_id} was deleted after de-identification; receive it again")
+        if sha256_path(path) != self.inputs[name]:
+            raise DataError(f"input {name} of case {self.case_id} has changed since it was received; receive it again")
+        return path
+
+    def write(self) -> None:
+        """Write ``case.json``; of two writers of the same case one wins and both are right.
+
+        Raises
+        ------
+        DataError
+            If the folder already holds another case.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        document = {"case_id": self.case_id, "pipeline": self.pipeline, "inputs": dict(self.inputs)}
+        draft = self.folder / f".case-{secrets.token_hex(8)}.json"
+        draft.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+        try:
+            os.link(draft, self.folder / "case.json")
+        except FileExistsError:
+            if Case.read(self.folder) != self:
+                raise DataError(
+                    "the case folder already holds another examination or was made with another key; name a new folder"
+                ) from None
+        finally:
+            draft.unlink()
+
+    @staticmethod
+    def read(folder: Path) -> Case:
+        """Return the case in ``folder``; raises `DataError` if there is none."""
+        path = folder / "case.json"
+        if not path.exists():
+            raise DataError("no case.json in the case folder; make the case with --input STUDY_FOLDER")
+        document = json.loads(path.read_text())
+        return Case(folder, document["case_id"], document["pipeline"], document["inputs"])

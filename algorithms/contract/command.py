@@ -1,0 +1,111 @@
+"""The command line's inside: run one stage, or every stage of a pipeline, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from algorithms.contract.case import Case, Home
+from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
+from algorithms.contract.execute import Result, execute
+from algorithms.contract.pipeline import Pipeline, Stage, Value
+from algorithms.contract.record import Failure, states
+
+log = logging.getLogger(__name__)
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder that holds ``algorithms``; a stage's process is started in it."""
+
+
+def stage_command(
+    pipeline: str, stage: str, *, home: Path, case: Path, given: Mapping[str, Value], stub: bool = False
+) -> list[str]:
+    """Return the arguments after the interpreter that run one stage: the same in every place."""
+    settings = [text for name, value in sorted(given.items()) for text in ("--set", f"{name}={value}")]
+    places = ["--home", str(home.resolve()), "--case", str(case.resolve())]
+    return ["-m", "algorithms", pipeline, stage, *places, *settings, *(["--stub"] if stub else [])]
+
+
+def run_stage(
+    pipeline: Pipeline, stage: Stage, case: Case, home: Home, given: Mapping[str, Value], *, stub: bool
+) -> dict[str, Any]:
+    """Return what the command line prints of one stage, after running it."""
+    return _summary(case, execute(pipeline, stage, case, home, given, stub=stub))
+
+
+def run_pipeline(
+    pipeline: Pipeline, case: Case, home: Home, given: Mapping[str, Value], *, stub: bool
+) -> tuple[int, dict[str, Any]]:
+    """Run every stage in order; after a failure only those that always run.  Return exit code and summary."""
+    code = EXIT_OK
+    for number, stage in enumerate(pipeline.stages, start=1):
+        if code and not stage.always:
+            continue
+        started = time.perf_counter()
+        command = stage_command(pipeline.name, stage.name, home=home.root, case=case.folder, given=given, stub=stub)
+        done = subprocess.run([sys.executable, *command], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode < 0:
+            killed(case, stage, -done.returncode)
+        code = code or (EXIT_CODES["transient"] if done.returncode < 0 else done.returncode)
+        seconds = time.perf_counter() - started
+        outcome = "done" if done.returncode == 0 else f"failed with exit code {done.returncode}"
+        log.info("%d/%d %s %s in %.1f s", number, len(pipeline.stages), stage.name, outcome, seconds)
+    return code, _pipeline_summary(pipeline, case, given, stub)
+
+
+def killed(case: Case, stage: Stage, signal: int) -> None:
+    """Leave a failure for a stage that was killed and could not write its own."""
+    message = (
+        f"the stage was killed by signal {signal}, most often for want of memory; it needs {stage.resources.memory_gib:g} GiB"
+    )
+    Failure("transient", message).write(case.folder / stage.name)
+
+
+def leave_failure(
+    pipeline: Pipeline, stage: Stage, case: Case, given: Mapping[str, Value], error: BaseException, *, stub: bool
+) -> Failure:
+    """Write and return the failure that ``error`` is, for operators, report and case page to read."""
+    kind = failure_kind(error)
+    # The text of an operating-system error names files; its reason alone does not.
+    message = error.strerror or "file error" if isinstance(error, OSError) else str(error) or type(error).__name__
+    key = states(pipeline, case, given, stub=stub)[stage.name].key
+    text = "".join(traceback.format_exception(error)) if kind == "bug" else ""
+    failure = Failure(kind, message, key, text)
+    failure.write(case.folder / stage.name)
+    return failure
+
+
+def _summary(case: Case, result: Result) -> dict[str, Any]:
+    manifest = result.manifest
+    return {
+        "case_id": case.case_id,
+        "stage": manifest.stage,
+        "key": manifest.key,
+        "reused": result.reused,
+        "seconds": manifest.seconds,
+        "peak_memory_mib": manifest.peak_memory_mib,
+        "measurements": dict(manifest.measurements),
+        "outputs": {name: str(result.folder / written.path) for name, written in manifest.outputs.items()},
+    }
+
+
+def _pipeline_summary(pipeline: Pipeline, case: Case, given: Mapping[str, Value], stub: bool) -> dict[str, Any]:
+    done = states(pipeline, case, given, stub=stub)
+    summary: dict[str, Any] = {
+        "case_id": case.case_id,
+        "case": str(case.folder),
+        "stages": {n: s.state for n, s in done.items()},
+    }
+    for state in done.values():
+        if state.stage.always and state.manifest and state.folder:
+            summary |= {name: str(state.folder / written.path) for name, written in state.manifest.outputs.items()}
+    if "result" in summary and not stub:
+        summary["verdict"] = json.loads(Path(summary["result"]).read_text())["verdict"]
+    return summary

@@ -1,0 +1,128 @@
+"""The door: copies an examination as it came into the inbox and makes the case of it.
+
+Names of files and folders are dropped at the door, since they often hold names of people: files become 000001, 000002, ...
+in the order of their sha256, so that a folder, the same folder under another name and a zip file of it are one case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from algorithms.contract.case import SECRET, Case, Home
+from algorithms.contract.digest import sha256_path
+from algorithms.contract.errors import DataError
+
+MAX_FILES = 50_000
+"""More than any examination has; a coronary study with ten phases is 5000 files."""
+
+MAX_BYTES = 256 * 2**30
+"""Twenty slides of 8 GiB with room; it stops a zip bomb before the disk is full."""
+
+BLOCK = 2**20
+
+
+def admit(source: Path, pipeline: str, home: Home, folder: Path | None = None) -> Case:
+    """Return the case made of a file, a folder or a zip file; admitting the same content again returns the same case.
+
+    Parameters
+    ----------
+    source
+        What was received.  Symbolic links inside it are not followed.
+    pipeline
+        Name of the diagnostic that shall answer it.
+    home
+        Where the original is kept until it is de-identified.
+    folder
+        The case folder; the home's own by default.
+
+    Raises
+    ------
+    DataError
+        If there is nothing at ``source``, it is too much, or ``folder`` holds another case.
+    """
+    if not source.exists():
+        raise DataError("the input does not exist; name the folder, zip file or file that holds the examination")
+    secret = home.secret()
+    home.inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = home.inbox / f".draft-{secrets.token_hex(8)}"
+    draft.mkdir(mode=0o700)
+    try:
+        try:
+            copied = _copy(source, draft / "copied")
+        except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError):
+            raise DataError("the zip file is damaged or packed in an unknown way; pack the folder again") from None
+        study = draft / "study"
+        study.mkdir()
+        for number, (_, path) in enumerate(sorted(copied), start=1):
+            path.rename(study / f"{number:06d}")
+        inputs = {"study": sha256_path(study), SECRET: sha256_path(secret)}
+        key = bytes.fromhex(secret.read_text().strip())
+        case_id = hmac.new(key, f"case {pipeline} {inputs['study']}".encode(), hashlib.sha256).hexdigest()[:16]
+        case = Case(folder or home.case_folder(case_id), case_id, pipeline, inputs)
+        _keep(study, case.input_path("study", home))
+        case.write()
+        return case
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _keep(study: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        study.rename(place)
+    except OSError:
+        # The same content is already there, put by an earlier or a simultaneous call.
+        if not place.exists():
+            raise
+
+
+def _copy(source: Path, target: Path) -> list[tuple[str, Path]]:
+    target.mkdir()
+    copied: list[tuple[str, Path]] = []
+    total = 0
+    for stream in _streams(source):
+        with stream:
+            path = target / str(len(copied))
+            digest = hashlib.sha256()
+            with path.open("wb") as file:
+                while block := stream.read(BLOCK):
+                    total += len(block)
+                    if total > MAX_BYTES:
+                        raise DataError(f"the examination has more than {MAX_BYTES / 2**30:.0f} GiB; send one examination only")
+                    digest.update(block)
+                    file.write(block)
+        copied.append((digest.hexdigest(), path))
+        if len(copied) > MAX_FILES:
+            raise DataError(f"the examination has more than {MAX_FILES} files; send one examination only")
+    return copied
+
+
+def _streams(source: Path) -> Iterator[IO[bytes]]:
+    if source.is_dir():
+        for folder, _, names in os.walk(source):
+            for name in names:
+                path = Path(folder) / name
+                if path.is_file() and not path.is_symlink():
+                    yield path.open("rb")
+    elif zipfile.is_zipfile(source):
+        yield from _zip_streams(source)
+    else:
+        yield source.open("rb")
+
+
+def _zip_streams(source: Path) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(source) as archive:
+        for entry in archive.infolist():
+            if entry.flag_bits & 1:
+                raise DataError("the zip file is encrypted; send it without a password over a protected channel")
+            if not entry.is_dir():
+                yield archive.open(entry)

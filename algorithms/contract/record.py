@@ -1,0 +1,133 @@
+"""What has been done for a case: the state of every stage, and the record of it that the report is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from algorithms.contract.case import Case
+from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, result_key
+from algorithms.contract.pipeline import RECORD, Pipeline, Stage, Value
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a stage ended without a result: ``kind`` is data, transient or bug; ``key`` is of the result it was to make."""
+
+    FILE: ClassVar[str] = "failure.json"
+    kind: str
+    message: str
+    key: str | None = None
+    traceback: str = ""
+
+    def write(self, stage_folder: Path) -> None:
+        """Write the failure into the stage's folder, where operators, the report and the case page look for it."""
+        stage_folder.mkdir(parents=True, exist_ok=True)
+        draft = stage_folder / f".failure-{secrets.token_hex(4)}"
+        draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        draft.rename(stage_folder / self.FILE)
+
+    @staticmethod
+    def read(stage_folder: Path) -> Failure | None:
+        """Return the stage's last failure, or ``None`` where its last run published a result."""
+        path = stage_folder / Failure.FILE
+        return Failure(**json.loads(path.read_text())) if path.exists() else None
+
+    @staticmethod
+    def clear(stage_folder: Path) -> None:
+        """Forget the last failure: the stage has a result now."""
+        (stage_folder / Failure.FILE).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class StageState:
+    """``state`` is "done", "failed" or "not run"; ``inputs`` are the hashes of the inputs that exist."""
+
+    stage: Stage
+    state: str
+    inputs: Mapping[str, str]
+    key: str | None = None
+    folder: Path | None = None
+    manifest: Manifest | None = None
+    failure: Failure | None = None
+
+
+def states(pipeline: Pipeline, case: Case, given: Mapping[str, Value], *, stub: bool = False) -> dict[str, StageState]:
+    """Return the state of every stage for these parameters, by name, in pipeline order.
+
+    A result counts when its key follows from the case's inputs and ``given`` through the results before it; results of
+    other parameters, versions or inputs lie beside it and do not count.
+    """
+    found: dict[str, StageState] = {}
+    hashes = dict(case.inputs)
+    for stage in pipeline.stages:
+        state = _state(pipeline, stage, case, given, hashes=hashes, found=found, stub=stub)
+        if state.manifest is not None:
+            hashes |= {name: written.sha256 for name, written in state.manifest.outputs.items()}
+        found[stage.name] = state
+    return found
+
+
+def _state(
+    pipeline: Pipeline,
+    stage: Stage,
+    case: Case,
+    given: Mapping[str, Value],
+    *,
+    hashes: Mapping[str, str],
+    found: Mapping[str, StageState],
+    stub: bool,
+) -> StageState:
+    inputs = {name: hashes[name] for name in stage.inputs if name in hashes}
+    if stage.always:
+        inputs[RECORD] = hashlib.sha256(record(pipeline, case, stage, found).encode()).hexdigest()
+    elif len(inputs) < len(stage.inputs):
+        # Whatever failure lies here is of another time: today this stage was not reached.
+        return StageState(stage, "not run", inputs)
+    key = result_key(stage, stage.settings(dict(given)), inputs, stub)
+    folder = case.folder / stage.name / key[:12]
+    if (folder / MANIFEST).exists():
+        return StageState(stage, "done", inputs, key, folder, Manifest.read(folder))
+    failure = Failure.read(case.folder / stage.name)
+    if failure and failure.key not in {None, key}:
+        failure = None
+    return StageState(stage, "failed" if failure else "not run", inputs, key, failure=failure)
+
+
+def record(pipeline: Pipeline, case: Case, stage: Stage, found: Mapping[str, StageState]) -> str:
+    """Return the record of the stages before ``stage`` as JSON text.
+
+    It holds nothing that differs between two equal runs (no time, no host), so that equal cases get equal reports.
+    """
+    entries = []
+    for before in pipeline.stages[: pipeline.stages.index(stage)]:
+        state = found[before.name]
+        manifest = state.manifest
+        entries.append(
+            {
+                "name": before.name,
+                "help": before.help,
+                "source": before.source,
+                "state": state.state,
+                "version": before.version,
+                "key": state.key,
+                "parameters": dict(manifest.parameters) if manifest else {},
+                "measurements": dict(manifest.measurements) if manifest else {},
+                "inputs": dict(state.inputs),
+                "outputs": {name: written.sha256 for name, written in manifest.outputs.items()} if manifest else {},
+                "failure": {"kind": state.failure.kind, "message": state.failure.message} if state.failure else None,
+            }
+        )
+    document = {
+        "case_id": case.case_id,
+        "pipeline": pipeline.name,
+        "title": pipeline.title,
+        "heartwood": HEARTWOOD,
+        "stages": entries,
+    }
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
