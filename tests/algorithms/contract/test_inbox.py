@@ -1,0 +1,158 @@
+"""The door: what becomes a case, what does not, and what is dropped on the way."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from algorithms.contract import inbox
+from algorithms.contract.case import Case, Home
+from algorithms.contract.errors import DataError
+from algorithms.contract.inbox import admit
+
+
+def study(folder: Path, files: dict[str, bytes]) -> Path:
+    """Return ``folder`` with these files in it."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+FILES = {"Muster^Max/1.dcm": b"one", "Muster^Max/2.dcm": b"two", "again.dcm": b"one"}
+
+
+def test_names_of_files_and_folders_are_dropped_at_the_door(tmp_path):
+    """They hold names of people more often than not; duplicates are kept for the receive stage to judge."""
+    home = Home(tmp_path / "home")
+
+    case = admit(study(tmp_path / "in", FILES), "toy", home)
+
+    kept = sorted(case.input_path("study", home).iterdir())
+    assert [p.name for p in kept] == ["000001", "000002", "000003"]
+    assert sorted(p.read_bytes() for p in kept) == [b"one", b"one", b"two"]
+    assert "Muster" not in (case.folder / "case.json").read_text()
+
+
+def test_a_folder_a_renamed_folder_and_a_zip_are_one_case(tmp_path):
+    """Delivery is at least once; equal content must end in exactly one case."""
+    home = Home(tmp_path / "home")
+    folder = study(tmp_path / "in", FILES)
+    other = study(tmp_path / "other", {"x": b"two", "y": b"one", "z": b"one"})
+    with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
+        for path in sorted(folder.rglob("*.dcm")):
+            archive.write(path)
+
+    cases = [admit(source, "toy", home) for source in (folder, other, tmp_path / "study.zip", folder)]
+
+    assert [cases[0]] * 4 == cases
+    assert len(list(home.cases.iterdir())) == 1
+    assert [cases[0].case_id] == [p.name for p in home.inbox.iterdir()]
+
+
+def test_the_case_id_depends_on_the_content_the_pipeline_and_the_key(tmp_path):
+    """Two homes with different keys cannot be joined by case id."""
+    folder = study(tmp_path / "in", FILES)
+
+    ids = {
+        admit(folder, "toy", Home(tmp_path / "a")).case_id,
+        admit(folder, "toy", Home(tmp_path / "b")).case_id,
+        admit(folder, "other", Home(tmp_path / "a")).case_id,
+        admit(study(tmp_path / "in2", {"x": b"three"}), "toy", Home(tmp_path / "a")).case_id,
+    }
+
+    assert len(ids) == 4
+
+
+def test_an_empty_folder_becomes_a_case_that_the_first_stage_refuses(tmp_path):
+    """A report is always written, also for nothing."""
+    (tmp_path / "empty").mkdir()
+
+    case = admit(tmp_path / "empty", "toy", Home(tmp_path / "home"))
+
+    assert Case.read(case.folder) == case
+
+
+def test_a_case_folder_holds_one_examination(tmp_path):
+    """Naming a used folder for other content would mix two patients."""
+    home = Home(tmp_path / "home")
+    admit(study(tmp_path / "a", {"x": b"1"}), "toy", home, tmp_path / "case")
+
+    with pytest.raises(DataError, match="already holds another examination"):
+        admit(study(tmp_path / "b", {"x": b"2"}), "toy", home, tmp_path / "case")
+
+
+def test_links_are_not_followed(tmp_path):
+    """A link in a received folder could name any file of this machine."""
+    home = Home(tmp_path / "home")
+    folder = study(tmp_path / "in", {"x": b"1"})
+    (folder / "link").symlink_to("/etc/passwd")
+    (folder / "loop").symlink_to(folder)
+
+    case = admit(folder, "toy", home)
+
+    assert len(list(case.input_path("study", home).iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [("MAX_FILES", 2, "more than 2 files"), ("MAX_BYTES", 4, "send one examination only")],
+)
+def test_too_much_is_refused_and_leaves_nothing(tmp_path, monkeypatch, limit, value, message):
+    """A zip bomb must be stopped before the disk is full, and its debris removed."""
+    monkeypatch.setattr(inbox, limit, value)
+    home = Home(tmp_path / "home")
+
+    with pytest.raises(DataError, match=message):
+        admit(study(tmp_path / "in", FILES), "toy", home)
+
+    assert not list(home.inbox.iterdir())
+
+
+def test_a_damaged_zip_is_told_in_a_sentence(tmp_path):
+    """The end record is whole, the content is not."""
+    with zipfile.ZipFile(tmp_path / "study.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("one", b"1234567890" * 100)
+    broken = bytearray((tmp_path / "study.zip").read_bytes())
+    broken[35:45] = b"\xff" * 10
+    (tmp_path / "study.zip").write_bytes(broken)
+
+    with pytest.raises(DataError, match="damaged"):
+        admit(tmp_path / "study.zip", "toy", Home(tmp_path / "home"))
+
+
+def test_nothing_there_makes_no_case(tmp_path):
+    """A mistyped path is a mistake at the keyboard, not an examination."""
+    with pytest.raises(DataError, match="does not exist"):
+        admit(tmp_path / "absent", "toy", Home(tmp_path / "home"))
+
+
+def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path):
+    """Whoever has the key can undo pseudonyms."""
+    home = Home(tmp_path)
+
+    first = home.secret().read_text()
+
+    assert first == home.secret().read_text()
+    assert len(bytes.fromhex(first.strip())) == 32
+    assert stat.S_IMODE(home.secret().stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.vault.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("case_id", ["../../etc", "", "7F3A7F3A7F3A7F3A", "7f3a", "{{ conf }}", "7f3a7f3a7f3a7f3a\n"])
+def test_what_is_no_case_id_reaches_no_path(tmp_path, case_id):
+    """Case ids come from web forms and queues."""
+    with pytest.raises(DataError, match="16 hexadecimal digits"):
+        Home(tmp_path).case_folder(case_id)
+
+
+def test_a_case_of_another_key_is_not_taken_for_this_one(tmp_path):
+    """A case folder copied between deployments keeps its own inputs."""
+    case = admit(study(tmp_path / "in", FILES), "toy", Home(tmp_path / "home"))
+
+    with pytest.raises(DataError, match="made with another key"):
+        replace(case, inputs={**case.inputs, "secret": "0" * 64}).write()
