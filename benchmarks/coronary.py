@@ -1,0 +1,207 @@
+"""Coronary accuracy and cost on synthetic studies that were not used while tuning: ``python -m benchmarks.coronary``.
+
+Each study goes through ``python -m algorithms coronary`` with no truth as input.  What is compared with the truth:
+
+- every planted stenosis of 50-80 % in LM, LAD, LCx or RCA: was a stenosis found whose extent, widened by 5 mm, holds the
+  true throat, and by how many points does its % diameter stenosis differ;
+- FFR of each main vessel at the point where the true geometry's FFR is read (the nearest point of the measured tree),
+  against the FFR that the same flow model gives on the true geometry with the true LV mass;
+- whether the case was answered or held for review;
+- seconds and peak memory of every stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algorithms.coronary.tree import Tree, read_tree
+from benchmarks.evidence import keep
+
+log = logging.getLogger("benchmarks.coronary")
+
+MAIN = ("LM", "LAD", "LCx", "RCA")
+PLANTED = (0.50, 0.80)
+"""Diameter stenoses that must be found, as fractions."""
+
+MATCH_MM = 5.0
+"""A found stenosis answers for a planted one when its extent, widened by this, holds the true throat."""
+
+
+def main() -> None:
+    """Measure and keep the evidence."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.coronary", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6], help="phantom seeds (default 1-6)")
+    parser.add_argument("--size", default="full", help="small, medium or full (default full)")
+    parser.add_argument("--difficulty", default="easy", help="easy, moderate or hard (default easy)")
+    options = parser.parse_args()
+    cases = []
+    for seed in options.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            case = measure(seed, options.size, options.difficulty, Path(folder))
+        cases.append(case)
+        log.info("seed %d: %s", seed, json.dumps({k: v for k, v in case.items() if k != "stages"}))
+        path = keep(f"coronary_{options.difficulty}", {"size": options.size, "summary": summary(cases), "cases": cases})
+    log.info("%s", json.dumps(summary(cases), indent=1))
+    log.info("kept in %s", path)
+
+
+def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, Any]:
+    """Return what one study showed."""
+    truth = folder / "phantom" / "truth"
+    _python("algorithms.phantom", "coronary", folder / "phantom", "--seed", seed, "--size", size, "--difficulty", difficulty)
+    _python("algorithms.coronary.truth", truth)
+    started = time.perf_counter()
+    done = _python("algorithms", "coronary", "--home", folder / "home", "--input", folder / "phantom" / "study", check=False)
+    wall_s = time.perf_counter() - started
+    answer = json.loads(done.stdout)
+    case = Path(answer["case"])
+    measured: dict[str, Any] = {"seed": seed, "verdict": answer.get("verdict", "failed"), "wall_s": round(wall_s, 1)}
+    result = json.loads(Path(answer["result"]).read_text())
+    measured["reasons"] = [reason["message"] for reason in result["reasons"]]
+    measured["stages"] = {m["stage"]: _cost(m) for m in map(_json, sorted(case.glob("*/*/manifest.json")))}
+    measured["peak_memory_mib"] = max(cost["peak_memory_mib"] for cost in measured["stages"].values())
+    ffr = next(iter(case.glob("ffr/*/ffr.json")), None)
+    if ffr is not None:
+        found = Case(read_tree(next(iter(case.glob("centreline/*/tree.json")))), _json(ffr))
+        true = Case(read_tree(truth / "tree.json"), _json(truth / "ffr.json"))
+        measured |= compare(true, found)
+    return measured
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tree and the FFR along it."""
+
+    tree: Tree
+    ffr: dict[str, Any]
+
+    def nearest(self, point_mm: np.ndarray) -> tuple[float, float]:
+        """Return the distance to the nearest point of the tree, mm, and the FFR there."""
+        best = (np.inf, np.nan)
+        for branch, values in zip(self.tree.branches, self.ffr["branches"], strict=True):
+            distance_mm = np.linalg.norm(branch.points_mm - point_mm, axis=1)
+            i = int(np.argmin(distance_mm))
+            best = min(best, (float(distance_mm[i]), float(values["ffr"][i])))
+        return best
+
+
+def compare(true: Case, found: Case) -> dict[str, Any]:
+    """Return stenoses and FFR beside the truth."""
+    return {
+        "stenoses": _stenoses(true, found),
+        "false_stenoses_over_50": _false_stenoses(true, found),
+        "vessels": _vessels(true, found),
+    }
+
+
+def _stenoses(true: Case, found: Case) -> list[dict[str, Any]]:
+    rows = []
+    for planted in true.tree.stenoses:
+        vessel = true.tree.branches[planted.branch]
+        if vessel.name not in MAIN or not PLANTED[0] <= planted.diameter_stenosis <= PLANTED[1]:
+            continue
+        throat_mm = vessel.points_mm[planted.throat]
+        answers = [s for s in found.tree.stenoses if _distance_mm(found.tree, s, throat_mm) <= MATCH_MM]
+        best = max((s.diameter_stenosis for s in answers), default=None)
+        rows.append(
+            {
+                "vessel": vessel.name,
+                "true": round(planted.diameter_stenosis, 3),
+                "found": None if best is None else round(best, 3),
+                "error_points": None if best is None else round(100 * (best - planted.diameter_stenosis), 1),
+            }
+        )
+    return rows
+
+
+def _false_stenoses(true: Case, found: Case) -> int:
+    return sum(
+        found.tree.branches[s.branch].name in MAIN
+        and s.diameter_stenosis >= PLANTED[0]
+        and all(
+            _distance_mm(true.tree, t, found.tree.branches[s.branch].points_mm[s.throat]) > MATCH_MM for t in true.tree.stenoses
+        )
+        for s in found.tree.stenoses
+    )
+
+
+def _distance_mm(tree: Tree, stenosis: Any, point_mm: np.ndarray) -> float:
+    points_mm = tree.branches[stenosis.branch].points_mm[stenosis.start : stenosis.end + 1]
+    return float(np.linalg.norm(points_mm - point_mm, axis=1).min())
+
+
+def _vessels(true: Case, found: Case) -> list[dict[str, Any]]:
+    rows = []
+    for vessel in true.ffr["vessels"]:
+        if vessel["vessel"] not in MAIN:
+            continue
+        point_mm = true.tree.branches[vessel["branch"]].points_mm[vessel["point"]]
+        distance_mm, ffr = found.nearest(point_mm)
+        rows.append(
+            {
+                "vessel": vessel["vessel"],
+                "true_ffr": round(vessel["ffr"], 3),
+                "ffr": round(ffr, 3),
+                "error": round(ffr - vessel["ffr"], 3),
+                "distance_mm": round(distance_mm, 2),
+            }
+        )
+    return rows
+
+
+def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures that the README quotes."""
+    stenoses = [row for case in cases for row in case.get("stenoses", [])]
+    errors = [abs(row["error_points"]) for row in stenoses if row["found"] is not None]
+    vessels = [row for case in cases for row in case.get("vessels", [])]
+    ffr_errors = [abs(row["error"]) for row in vessels]
+    return {
+        "studies": len(cases),
+        "verdicts": {v: sum(case["verdict"] == v for case in cases) for v in sorted({case["verdict"] for case in cases})},
+        "stenoses_planted": len(stenoses),
+        "stenoses_found": len(errors),
+        "diameter_error_points_median": _figure(np.median, errors),
+        "diameter_error_points_max": _figure(np.max, errors),
+        "false_stenoses_over_50": sum(case.get("false_stenoses_over_50", 0) for case in cases),
+        "vessels": len(vessels),
+        "ffr_error_median": _figure(np.median, ffr_errors),
+        "ffr_error_max": _figure(np.max, ffr_errors),
+        "wall_s_median": _figure(np.median, [case["wall_s"] for case in cases]),
+        "peak_memory_mib_max": _figure(np.max, [case["peak_memory_mib"] for case in cases]),
+    }
+
+
+def _figure(statistic: Any, values: list[float]) -> float | None:
+    return round(float(statistic(values)), 3) if values else None
+
+
+def _cost(manifest: dict[str, Any]) -> dict[str, float]:
+    return {name: manifest[name] for name in ("seconds", "cpu_seconds", "peak_memory_mib")}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def _python(module: str, *arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=check)
+
+
+if __name__ == "__main__":
+    main()
