@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Output, Pipeline, Resources, Stage
+from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources, Stage
 
 RECEIVE = Stage(
     name="receive",
@@ -12,6 +12,17 @@ RECEIVE = Stage(
     source="DICOM PS3.3 A.3 (CT Image IOD); SCCT 2016 acquisition guideline (doi:10.1016/j.jcct.2016.10.002)",
     inputs=("study",),
     outputs=(Output("selection", "selection.json", "chosen instances, and every other series with the reason it was left"),),
+    parameters=(
+        Parameter(
+            "series",
+            default=0,
+            help="which series of selection.json to use, counted from 1; 0 lets the rules choose",
+            source="algorithms/coronary/receive.py, ranking",
+            unit="1",
+            minimum=0,
+            maximum=999,
+        ),
+    ),
     resources=Resources(cpu=1, memory_gib=2, timeout_s=900),
 )
 
@@ -40,6 +51,35 @@ VOLUME = Stage(
     outputs=(
         Output("volume", "volume.nii", "int16 Hounsfield units"),
         Output("quality", "quality.json", "geometry, contrast, noise, coverage, acquisition and patient facts"),
+    ),
+    parameters=(
+        Parameter(
+            "least_coverage_mm",
+            default=90.0,
+            help="height of the volume below which it cannot hold a whole heart",
+            source="75-110 mm from the ostia to the apex; scans cover 120-160 mm (doi:10.1016/j.jcct.2016.10.002)",
+            unit="mm",
+            minimum=40,
+            maximum=200,
+        ),
+        Parameter(
+            "thickest_slice_mm",
+            default=1.0,
+            help="slice thickness above which a coronary lumen cannot be measured",
+            source="0.5-0.75 mm wanted (doi:10.1016/j.jcct.2016.10.002)",
+            unit="mm",
+            minimum=0.3,
+            maximum=3,
+        ),
+        Parameter(
+            "least_contrast_hu",
+            default=200.0,
+            help="contrast of the central blood below which the lumen cannot be told from plaque",
+            source="250 HU or more wanted in the coronaries (doi:10.1016/j.jcct.2016.10.002)",
+            unit="HU",
+            minimum=100,
+            maximum=500,
+        ),
     ),
     resources=Resources(cpu=1, memory_gib=3, timeout_s=900),
 )
@@ -74,10 +114,58 @@ CENTRELINE = Stage(
     run="algorithms.coronary.centreline:run",
     version=1,
     help="Draw the vessel tree: centrelines, radii, names, stenoses, and what is doubtful about it.",
-    source="",
+    source="Sato et al., Pacific Graphics 281 (2000) for the skeleton; SCCT 2014 segments (doi:10.1016/j.jcct.2014.07.003); "
+    "radii by a blurred-lumen fit (docs/coronary.md)",
     inputs=("volume", "heart", "anatomy", "lumen"),
     outputs=(Output("tree", "tree.json", "branches with points, radii, reference radii, SCCT segments; stenoses; doubts"),),
-    resources=Resources(cpu=2, memory_gib=6, timeout_s=1800),
+    parameters=(
+        Parameter(
+            "stenosis_least",
+            default=0.25,
+            help="diameter stenosis from which a narrowing is reported",
+            source="CAD-RADS 2.0 calls 25-49 % mild (doi:10.1016/j.jcct.2022.07.002)",
+            unit="1",
+            minimum=0.1,
+            maximum=0.9,
+        ),
+        Parameter(
+            "branch_least_mm",
+            default=5.0,
+            help="a side branch leaves its parent by this and two of the parent's radii; shorter ones are spurs of the mask",
+            source="ragged true masks of phantom seeds 100-119 make spurs of up to 4 mm",
+            unit="mm",
+            minimum=1,
+            maximum=30,
+        ),
+        Parameter(
+            "gap_widest_mm",
+            default=6.0,
+            help="widest gap of the lumen mask that is bridged, with a doubt, where the image shows a vessel",
+            source="half of a typical lesion, 12 mm long",
+            unit="mm",
+            minimum=0,
+            maximum=20,
+        ),
+        Parameter(
+            "ostium_reach_mm",
+            default=6.0,
+            help="the lumen mask must begin within this distance of an ostium",
+            source="the aortic wall and half of a left main stem's width",
+            unit="mm",
+            minimum=1,
+            maximum=20,
+        ),
+        Parameter(
+            "blur_fwhm_mm",
+            default=0.0,
+            help="full width at half maximum of the scanner's blur; 0 estimates it from the edges of the vessels",
+            source="0.6-1.0 mm with cardiac kernels",
+            unit="mm",
+            minimum=0,
+            maximum=2,
+        ),
+    ),
+    resources=Resources(cpu=2, memory_gib=4, timeout_s=1800),
 )
 
 BOUNDARY = Stage(
@@ -85,9 +173,78 @@ BOUNDARY = Stage(
     run="algorithms.coronary.boundary:run",
     version=1,
     help="Set aortic pressure, resting flow, its split over the outlets and the hyperaemic resistances.",
-    source="",
+    source="Choy and Kassab, J Appl Physiol 104:1281 (2008); van der Giessen et al., J Biomech 44:1089 (2011); "
+    "Wilson et al., Circulation 82:1595 (1990)",
     inputs=("tree", "anatomy", "quality"),
     outputs=(Output("boundary", "boundary.json", "pressures, flows and resistances, each marked measured or assumed"),),
+    parameters=(
+        Parameter(
+            "systolic_mmhg",
+            0.0,
+            "systolic blood pressure at the arm; 0 means not measured, and 134/76 is assumed",
+            "cuff reading; assumed: Cox et al., J Clin Invest 84:592 (1989)",
+            "mmHg",
+            0.0,
+            260.0,
+        ),
+        Parameter(
+            "diastolic_mmhg",
+            0.0,
+            "diastolic blood pressure at the arm; 0 means not measured",
+            "cuff reading; assumed: Cox et al., J Clin Invest 84:592 (1989)",
+            "mmHg",
+            0.0,
+            160.0,
+        ),
+        Parameter(
+            "lv_mass_g",
+            0.0,
+            "mass of the left-ventricular myocardium; 0 means take the one segmented on this CT",
+            "another examination, such as MRI",
+            "g",
+            0.0,
+            500.0,
+        ),
+        Parameter(
+            "viscosity_pa_s", 0.0035, "dynamic viscosity of blood", "Hund et al., Fluids 2:10 (2017)", "Pa s", 0.002, 0.008
+        ),
+        Parameter(
+            "density_kg_m3",
+            1060.0,
+            "density of blood",
+            "Cutnell and Johnson, Physics, 4th edition, table 11.1",
+            "kg/m3",
+            1000.0,
+            1100.0,
+        ),
+        Parameter(
+            "venous_pressure_mmhg",
+            5.0,
+            "pressure behind the microvasculature",
+            "Poullis, Heart 82:644 (1999)",
+            "mmHg",
+            0.0,
+            25.0,
+        ),
+        Parameter(
+            "hyperaemic_resistance_factor",
+            0.24,
+            "microvascular resistance at maximal hyperaemia over that at rest",
+            "Wilson et al., Circulation 82:1595 (1990)",
+            "1",
+            0.1,
+            1.0,
+        ),
+        Parameter(
+            "flow_split_exponent",
+            7 / 3,
+            "at a bifurcation flow divides as this power of the daughters' healthy radii",
+            "Huo and Kassab, Biophys J 96:347 (2009); van der Giessen et al., J Biomech 44:1089 (2011)",
+            "1",
+            1.5,
+            3.5,
+        ),
+    ),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=300),
 )
 
@@ -96,7 +253,7 @@ FLOW = Stage(
     run="algorithms.coronary.flow:run",
     version=1,
     help="Solve pressure and flow along every branch (reduced-order).",
-    source="",
+    source="Seeley and Young, J Biomech 9:439 (1976); Mirramezani et al., J Biomech Eng 141:031005 (2019)",
     inputs=("tree", "boundary"),
     outputs=(Output("flow", "flow.json", "pressure, flow and loss terms at every point of the tree; run checks"),),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=600),
@@ -107,9 +264,38 @@ FFR = Stage(
     run="algorithms.coronary.ffr:run",
     version=1,
     help="Compute FFR along the tree and distal to every lesion, with intervals and bands.",
-    source="",
+    source="Pijls et al., N Engl J Med 334:1703 (1996); Norgaard et al., Radiol Cardiothorac Imaging 1:e190050 (2019)",
     inputs=("tree", "boundary", "flow"),
     outputs=(Output("ffr", "ffr.json", "FFR at every point, per lesion and per vessel, with 95 % intervals"),),
+    parameters=(
+        Parameter(
+            "interval_samples",
+            200,
+            "perturbed trees behind the interval; 0 gives no interval",
+            "2.5 and 97.5 % quantiles",
+            "1",
+            0,
+            5000,
+        ),
+        Parameter(
+            "interval_seed",
+            1,
+            "seed of the random numbers behind the interval",
+            "any number; kept so that a rerun is equal",
+            "1",
+            0,
+            1_000_000,
+        ),
+        Parameter(
+            "radius_bias_sd_mm",
+            0.05,
+            "spread of a radius error that the whole tree has in common (segmentation bias)",
+            "assumed: an eighth of a 0.4 mm voxel",
+            "mm",
+            0.0,
+            0.5,
+        ),
+    ),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=900),
 )
 

@@ -1,0 +1,1 @@
+"""DICOM in: reading headers of untrusted files, telling series apart, geometry, pixels, de-identification."""
