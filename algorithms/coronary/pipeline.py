@@ -89,7 +89,7 @@ ANATOMY = Stage(
     run="algorithms.coronary.anatomy:run",
     version=1,
     help="Find the aorta, the coronary ostia and the left-ventricular myocardium.",
-    source="",
+    source="docs/coronary.md, Anatomy and lumen; Kimme et al., Comm ACM 18:120 (1975) for the aorta's discs",
     inputs=("volume",),
     outputs=(
         Output("heart", "heart.nii.gz", "labels: 1 ascending aorta and root, 2 LV myocardium, 3 LV blood, 4 other blood pools"),

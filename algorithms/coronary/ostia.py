@@ -1,0 +1,176 @@
+"""The coronary ostia: where bright tubes leave the aortic root.
+
+All cheap paths that start on the root's surface are followed at once; each belongs to the place that it started from.
+The left artery leaves the left sinus and the right one the anterior sinus, so length, brightness and side choose the two.
+Arrays are (Z, Y, X); points are (N, 3) LPS mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from algorithms.coronary.aorta import Aorta, aorta_mask
+from algorithms.coronary.grid import Grid
+from algorithms.coronary.heart import LEFT_VENTRICLE, OTHER_POOL, Heart, blood_threshold_hu
+from algorithms.coronary.minimal_paths import march, path_to
+from algorithms.coronary.vesselness import tubeness
+from algorithms.coronary.vessels import WIDE_MM, fine_grid, labels_on, lumen_likeness, path_cost, wide_blood
+
+REACH_MM = 45.0
+"""Half width of the box around the root in which outgrowths are followed, mm."""
+
+ABOVE_VALVE_MM = (2.0, 36.0)
+"""Heights above the valve's ring between which an ostium lies, mm.
+
+10 to 18 in most people (Cavalcanti et al., doi:10.1016/S0003-4975(02)04394-1); anomalous ones are higher.
+"""
+
+SIDES = {"left": np.array([0.96, 0.28, 0.0]), "right": np.array([-0.35, -0.94, 0.0])}
+"""Directions (3,) LPS from the root's axis to the middle of the left and of the right coronary sinus."""
+
+BUDGET = 60.0
+"""Cost of the longest path followed, mm of clear artery."""
+
+LEAST_OUTGROWTH_MM = 12.0
+"""Shortest outgrowth that is an artery's beginning, mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ostium:
+    """A coronary ostium ``point_mm`` (3,) on the root's surface, with ``confidence`` 0 to 1."""
+
+    point_mm: np.ndarray
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outgrowth:
+    """A path (N, 3) LPS mm out of the root, its mean likeness of lumen 0 to 1, and the direction (3,) from the root's axis."""
+
+    path_mm: np.ndarray
+    likeness: float
+    direction: np.ndarray
+
+    @property
+    def length_mm(self) -> float:
+        """Return the length of the path, mm."""
+        return float(np.linalg.norm(np.diff(self.path_mm, axis=0), axis=1).sum())
+
+
+def outgrowths(volume: Grid, heart: Heart, aorta: Aorta) -> list[Outgrowth]:
+    """Return the tubular outgrowths of the aortic root, longest first; of those that share a start only the longest."""
+    root = aorta.centres_mm[0]
+    box = fine_grid(volume, root - np.array([REACH_MM, REACH_MM, 25.0]), root + np.array([REACH_MM, REACH_MM, 45.0]))
+    spacing = box.spacing_mm[0]
+    smooth = ndimage.gaussian_filter(box.values, 0.5 / spacing)
+    inner = aorta_mask(aorta, box)
+    wide = wide_blood(smooth, blood_threshold_hu(aorta.mean_hu), spacing, WIDE_MM) & ~inner
+    labels = labels_on(heart.labels, box)
+    # the coarse pools say which wide blood is a chamber; what else is wide (the root itself, a plump left main) stays
+    wide &= ndimage.binary_dilation((labels == OTHER_POOL) | (labels == LEFT_VENTRICLE), iterations=3)
+    from_root = ndimage.distance_transform_edt(~inner, sampling=spacing)
+    candidates = (smooth > MUSCLE_FLOOR_HU) & ~wide & (from_root > 0)
+    index = np.argwhere(candidates)
+    tube = tubeness(np.minimum(box.values, aorta.mean_hu + 100), spacing, index)
+    likeness = np.zeros(box.values.shape, np.float32)
+    likeness[tuple(index.T)] = lumen_likeness(smooth[tuple(index.T)], tube, aorta.mean_hu)
+    near = (from_root > 0) & (from_root <= 2.5)
+    likeness[near] = np.maximum(likeness[near], 0.5 * np.clip((smooth[near] - 150) / (0.6 * aorta.mean_hu - 100), 0, 1))
+    cost = np.where(candidates, path_cost(likeness), np.inf).astype(np.float32)
+    seeds = np.flatnonzero((from_root > 0) & (from_root <= 0.75) & candidates & _height_ok(box, aorta))
+    arrival, before = march(cost, spacing, seeds, BUDGET)
+    return _longest_paths(box.with_values(likeness), arrival, before, from_root, aorta)
+
+
+MUSCLE_FLOOR_HU = 120.0
+"""Smoothed value below which no path is followed, HU: just above muscle, so that a stenosis of few voxels stays passable."""
+
+
+def _height_ok(box: Grid, aorta: Aorta) -> np.ndarray:
+    """Return the voxels (Z, Y, X) whose height above the valve is one of an ostium."""
+    normal = aorta.normals[: min(20, len(aorta.normals))].mean(axis=0)
+    normal /= np.linalg.norm(normal)
+    z, y, x = (box.origin_mm[2 - a] + box.spacing_mm[a] * np.arange(box.values.shape[a]) for a in range(3))
+    root = aorta.centres_mm[0]
+    height = (
+        (z - root[2])[:, None, None] * normal[2]
+        + (y - root[1])[None, :, None] * normal[1]
+        + (x - root[0])[None, None, :] * normal[0]
+    )
+    allowed: np.ndarray = (height > ABOVE_VALVE_MM[0]) & (height < ABOVE_VALVE_MM[1])
+    return allowed
+
+
+def _longest_paths(
+    likeness: Grid, arrival: np.ndarray, before: np.ndarray, from_root: np.ndarray, aorta: Aorta
+) -> list[Outgrowth]:
+    ends = np.isfinite(arrival) & (likeness.values > 0.35) & (from_root > LEAST_OUTGROWTH_MM * 0.7)
+    nodes = np.flatnonzero(ends)
+    nodes = nodes[np.argsort(-from_root.ravel()[nodes], kind="stable")]
+    found: list[Outgrowth] = []
+    starts: list[np.ndarray] = []
+    start_of = _start_of(before, arrival)
+    taken: set[int] = set()
+    for node in nodes.tolist():
+        start = int(start_of[node])
+        if start in taken:
+            continue
+        taken.add(start)
+        point = np.array(np.unravel_index(start, arrival.shape), float)
+        if any(np.linalg.norm(point - other) * likeness.spacing_mm[0] < 4.0 for other in starts):
+            continue
+        path = path_to(before, node)
+        index = np.array(np.unravel_index(path, arrival.shape)).T
+        points = likeness.points_mm(index)
+        section = int(np.argmin(np.linalg.norm(aorta.centres_mm - points[0], axis=1)))
+        out = points[min(6, len(points) - 1)] - aorta.centres_mm[section]
+        out -= (out @ aorta.normals[section]) * aorta.normals[section]
+        starts.append(point)
+        found.append(Outgrowth(points, float(likeness.values.ravel()[path].mean()), out / np.linalg.norm(out)))
+        if len(found) == 12:
+            break
+    return sorted(found, key=lambda o: -o.length_mm)
+
+
+def _start_of(before: np.ndarray, arrival: np.ndarray) -> np.ndarray:
+    """Return for each reached voxel the flat index of the seed that its path started from."""
+    reached = np.flatnonzero(np.isfinite(arrival))
+    start = np.full(arrival.size, -1, np.int64)
+    start[reached] = np.where(before[reached] < 0, reached, before[reached])
+    while True:
+        further = start[start[reached]]
+        if np.array_equal(further, start[reached]):
+            return start
+        start[reached] = further
+
+
+def find_ostia(volume: Grid, heart: Heart, aorta: Aorta) -> dict[str, Ostium]:
+    """Return the ostia found, under ``left`` and ``right``; one that is not found is not there.
+
+    The pair of outgrowths is taken whose summed worth is greatest; one outgrowth is not both.
+    """
+    found = outgrowths(volume, heart, aorta)
+    worth = {side: [_worth(o, towards) for o in found] + [0.0] for side, towards in SIDES.items()}
+    none = len(found)
+    pairs = [(i, j) for i in range(none + 1) for j in range(none + 1) if i != j or i == none]
+    i, j = max(pairs, key=lambda pair: (worth["left"][pair[0]] + worth["right"][pair[1]], -sum(pair)))
+    chosen = {"left": i, "right": j}
+    return {
+        side: Ostium(found[k].path_mm[0], round(worth[side][k], 3))
+        for side, k in chosen.items()
+        if worth[side][k] > LEAST_WORTH
+    }
+
+
+LEAST_WORTH = 0.1
+"""Worth below which an outgrowth is no artery (1)."""
+
+
+def _worth(outgrowth: Outgrowth, towards: np.ndarray) -> float:
+    """Return how much an outgrowth looks like the artery of the sinus in the direction ``towards``, 0 to 1."""
+    length = np.clip((outgrowth.length_mm - LEAST_OUTGROWTH_MM) / 25.0 + 0.2, 0, 1)
+    side = np.clip((float(outgrowth.direction @ towards) + 0.3) / 1.0, 0, 1)
+    return float(length * np.clip(outgrowth.likeness / 0.5, 0, 1) * side)
