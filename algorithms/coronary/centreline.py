@@ -1,0 +1,233 @@
+"""The stage ``centreline``: from a lumen mask to a named tree with radii, reference radii, stenoses and doubts.
+
+::
+
+    mask_repair       holes, crumbs, gaps; where the ostia lie in the mask
+    skeleton          loop-free voxel paths from the ostia to the tips
+    naming            which of them are LM, LAD, LCx, RCA and their branches (heart_axes)
+    tracing           sub-voxel curves and radii from the image (cross_section, lumen_radius, sampling)
+    reference_radius  the radius without disease
+    stenosis, scct    lesions and segments
+    tree_doubts       what a person must look at
+
+Points are (N, 3) LPS mm.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algorithms.contract.errors import DataError
+from algorithms.coronary.cross_section import resampled
+from algorithms.coronary.grid import Grid, read_grid
+from algorithms.coronary.heart_axes import HeartAxes, heart_axes
+from algorithms.coronary.mask_repair import repaired
+from algorithms.coronary.naming import Course, named_courses
+from algorithms.coronary.reference_radius import reference_radius_mm
+from algorithms.coronary.sampling import Image, box_around, read_where
+from algorithms.coronary.scct import segments
+from algorithms.coronary.skeleton import Skeleton, skeleton_of
+from algorithms.coronary.stenosis import stenoses_of
+from algorithms.coronary.tracing import Scene, Vessel, calcium_points, length_mm, rough_course, traced
+from algorithms.coronary.tree import Branch, Tree, write_tree
+from algorithms.coronary.tree_doubts import tree_doubts
+
+log = logging.getLogger(__name__)
+
+MARGIN_MM = 8.0
+"""The image is read this far beyond the mask, as far as a section through its rim reaches."""
+
+LEAST_NOISE_HU = 8.0
+"""The aorta's deviation is its noise; below this it is not believed."""
+
+
+def run(
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    stenosis_least: float = 0.25,
+    branch_least_mm: float = 5.0,
+    gap_widest_mm: float = 6.0,
+    ostium_reach_mm: float = 6.0,
+    blur_fwhm_mm: float = 0.0,
+) -> dict[str, float | int | str]:
+    """Read volume, heart, anatomy and lumen; write ``tree.json`` and return what was measured.
+
+    Raises
+    ------
+    DataError
+        If there is no ostium or no lumen at one, so that there is no tree to answer from.
+    """
+    anatomy = json.loads(Path(inputs["anatomy"]).read_text())
+    lumen = read_grid(inputs["lumen"])
+    if not lumen.values.any():
+        raise DataError(
+            "the coronary lumen mask is empty, wanted a left and a right tree; check the contrast and the segment stage"
+        )
+    ostia = {side: np.asarray(found["point_mm"], dtype=float) for side, found in anatomy["ostia"].items()}
+    box = box_around(lumen, MARGIN_MM)
+    tree, facts = tree_of(
+        box,
+        read_where(inputs["volume"], box),
+        read_grid(inputs["heart"]),
+        ostia,
+        blood_hu=float(anatomy["aorta"]["mean_hu"]),
+        noise_hu=max(float(anatomy["aorta"]["sd_hu"]), LEAST_NOISE_HU),
+        stenosis_least=stenosis_least,
+        branch_least_mm=branch_least_mm,
+        gap_widest_mm=gap_widest_mm,
+        ostium_reach_mm=ostium_reach_mm,
+        blur_fwhm_mm=blur_fwhm_mm,
+    )
+    write_tree(tree, out / "tree.json")
+    return facts
+
+
+def tree_of(
+    lumen: Grid,
+    volume_hu: Grid,
+    heart: Grid,
+    ostia_mm: dict[str, np.ndarray],
+    *,
+    blood_hu: float,
+    noise_hu: float,
+    stenosis_least: float,
+    branch_least_mm: float,
+    gap_widest_mm: float,
+    ostium_reach_mm: float,
+    blur_fwhm_mm: float,
+) -> tuple[Tree, dict[str, float | int | str]]:
+    """Return the tree and measurements of it.
+
+    Parameters
+    ----------
+    lumen, volume_hu
+        The mask and Hounsfield units on the same grid.
+    heart
+        Labels of the heart on any grid.
+    ostia_mm
+        "left" and "right", those that were found.
+    blood_hu, noise_hu
+        Mean and standard deviation in the aorta.
+    stenosis_least, branch_least_mm, gap_widest_mm, ostium_reach_mm, blur_fwhm_mm
+        As declared in pipeline.py.
+    """
+    if not ostia_mm:
+        raise DataError(
+            "no coronary ostium was found, wanted the left and the right one; check that the aortic root is in the scan"
+        )
+    values = volume_hu.values.astype(np.float32)
+    repair = repaired(
+        lumen, values, ostia_mm, blood_hu=blood_hu, widest_gap_mm=gap_widest_mm, farthest_ostium_mm=ostium_reach_mm
+    )  # fmt: skip
+    if not repair.seeds:
+        raise DataError(
+            f"no lumen within {ostium_reach_mm:g} mm of any of {len(ostia_mm)} ostia, so there is no tree; "
+            "check the ostia and the contrast, or raise ostium_reach_mm"
+        )
+    sides = list(repair.seeds)
+    skeleton = skeleton_of(
+        repair.mask, np.asarray(lumen.spacing_mm), np.array([repair.seeds[s] for s in sides]), branch_least_mm
+    )  # fmt: skip
+    if not skeleton.paths:
+        raise DataError("the lumen at the ostia is no vessel, wanted one of some mm in length; check the segmentation")
+    axes = heart_axes(heart, np.array(list(ostia_mm.values())))
+    courses = named_courses(_rough(skeleton, lumen, sides), axes)
+    scene = Scene(
+        image=Image.of(volume_hu),
+        heart=heart,
+        calcium=calcium_points(volume_hu, repair.mask, blood_hu, noise_hu),
+        blood_hu=blood_hu,
+        noise_hu=noise_hu,
+        blur_sd_mm=(blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM) / 2.355,
+    )
+    vessels, scene = traced(courses, scene)
+    branches = _branches(vessels)
+    stenoses = [
+        s for i, b in enumerate(branches) for s in stenoses_of(b, i, int(np.argmax(vessels[i].trusted)), stenosis_least)
+    ]
+    doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, scene.blood_hu) + _axes_doubts(axes)
+    tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
+    return tree, _facts(tree, vessels, scene, repair.bridges)
+
+
+TYPICAL_BLUR_FWHM_MM = 0.85
+"""Full width at half maximum of a cardiac CT's point spread with a medium kernel."""
+
+
+def _rough(skeleton: Skeleton, lumen: Grid, sides: list[str]) -> list[Course]:
+    """Return the voxel paths as curves in mm, each child's first point on its parent."""
+    courses: list[Course] = []
+    for path in skeleton.paths:
+        points, radius = rough_course(lumen.points_mm(path.voxels), path.radius_mm)
+        parent_point = None
+        if path.parent is not None and path.parent_point is not None:
+            parent = courses[path.parent]
+            before = len(skeleton.paths[path.parent].voxels) - 1
+            parent_point = round(path.parent_point / before * (len(parent.points_mm) - 1))
+            joint = np.linalg.norm(parent.points_mm - points[0], axis=1)
+            near = np.abs(np.arange(len(joint)) - parent_point) <= 10
+            parent_point = int(np.argmin(np.where(near, joint, np.inf)))
+            points = resampled(np.concatenate([parent.points_mm[parent_point : parent_point + 1], points[1:]]))
+            radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(radius)), radius)
+        courses.append(Course(points, radius, path.parent, parent_point, sides[path.seed]))
+    return courses
+
+
+def _branches(vessels: list[Vessel]) -> list[Branch]:
+    """Return the vessels with reference radii and SCCT segments."""
+    branches: list[Branch] = []
+    for i, vessel in enumerate(vessels):
+        side = {
+            v.name: (v.parent_point or 0, float(np.median(v.radius_mm[:10]))) for v in vessels if v.parent == i
+        }  # fmt: skip
+        above = 5 if vessel.side == "left" else 1
+        if vessel.parent is not None and vessel.parent_point is not None:
+            above = int(branches[vessel.parent].segment[vessel.parent_point])
+        branches.append(
+            Branch(
+                vessel.name,
+                vessel.parent,
+                vessel.parent_point,
+                vessel.points_mm,
+                vessel.radius_mm,
+                reference_radius_mm(vessel.radius_mm, vessel.radius_sd_mm, vessel.trusted),
+                vessel.radius_sd_mm,
+                segments(vessel.name, vessel.points_mm, side, above),
+            )
+        )
+    return branches
+
+
+def _axes_doubts(axes: HeartAxes) -> list[str]:
+    if axes.measured:
+        return []
+    return ["the left ventricle was not found; vessels were named after a typical heart's position and may bear wrong names"]
+
+
+def _facts(tree: Tree, vessels: list[Vessel], scene: Scene, bridges: int) -> dict[str, float | int | str]:
+    facts: dict[str, Any] = {
+        "branches": len(tree.branches),
+        "length_mm": round(sum(length_mm(v) for v in vessels), 1),
+        "stenoses": len(tree.stenoses),
+        "worst_diameter_stenosis": round(max((s.diameter_stenosis for s in tree.stenoses), default=0.0), 3),
+        "doubts": len(tree.doubts),
+        "bridged_gaps": bridges,
+        "blood_hu": round(scene.blood_hu, 1),
+        "blur_fwhm_mm": round(2.355 * scene.blur_sd_mm, 3),
+        "names": " ".join(b.name for b in tree.branches),
+    }
+    log.info(
+        "traced %d branches, %.0f mm, %d stenoses, %d doubts",
+        facts["branches"],
+        facts["length_mm"],
+        len(tree.stenoses),
+        len(tree.doubts),
+    )
+    return facts
