@@ -1,0 +1,1 @@
+"""Synthetic examinations with their truth, for the demo, the tests and the training.  Imports the contract only."""
