@@ -1,0 +1,122 @@
+"""What the web UI says of a pipeline, its stages and its parameters; all of it from the declarations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from algorithms.contract.pipeline import Output, Parameter, Pipeline, Stage
+
+PUBLISH = """\
+Puts the report and the artefacts into the object store and the case's rows into the results database.
+It can be repeated: what is there already stays as it is.
+It runs for a refused or failed case too, with the report that says why.
+"""
+
+COMPLETE = "Green when every task before it succeeded. It gives the run its colour, because `publish` runs after a failure too."
+
+FAILURES = """\
+### When a task is red
+
+| the log says | who acts | what happens |
+|---|---|---|
+| `DataError` | the site or the physician: the report says what was found and what to send | fails at once |
+| `TransientError`: no disk, no network, killed for want of memory | nobody | tried again, later and later |
+| `StageBug` | a developer, with the traceback in the log | fails at once |
+
+The report is written in each case. Clearing a failed task runs it again; what is done already is not computed twice.
+"""
+
+
+def of_pipeline(pipeline: Pipeline) -> str:
+    """Return the DAG's page: what it answers, what it takes, its stages, what to do with a red one."""
+    rows = [
+        f"| `{s.name}` | {_cell(s.help)} | {_names(s.inputs)} | {_names(o.name for o in s.outputs)} | "
+        f"{s.resources.memory_gib:g} GiB | {s.resources.timeout_s / 60:g} min |"
+        for s in pipeline.stages
+    ]
+    return "\n".join(
+        [
+            f"# {pipeline.title}",
+            "",
+            pipeline.help,
+            f"It takes {pipeline.accepts}.",
+            "",
+            f"Make a case with `python -m algorithms {pipeline.name} receive STUDY`; trigger this DAG with the id it prints.",
+            "For research use only.",
+            "",
+            "### Stages",
+            "",
+            "| stage | what it does | reads | writes | memory | time limit |",
+            "|---|---|---|---|---|---|",
+            *rows,
+            "",
+            FAILURES,
+        ]
+    )
+
+
+def of_stage(stage: Stage) -> str:
+    """Return a task's page: what it does, on what it rests, what it reads and writes, what can be set."""
+    lines = [stage.help, ""]
+    if stage.source:
+        lines += [f"Source: {stage.source}.", ""]
+    lines += [f"Reads {_names(stage.inputs)}.", "", "Writes:", "", *(_output(o) for o in stage.outputs)]
+    if stage.parameters:
+        lines += ["", "| parameter | default | bounds | what it is | source |", "|---|---|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | {p.default} {_unit(p)} | {bounds_of(p)} | {_cell(p.help)} | {_cell(p.source)} |"
+            for p in stage.parameters
+        ]
+    need = stage.resources
+    lines += ["", f"Declared need: {need.cpu:g} CPU, {need.memory_gib:g} GiB memory, at most {need.timeout_s / 60:g} min."]
+    return "\n".join(lines)
+
+
+def of_parameter(parameter: Parameter) -> str:
+    """Return the help below a field of the trigger form."""
+    help = parameter.help.rstrip(".")
+    limits = bounds_of(parameter)
+    return f"{help}." + (f" Bounds: {limits}." if limits else "") + f" Source: {parameter.source.rstrip('.')}."
+
+
+def title_of(parameter: Parameter) -> str:
+    """Return a field's name in words with its unit: ``aortic_pressure_mmhg`` is "Aortic pressure (mmHg)"."""
+    unit = _unit(parameter)
+    slug = re.sub(r"[^a-z0-9]+", "_", unit.lower()).strip("_")
+    words = parameter.name.removesuffix(f"_{slug}") if slug else parameter.name
+    title = words.replace("_", " ")
+    return f"{title[:1].upper()}{title[1:]}" + (f" ({unit})" if unit else "")
+
+
+def section_of(stage: Stage) -> str:
+    """Return the heading under which a stage's parameters stand in the trigger form."""
+    return f"{stage.name}: {stage.help.rstrip('.')}"
+
+
+def bounds_of(parameter: Parameter) -> str:
+    """Return the bounds as text, empty where there are none."""
+    if parameter.choices:
+        return ", ".join(parameter.choices)
+    if parameter.minimum is None and parameter.maximum is None:
+        return ""
+    low = "" if parameter.minimum is None else f"{parameter.minimum:g}"
+    high = "" if parameter.maximum is None else f"{parameter.maximum:g}"
+    text = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+    return f"{text} {_unit(parameter)}".rstrip()
+
+
+def _unit(parameter: Parameter) -> str:
+    return "" if parameter.unit == "1" else parameter.unit
+
+
+def _output(output: Output) -> str:
+    return f"- `{output.path}`: {output.help}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,237 @@
+"""The last task of a case: report and artefacts into the object store, rows into the results database.
+
+A result goes to ``cases/<case id>/<stage>/<key12>/`` of the store, its manifest last: where a manifest is, all of the result
+is.  Everything is named by content keys, so publishing again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from algorithms.contract.case import Case
+from algorithms.contract.catalogue import pipeline as pipeline_called
+from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, entry_point
+from algorithms.contract.pipeline import Pipeline, Value
+from algorithms.contract.record import StageState, states
+from algorithms.contract.store import Store, open_store, put_tree
+from operators import settings
+from operators.results.database import transaction, upsert
+from operators.results.models import Case as CaseRow
+from operators.results.models import Measurement, Report, StageRun
+
+log = logging.getLogger(__name__)
+
+MIB = 2**20
+
+RESULT = "result"
+"""The artefact that holds a case's answer; what is written beside it is the report."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What lies where in the store: URI by artefact name and by stage, and the artefacts that are too large for it."""
+
+    uris: Mapping[str, str]
+    manifests: Mapping[str, str]
+    left: tuple[str, ...]
+
+
+class Publish(BaseOperator):
+    """Publish what there is of a case; see `publish` and `record_rows`."""
+
+    template_fields = ("case_id", "parameters")
+    ui_color = "#e8f7e4"
+
+    def __init__(self, *, pipeline: str, case_id: str, parameters: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.case_id = case_id
+        self.parameters = parameters
+
+    def execute(self, context: Context) -> dict[str, str | None]:
+        """Return the key of the case's report and its verdict, if there is one."""
+        here = settings.load()
+        pipeline = pipeline_called(self.pipeline)
+        case = Case.read(here.home_folder.case_folder(self.case_id))
+        found = states(pipeline, case, pipeline.parse(dict(self.parameters)), stub=here.stub)
+        published = publish(case, found, open_store(here.store_uri), here.publish_limit_mib)
+        record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
+        log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
+        maker = pipeline.maker(RESULT)
+        report = found[maker.name].manifest if maker else None
+        return {"key": report.key if report else None, "state": answer_of(pipeline, found).get("verdict")}
+
+
+def publish(case: Case, found: Mapping[str, StageState], store: Store, limit_mib: float) -> Published:
+    """Put every finished result of a case into the store.
+
+    Raises
+    ------
+    DataError
+        If an artefact is no longer what its stage wrote.
+    RuntimeError
+        If the store has the same result with other bytes: a stage is not reproducible, or changed without a new version.
+    """
+    uris: dict[str, str] = {}
+    manifests: dict[str, str] = {}
+    left: list[str] = []
+    for state in found.values():
+        if state.manifest is None or state.folder is None:
+            continue
+        prefix = f"cases/{case.case_id}/{state.stage.name}/{state.manifest.key[:12]}"
+        there = _published_before(store, f"{prefix}/{MANIFEST}")
+        if there is not None and hashes_of(there) != hashes_of(state.manifest):
+            raise RuntimeError(f"the store has result {prefix} with other bytes; raise the version of stage {state.stage.name}")
+        for name, written in state.manifest.outputs.items():
+            if written.size_bytes > limit_mib * MIB:
+                left.append(name)
+                continue
+            uris[name] = f"{store.uri}/{prefix}/{written.path}"
+            if there is None:
+                _put(store, state.manifest.output_path(name, state.folder), f"{prefix}/{written.path}")
+        manifests[state.stage.name] = f"{store.uri}/{prefix}/{MANIFEST}"
+        if there is None:
+            store.put_file(state.folder / MANIFEST, f"{prefix}/{MANIFEST}")
+    return Published(uris, manifests, tuple(left))
+
+
+def answer_of(pipeline: Pipeline, found: Mapping[str, StageState]) -> dict[str, Any]:
+    """Return the case's ``result.json``, empty where there is none."""
+    maker = pipeline.maker(RESULT)
+    state = found[maker.name] if maker else None
+    if state is None or state.manifest is None or state.folder is None:
+        return {}
+    document: dict[str, Any] = json.loads(state.manifest.output_path(RESULT, state.folder).read_text())
+    return document
+
+
+def record_rows(
+    url: str,
+    pipeline: Pipeline,
+    case: Case,
+    found: Mapping[str, StageState],
+    published: Published,
+    *,
+    stub: bool = False,
+) -> None:
+    """Write the case, its results, their measurements and its report into the results database, in one transaction."""
+    maker, answer = pipeline.maker(RESULT), answer_of(pipeline, found)
+    report = found[maker.name] if maker and found[maker.name].manifest else None
+    verdict = answer.get("verdict")
+    with transaction(url) as connection:
+        row = {"case_id": case.case_id, "pipeline": pipeline.name, "verdict": verdict}
+        upsert(connection, CaseRow, [row | {"report_key": report.key if report else None}])
+        runs = [_stage_run(case, state, published, stub) for state in found.values() if state.state != "not run"]
+        upsert(connection, StageRun, runs)
+        upsert(connection, Measurement, [m for state in found.values() for m in _measurements(case, state)])
+        if report is not None and report.manifest is not None:
+            identity = {"case_id": case.case_id, "stage": report.stage.name, "key": report.manifest.key}
+            upsert(connection, Measurement, [identity | number for number in numbers_of(answer)])
+            upsert(connection, Report, [_report(case, report, published, answer)])
+
+
+def hashes_of(manifest: Manifest) -> dict[str, str]:
+    """Return the sha256 of each artefact by name."""
+    return {name: written.sha256 for name, written in manifest.outputs.items()}
+
+
+def numbers_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what ``result.json`` says of each vessel and lesion as rows: subject, name, value with interval, word.
+
+    Every list of objects in the answer that have a name is taken, whatever the diagnostic: the object's name is the subject,
+    ``x`` with ``x_low`` and ``x_high`` is one number with its interval.
+    """
+    rows: list[dict[str, Any]] = []
+    for kind in ("vessels", "lesions"):
+        for number, entry in enumerate(answer.get(kind, ()), start=1):
+            vessel = str(entry.get("vessel", entry.get("name", "")))
+            subject = vessel if kind == "vessels" else f"{vessel} lesion {number}"
+            rows += [_number(subject, name, entry) for name, value in entry.items() if _is_number(value, name)]
+            rows += [_row(subject, name, word=entry[name]) for name in ("band", "segment") if isinstance(entry.get(name), str)]
+    return rows
+
+
+def _put(store: Store, path: Path, name: str) -> None:
+    if path.is_dir():
+        put_tree(store, path, name)
+    else:
+        store.put_file(path, name)
+
+
+def _published_before(store: Store, name: str) -> Manifest | None:
+    if not store.exists(name):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        store.get_file(name, Path(folder) / MANIFEST)
+        return Manifest.read(Path(folder))
+
+
+def _stage_run(case: Case, state: StageState, published: Published, stub: bool) -> dict[str, Any]:
+    manifest, stage, failure = state.manifest, state.stage, state.failure
+    row = {
+        "case_id": case.case_id,
+        "stage": stage.name,
+        "key": state.key,
+        "state": state.state,
+        "version": stage.version,
+        "run": entry_point(stage, stub),
+        "heartwood": manifest.heartwood if manifest else HEARTWOOD,
+        "image": manifest.image if manifest else "",
+        "parameters": dict(manifest.parameters) if manifest else {},
+        "inputs": dict(state.inputs),
+        "outputs": hashes_of(manifest) if manifest else {},
+        "failure_kind": failure.kind if failure and not manifest else None,
+        "failure_message": failure.message if failure and not manifest else None,
+    }
+    cost = {name: getattr(manifest, name, None) for name in ("seconds", "cpu_seconds", "peak_memory_mib")}
+    return row | cost | {"manifest_uri": published.manifests.get(stage.name)}
+
+
+def _measurements(case: Case, state: StageState) -> list[dict[str, Any]]:
+    if state.manifest is None:
+        return []
+    identity = {"case_id": case.case_id, "stage": state.stage.name, "key": state.manifest.key}
+    return [
+        identity | (_row("", name, value=float(value)) if _is_number(value) else _row("", name, word=str(value)))
+        for name, value in state.manifest.measurements.items()
+    ]
+
+
+def _report(case: Case, state: StageState, published: Published, answer: Mapping[str, Any]) -> dict[str, Any]:
+    assert state.manifest is not None
+    return {
+        "case_id": case.case_id,
+        "key": state.manifest.key,
+        "verdict": str(answer.get("verdict", "")),
+        "reasons": list(answer.get("reasons", ())),
+        "uris": {name: published.uris[name] for name in state.manifest.outputs if name in published.uris},
+        "hashes": hashes_of(state.manifest),
+    }
+
+
+def _is_number(value: Value | None, name: str = "") -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(("_low", "_high"))
+
+
+def _number(subject: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return _row(subject, name, value=float(entry[name]), low=entry.get(f"{name}_low"), high=entry.get(f"{name}_high"))
+
+
+def _row(
+    subject: str,
+    name: str,
+    *,
+    value: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    word: str | None = None,
+) -> dict[str, Any]:
+    return {"subject": subject, "name": name, "value": value, "low": low, "high": high, "word": word}

@@ -1,0 +1,116 @@
+"""Opening, migrating and writing the results database."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+
+from algorithms.contract.errors import DataError, TransientError
+from operators.results.models import Base
+
+VERSION_TABLE = "heartwood_version"
+"""Not Alembic's default name, so that the tables may lie in Airflow's own database."""
+
+LOCK_TIMEOUT_S = 30.0
+"""How long a writer of SQLite waits for another one."""
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    """Give a connection in a transaction on tables of the newest revision; SQLite's are made or upgraded on the way.
+
+    Raises
+    ------
+    DataError
+        If a database other than SQLite is not at the newest revision.
+    TransientError
+        If the database is out of reach or stays locked.
+    """
+    engine = open_engine(url)
+    try:
+        if engine.dialect.name == "sqlite":
+            upgrade(url)
+        elif (found := revision(engine)) != _scripts().get_current_head():
+            raise DataError(f"the results database is at revision {found}; run `python -m operators.results upgrade` once")
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        # The statement and its values stay out of the message.
+        raise TransientError(f"the results database does not answer ({type(error.orig).__name__})") from None
+    finally:
+        engine.dispose()
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine; SQLite gets its folder, its foreign keys and patience."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
+    return engine
+
+
+def upgrade(url: str) -> None:
+    """Bring the tables to the newest revision; two callers at once take turns."""
+    engine = open_engine(url)
+    try:
+        with _one_at_a_time(engine), engine.connect() as connection:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def revision(engine: Engine) -> str | None:
+    """Return the revision that the database is at, ``None`` for one without our tables."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def upsert(connection: Connection, model: type[Base], rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows; one that is there already is updated, except for the time at which it was first recorded."""
+    table = model.__table__
+    assert isinstance(table, Table)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    keys = [column.name for column in table.primary_key]
+    for row in rows:
+        insert = dialect.insert(table).values(**row)
+        changed = {name: insert.excluded[name] for name in row if name not in keys}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed))
+
+
+@contextmanager
+def _one_at_a_time(engine: Engine) -> Iterator[None]:
+    # SQLite cannot create tables in a transaction of Python's driver; the lock ends with the process, however that ends.
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        yield
+        return
+    with Path(f"{engine.url.database}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())

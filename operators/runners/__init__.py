@@ -1,0 +1,1 @@
+"""Places of execution, one thin operator each."""

@@ -1,0 +1,99 @@
+"""The ``[heartwood]`` section of the Airflow configuration, read in one place.
+
+Every setting is one field of `Settings`, is documented in docs/operations.md, and is set as any Airflow option is: in
+``airflow.cfg`` or as the environment variable ``AIRFLOW__HEARTWOOD__<NAME>``.  The defaults make a laptop work.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from airflow.configuration import conf
+
+from algorithms.contract.case import Home
+
+SECTION = "heartwood"
+PREFIX = "AIRFLOW__HEARTWOOD__"
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout: where ``algorithms`` is imported from, and what a relative ``home`` is relative to."""
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a deployment may choose."""
+
+    home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
+    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker).")
+    store: str = _setting("", "Object store for published reports, file:// or s3:// URI; file://<home>/store when empty.")
+    results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
+    publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
+    retries: int = _setting(2, "How often a stage is tried again after a transient error or a kill.")
+    retry_delay_s: float = _setting(
+        30.0, "Seconds before the first retry; each further one waits twice as long, at most 15 min."
+    )
+    kill_grace_s: float = _setting(3.0, "Seconds between TERM and KILL for a stage that must end; below Airflow's own 5 s.")
+    max_active_runs: int = _setting(2, "Cases of one diagnostic that are worked on at once.")
+    memory_pool: str = _setting(
+        "", "Airflow pool with one slot a GiB of memory; the default pool, one slot a stage, when empty."
+    )
+    memory_pool_gib: int = _setting(0, "Size of that pool: a stage asks for at most so many slots, or it would wait for ever.")
+    stub: bool = _setting(False, "Stages write placeholders instead of results, to try a deployment without any tools.")
+
+    @property
+    def home_folder(self) -> Home:
+        """The home as a folder."""
+        return Home((ROOT / Path(self.home).expanduser()).resolve())
+
+    @property
+    def store_uri(self) -> str:
+        """The URI of the object store."""
+        return self.store or self.home_folder.store.as_uri()
+
+    @property
+    def results_url(self) -> str:
+        """The SQLAlchemy URL of the results database."""
+        return self.results or f"sqlite:///{self.home_folder.root / 'results.db'}"
+
+
+def load() -> Settings:
+    """Return the settings of this process.
+
+    Raises
+    ------
+    ValueError
+        If the section has an option that no setting reads, or a value is not of its type.
+    """
+    known = {f.name: f for f in fields(Settings)}
+    unknown = sorted(_named() - set(known))
+    if unknown:
+        raise ValueError(f"no such setting in [{SECTION}]: {', '.join(unknown)}; there are {', '.join(known)}")
+    given = {name: conf.get(SECTION, name, fallback=None) for name in known}
+    return Settings(**{name: _parsed(name, known[name].default, text) for name, text in given.items() if text is not None})
+
+
+def _named() -> set[str]:
+    """Return the options that this deployment names, in its file or in the environment (also as ..._CMD and ..._SECRET)."""
+    # getsection() leaves out a section that only the environment has.
+    in_file = set(conf.getsection(SECTION) or {})
+    in_environment = {name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+    return {name.removesuffix("_cmd").removesuffix("_secret") for name in in_file | in_environment}
+
+
+def _parsed(name: str, default: Any, text: str) -> Any:
+    kind = type(default)
+    if kind is bool:
+        if text.lower() not in {"true", "false"}:
+            raise ValueError(f"[{SECTION}] {name} must be true or false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"[{SECTION}] {name} must be a {kind.__name__}") from None

@@ -1,0 +1,27 @@
+"""An Airflow with its tables, and a stub case to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.operators.airflow_home import DATA, migrate
+
+from algorithms.contract.case import Case, Home
+from algorithms.contract.inbox import admit
+
+
+@pytest.fixture(scope="session")
+def airflow_tables() -> None:
+    """Airflow's database, migrated."""
+    migrate()
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """A case of its own for each test: what is in the study does not matter in stub mode, only that it differs."""
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "image").write_text(str(tmp_path))
+    return admit(study, "coronary", Home(DATA))

@@ -1,0 +1,208 @@
+"""A pipeline as a DAG: every stage a task, every edge an artefact's, every parameter a bounded field of the form."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, TriggerRule
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from algorithms.contract.catalogue import pipelines
+from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources, Stage
+from operators.dag import ancestors, pipeline_dag, pipeline_of
+from tests.operators.airflow_home import PROJECT
+
+FINAL = ["publish", "complete"]
+
+
+def stage(name: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **others) -> Stage:
+    written = tuple(Output(o, f"{o}.json", f"the {o}") for o in outputs)
+    return Stage(name, f"nowhere:{name}", 1, f"Make {name}.", inputs, written, "a test", **others)
+
+
+DIAMOND = Pipeline(
+    name="diamond",
+    title="Diamond",
+    help="Two branches that join.",
+    accepts="anything",
+    stages=(
+        stage("left", ("study",), ("l",), parameters=(Parameter("gain_db", 1.0, "Gain.", "a test", "dB", 0.5, 2.0),)),
+        stage("right", ("study",), ("r",), resources=Resources(memory_gib=5.5, timeout_s=120)),
+        stage("join", ("l", "r", "study"), ("j",)),
+        stage("tell", ("l", "j"), ("result",), always=True),
+    ),
+)
+"""``left`` and ``right`` run side by side, so the stage that always runs must wait for both of them itself."""
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(PROJECT / "dags")
+
+
+@pytest.fixture(scope="module")
+def dag(bag: DagBag) -> DAG:
+    found: DAG = bag.dags["coronary_ffr"]
+    return found
+
+
+def closure(dag: DAG) -> dict[str, set[str]]:
+    """Return the tasks that each task waits for, directly or not."""
+    return {task.task_id: task.get_flat_relative_ids(upstream=True) for task in dag.tasks}
+
+
+def test_every_dag_file_imports(bag: DagBag) -> None:
+    """A DAG file that does not import is only a red line in the web UI, and its cases wait for ever."""
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {path.stem for path in (PROJECT / "dags").glob("*.py")}
+    assert {pipeline_of(dag_id).name for dag_id in bag.dags} == set(pipelines())
+
+
+def test_airflow_finds_the_dag_files_in_safe_mode() -> None:
+    """Airflow does not even open a file that lacks one of these words, and says nothing."""
+    for path in (PROJECT / "dags").glob("*.py"):
+        content = path.read_bytes().lower()
+        assert b"dag" in content
+        assert b"airflow" in content
+
+
+@pytest.mark.parametrize("pipeline", [*pipelines().values(), DIAMOND], ids=lambda p: p.name)
+def test_a_task_waits_for_the_stages_whose_artefacts_it_reads(pipeline: Pipeline) -> None:
+    """Edges that others imply are not drawn; what a task waits for is what the artefacts say, no more and no less."""
+    waits = closure(pipeline_dag(pipeline, f"{pipeline.name}_test"))
+
+    for s in pipeline.stages:
+        before = {b.name for b in pipeline.stages[: pipeline.stages.index(s)]}
+        assert waits[s.name] == (before if s.always else ancestors(pipeline, s))
+    assert waits["publish"] == {s.name for s in pipeline.stages}
+    assert waits["complete"] == {s.name for s in pipeline.stages} | {"publish"}
+
+
+def test_a_task_that_always_runs_waits_itself_for_branches_that_run_side_by_side() -> None:
+    """When ``left`` fails, Airflow ends ``join`` at once while ``right`` still runs: waiting for ``join`` alone is too early."""
+    dag = pipeline_dag(DIAMOND, "diamond_test")
+
+    assert dag.get_task("tell").upstream_task_ids == {"left", "right", "join"}
+    assert dag.get_task("join").upstream_task_ids == {"left", "right"}
+
+
+def test_the_coronary_graph_is_a_line(dag: DAG) -> None:
+    """Every stage needs the one before it, so the graph in the web UI reads from left to right with no crossing edge."""
+    order = [s.name for s in pipelines()["coronary"].stages]
+
+    for before, after in zip([*order, *FINAL], [*order[1:], *FINAL, None], strict=False):
+        if after is not None and after not in FINAL:
+            assert dag.get_task(before).downstream_task_ids - set(FINAL) == {after}
+
+
+def test_only_the_tasks_that_always_run_ignore_a_failure(dag: DAG) -> None:
+    """The report and its publishing run whatever happened; nothing else does, and ``complete`` shows what happened."""
+    always = {task.task_id for task in dag.tasks if task.trigger_rule == TriggerRule.ALL_DONE}
+
+    assert always == {"report", "publish"}
+    assert dag.get_task("complete").trigger_rule == TriggerRule.ALL_SUCCESS
+
+
+def test_every_task_has_a_time_limit_retries_and_a_page(dag: DAG) -> None:
+    """A hung stage must not hold a slot for ever, and whoever finds it red must read what it is."""
+    for s in pipelines()["coronary"].stages:
+        task = dag.get_task(s.name)
+        assert task.execution_timeout == timedelta(seconds=s.resources.timeout_s)
+        assert task.retries == 2
+        assert task.retry_policy is not None
+        assert s.help in task.doc_md
+        assert s.source in task.doc_md
+    assert dag.owner == "heartwood"
+    assert dag.tags == {"heartwood", "coronary"}
+
+
+def test_the_form_asks_for_the_case_and_offers_every_parameter(dag: DAG) -> None:
+    """A parameter that is declared is on the form, with its default, in its unit, below its stage."""
+    declared = dict((p.name, (s, p)) for s, p in pipelines()["coronary"].parameters())
+
+    assert list(dag.params) == ["case_id", *declared]
+    for name, (s, p) in declared.items():
+        field = dag.params.get_param(name)
+        assert field.value == p.default
+        assert field.schema["section"].startswith(s.name)
+        assert p.help.rstrip(".") in field.description
+        assert p.source.rstrip(".") in field.description
+        assert field.schema.get("minimum") == p.minimum
+        assert field.schema.get("maximum") == p.maximum
+
+
+def test_the_title_of_a_field_shows_its_unit() -> None:
+    """``gain_db`` in dB: the unit stands in brackets and not a second time in the words."""
+    field = pipeline_dag(DIAMOND, "diamond_test").params.get_param("gain_db")
+
+    assert field.schema["title"] == "Gain (dB)"
+
+
+@pytest.mark.parametrize("value", [0.49, 2.01, "1", True, None])
+def test_a_value_out_of_bounds_never_reaches_a_task(value: object) -> None:
+    """0.5 to 2 is declared; Airflow refuses the run before its first task."""
+    field = pipeline_dag(DIAMOND, "diamond_test").params.get_param("gain_db")
+
+    with pytest.raises(ParamValidationError):
+        field.resolve(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Jane Doe", "7f3a", "0123456789ABCDEF", "0123456789abcdef\n", "../../../etc/pass", None, 7]
+)
+def test_only_an_opaque_id_is_a_case(dag: DAG, value: object) -> None:
+    """What identifies a person has no place in a form whose values are shown, stored and logged."""
+    with pytest.raises(ParamValidationError):
+        dag.params.get_param("case_id").resolve(value)
+
+
+def test_a_number_that_looks_like_an_id_stays_text(dag: DAG) -> None:
+    """Sixteen decimal digits, or ``1234e5...``, are ids too: templates must not turn them into numbers."""
+    task = dag.get_task("receive")
+
+    assert not dag.render_template_as_native_obj
+    assert task.render_template("{{ params.case_id }}", {"params": {"case_id": "0000000000000012"}}) == "0000000000000012"
+
+
+def test_what_airflow_stores_of_a_task_is_the_case_and_its_parameters(dag: DAG) -> None:
+    """Rendered fields are kept in Airflow's database and shown to every viewer."""
+    for task in dag.tasks:
+        assert set(task.template_fields) <= {"case_id", "parameters"}
+
+
+def test_the_dag_survives_the_way_to_the_scheduler(dag: DAG) -> None:
+    """The scheduler and the web UI never see the file: only what serialisation keeps."""
+    back = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+
+    assert [t.task_id for t in back.tasks] == [t.task_id for t in dag.tasks]
+    assert back.params.dump() == {} or set(back.params) == set(dag.params)
+
+
+def test_the_page_of_the_dag_lists_every_stage(dag: DAG) -> None:
+    """The table is made from the declaration; a stage that is not in it would be a secret."""
+    for s in pipelines()["coronary"].stages:
+        assert f"| `{s.name}` | {s.help}" in dag.doc_md
+
+
+def test_a_pool_counts_memory_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5.5 GiB take six slots of a pool of 16, all of a pool of 4, and one of the default pool on a laptop."""
+    without = pipeline_dag(DIAMOND, "diamond_test").get_task("right")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__MEMORY_POOL", "memory")
+    unbounded = pipeline_dag(DIAMOND, "diamond_test").get_task("right")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__MEMORY_POOL_GIB", "4")
+    bounded = pipeline_dag(DIAMOND, "diamond_test").get_task("right")
+
+    assert (without.pool, without.pool_slots) == ("default_pool", 1)
+    assert (unbounded.pool, unbounded.pool_slots) == ("memory", 6)
+    assert (bounded.pool, bounded.pool_slots) == ("memory", 4)
+
+
+def test_an_unknown_runner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place of execution that this version lacks must stop the DAG, not fall back to this machine."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNER", "ecs")
+
+    with pytest.raises(ValueError, match="runner must be one of local"):
+        pipeline_dag(DIAMOND, "diamond_test")
