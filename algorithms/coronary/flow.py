@@ -1,0 +1,262 @@
+"""Steady flow and pressure in the whole tree at hyperaemia, reduced order.
+
+Aorta -> edges (friction and expansion losses) -> one hyperaemic microvascular resistance an outlet -> venous pressure.
+With the M outlet flows q as unknowns the edge flows are ``below @ q``, so mass is conserved whatever q is, and pressure
+balance along every path from the aorta to a vein is the gradient of a strictly convex function of q: there is exactly
+one solution, and Newton's matrix is symmetric and positive definite.
+
+Pressures leave out the reversible (Bernoulli) part: they are aortic pressure minus what was lost so far, which is what
+a wire reads wherever the flow has recovered, and more than it would read inside a throat.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algorithms.coronary.blood import TRANSITIONAL_REYNOLDS_NUMBER
+from algorithms.coronary.boundary import Boundary, read_boundary
+from algorithms.coronary.network import Losses, Network, edge_losses_mmhg, losses, network
+from algorithms.coronary.tree import Tree, read_tree
+
+log = logging.getLogger(__name__)
+
+RESIDUAL_LIMIT = 1e-9
+"""Largest imbalance of pressure along any path, as a fraction of the driving pressure, at which Newton stops."""
+
+MOST_ITERATIONS = 50
+"""Newton needs 4-8; more than this is a bug, not a hard case, for the problem is convex."""
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Pressure, flow and cumulated losses at every point, one (N,) array a branch.
+
+    The flow at a point is the flow that arrives there; at a branch's first point, the flow that enters it.
+    """
+
+    pressure_mmhg: tuple[np.ndarray, ...]
+    flow_ml_s: tuple[np.ndarray, ...]
+    viscous_mmhg: tuple[np.ndarray, ...]
+    expansion_mmhg: tuple[np.ndarray, ...]
+    outlet_branches: np.ndarray
+    outlet_flow_ml_s: np.ndarray
+    iterations: int
+    residual: float
+
+
+def outlet_flows_ml_s(
+    net: Network, linear: np.ndarray, quadratic: np.ndarray, resistance_mmhg_s_ml: np.ndarray, drive_mmhg: np.ndarray
+) -> tuple[np.ndarray, int, float]:
+    """Return the outlet flows (..., M), Newton's iterations and the largest relative residual.
+
+    Parameters
+    ----------
+    net
+        Edges and outlets; only ``below`` is used.
+    linear, quadratic
+        Loss coefficients of the edges, (..., E), mmHg s/ml and mmHg s2/ml2.
+    resistance_mmhg_s_ml
+        Microvascular resistance behind each outlet, (..., M), > 0.
+    drive_mmhg
+        Aortic minus venous pressure for each outlet, (..., M).
+
+    Raises
+    ------
+    ArithmeticError
+        If it does not converge: with finite, positive coefficients that is a bug.
+    """
+    below = net.below
+    drive = np.broadcast_to(drive_mmhg, resistance_mmhg_s_ml.shape)
+    scale = np.abs(drive).max(axis=-1, keepdims=True)
+    diagonal = np.arange(below.shape[1])
+
+    def imbalance(q: np.ndarray) -> np.ndarray:
+        lost: np.ndarray = edge_losses_mmhg(linear, quadratic, q @ below.T) @ below + resistance_mmhg_s_ml * q - drive
+        return lost
+
+    q = np.zeros_like(drive)
+    f = imbalance(q)
+    for iteration in range(1, MOST_ITERATIONS + 1):
+        slope = linear + 2 * quadratic * np.abs(q @ below.T)
+        matrix = np.swapaxes(below * slope[..., :, None], -1, -2) @ below
+        matrix[..., diagonal, diagonal] += resistance_mmhg_s_ml
+        step = np.linalg.solve(matrix, f[..., None])[..., 0]
+        length = np.ones_like(scale)
+        trial = imbalance(q - step)
+        # Halving where the full step overshoots: the residual of a convex problem falls along Newton's direction.
+        while (worse := np.abs(trial).max(axis=-1, keepdims=True) > np.abs(f).max(axis=-1, keepdims=True)).any():
+            length = np.where(worse, length / 2, length)
+            if length.min() < 1e-6:
+                break
+            trial = imbalance(q - length * step)
+        q, f = q - length * step, trial
+        residual = float((np.abs(f) / scale).max())
+        if residual <= RESIDUAL_LIMIT:
+            return q, iteration, residual
+    raise ArithmeticError(f"tree flow did not converge in {MOST_ITERATIONS} iterations, residual {residual:.1e}")
+
+
+def along_branches(
+    tree: Tree, net: Network, lost: Losses, edge_flow: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Return the viscous and the expansion loss from the aorta to every point, one (..., N) mmHg array a branch each."""
+    viscous: list[np.ndarray] = []
+    expansion: list[np.ndarray] = []
+    for index, branch in enumerate(tree.branches):
+        flow = edge_flow[..., net.interval_edge(index)]
+        for total, per_interval in (
+            (viscous, lost.viscous[index] * flow),
+            (expansion, lost.expansion[index] * flow * np.abs(flow)),
+        ):
+            start = 0.0 if branch.parent is None else total[branch.parent][..., branch.parent_point]
+            first = np.broadcast_to(start, per_interval.shape[:-1])[..., None]
+            total.append(np.concatenate([first, first + np.cumsum(per_interval, axis=-1)], axis=-1))
+    return tuple(viscous), tuple(expansion)
+
+
+def solve(tree: Tree, given: Boundary) -> Flow:
+    """Return the hyperaemic flow in ``tree`` under the boundary conditions ``given``."""
+    net = network(tree)
+    lost = losses(tree, net, tuple(b.radius_mm for b in tree.branches), given["viscosity_pa_s"], given["density_kg_m3"])
+    linear, quadratic = lost.per_edge(net)
+    aortic = given["aortic_pressure_mmhg"]
+    drive = np.full(len(net.outlets), aortic - given["venous_pressure_mmhg"])
+    q, iterations, residual = outlet_flows_ml_s(net, linear, quadratic, given.resistance_hyperaemic_mmhg_s_ml, drive)
+    edge_flow = net.below @ q
+    viscous, expansion = along_branches(tree, net, lost, edge_flow)
+    flows = tuple(edge_flow[net.interval_edge(i)[[0, *range(len(b.radius_mm) - 1)]]] for i, b in enumerate(tree.branches))
+    pressures = tuple(aortic - v - e for v, e in zip(viscous, expansion, strict=True))
+    return Flow(pressures, flows, viscous, expansion, net.outlet_branches, q, iterations, residual)
+
+
+def reynolds_number(flow_ml_s: np.ndarray, radius_mm: np.ndarray, viscosity_pa_s: float, density_kg_m3: float) -> np.ndarray:
+    """Return the Reynolds number of the mean velocity and the diameter, 2 rho Q / (pi mu r)."""
+    number: np.ndarray = 2 * density_kg_m3 * flow_ml_s * 1e-6 / (np.pi * viscosity_pa_s * radius_mm * 1e-3)
+    return number
+
+
+def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
+    """Return what was checked of the solution, as the report shows it."""
+    net = network(tree)
+    pressures = np.concatenate(solved.pressure_mmhg)
+    rise = max(float(np.diff(p).max()) for p in solved.pressure_mmhg)
+    behind = np.array([solved.pressure_mmhg[b][-1] for b in net.outlet_branches]) - given["venous_pressure_mmhg"]
+    ohm = float(np.abs(behind / given.resistance_hyperaemic_mmhg_s_ml / solved.outlet_flow_ml_s - 1).max())
+    reynolds = max(
+        float(reynolds_number(q, b.radius_mm, given["viscosity_pa_s"], given["density_kg_m3"]).max())
+        for q, b in zip(solved.flow_ml_s, tree.branches, strict=True)
+    )
+    aortic, venous = given["aortic_pressure_mmhg"], given["venous_pressure_mmhg"]
+    return [
+        _check(
+            "mass balance",
+            mass_imbalance(tree, net, solved),
+            "1",
+            1e-9,
+            "flow lost at the worst bifurcation, over the total flow",
+        ),
+        _check(
+            "residual",
+            solved.residual,
+            "1",
+            RESIDUAL_LIMIT,
+            "imbalance of pressure along the worst path over the driving pressure",
+        ),
+        _check(
+            "microvascular law", ohm, "1", 1e-6, "outlet flow against pressure over resistance, recomputed from the results"
+        ),
+        _check("pressure rise", max(rise, 0.0), "mmHg", 0.0, "losses never give pressure back downstream"),
+        _check(
+            "pressure above aortic", max(float(pressures.max()) - aortic, 0.0), "mmHg", 0.0, "no point above aortic pressure"
+        ),
+        _check(
+            "pressure below venous", max(venous - float(pressures.min()), 0.0), "mmHg", 0.0, "no point below venous pressure"
+        ),
+        _check(
+            "reynolds number",
+            reynolds,
+            "1",
+            TRANSITIONAL_REYNOLDS_NUMBER,
+            "above, the jet is transitional and the loss model not validated",
+        ),
+    ]
+
+
+def mass_imbalance(tree: Tree, net: Network, solved: Flow) -> float:
+    """Return the flow that is lost at the worst bifurcation, outlet or between the ostia, over the total flow."""
+    edge_flow = np.array([solved.flow_ml_s[branch][stop] for branch, stop in zip(net.branch, net.stop, strict=True)])
+    leaving = np.zeros(len(edge_flow) + 1)
+    np.add.at(leaving, net.upstream, edge_flow)  # upstream -1, an ostium, is the last entry: what the aorta gives
+    leaving[net.outlets] += solved.outlet_flow_ml_s
+    total = float(solved.outlet_flow_ml_s.sum())
+    imbalance = np.append(edge_flow, total) - leaving
+    return float(np.abs(imbalance).max() / total)
+
+
+def _check(name: str, value: float, unit: str, limit: float, help_text: str) -> dict[str, Any]:
+    passed = bool(value <= limit)
+    return {
+        "name": name,
+        "value": float(f"{value:.4g}"),
+        "unit": unit,
+        "limit": f"<= {limit:g}",
+        "passed": passed,
+        "help": help_text,
+    }
+
+
+def expansion_share(solved: Flow) -> float:
+    """Return the expansion part of all pressure lost on the way to the outlet that lost most, 0 to 1."""
+    worst = max(solved.outlet_branches, key=lambda b: -solved.pressure_mmhg[b][-1])
+    lost = solved.viscous_mmhg[worst][-1] + solved.expansion_mmhg[worst][-1]
+    return float(solved.expansion_mmhg[worst][-1] / lost) if lost > 0 else 0.0
+
+
+def write_flow(solved: Flow, found: list[dict[str, Any]], path: Path) -> None:
+    """Write ``solved`` and the checks ``found`` as JSON; pressures and flows are rounded to 1e-6 mmHg and ml/s."""
+    names = ("pressure_mmhg", "flow_ml_s", "viscous_mmhg", "expansion_mmhg")
+    branches = [
+        {name: np.round(getattr(solved, name)[i], 6).tolist() for name in names} for i in range(len(solved.pressure_mmhg))
+    ]
+    outlets = [
+        {"branch": int(b), "pressure_mmhg": round(float(solved.pressure_mmhg[b][-1]), 6), "flow_ml_s": round(float(q), 6)}
+        for b, q in zip(solved.outlet_branches, solved.outlet_flow_ml_s, strict=True)
+    ]
+    document = {"branches": branches, "outlets": outlets, "iterations": solved.iterations, "checks": found}
+    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+
+def read_pressures(path: Path) -> tuple[np.ndarray, ...]:
+    """Return the pressure at every point from ``flow.json``, one (N,) mmHg array a branch."""
+    return tuple(np.asarray(branch["pressure_mmhg"]) for branch in json.loads(path.read_text())["branches"])
+
+
+def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
+    """Read ``tree`` and ``boundary``, write ``flow.json``, return the totals."""
+    tree, given = read_tree(inputs["tree"]), read_boundary(inputs["boundary"])
+    solved = solve(tree, given)
+    found = checks(tree, given, solved)
+    write_flow(solved, found, out / "flow.json")
+    failed = [check["name"] for check in found if not check["passed"]]
+    log.info(
+        "%d outlets, %.2f ml/s, %d iterations, failed checks: %s",
+        len(given.branches),
+        solved.outlet_flow_ml_s.sum(),
+        solved.iterations,
+        failed,
+    )
+    return {
+        "hyperaemic_flow_ml_s": round(float(solved.outlet_flow_ml_s.sum()), 4),
+        "lowest_pressure_mmhg": round(min(float(p.min()) for p in solved.pressure_mmhg), 3),
+        "highest_reynolds_number": next(c["value"] for c in found if c["name"] == "reynolds number"),
+        "expansion_share": round(expansion_share(solved), 4),
+        "iterations": solved.iterations,
+        "failed_checks": len(failed),
+    }
