@@ -25,7 +25,8 @@ Exit codes: 0 done, 65 the data cannot be answered, 70 a bug, 75 try again later
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log.setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     pipeline = pipelines()[options.pipeline]
     try:
