@@ -17,11 +17,12 @@ import numpy as np
 
 from algorithms.phantom import coronary_paint as paint
 from algorithms.phantom.coronary_heart import AORTIC_WALL_MM, Distance, Heart, draw_heart
+from algorithms.phantom.coronary_neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
 from algorithms.phantom.coronary_paint import Grid, Solid
 from algorithms.phantom.coronary_plaque import Calcification, Lesion, calcifications, diseased, draw_lesions, outer_radius_mm
 from algorithms.phantom.coronary_scanner import DIFFICULTIES, Difficulty, add_motion, add_noise, blur
 from algorithms.phantom.coronary_surface import Surface, survey
-from algorithms.phantom.coronary_thorax import Chest, SideVessel, draw_chest, lung_vessels, mammary_arteries
+from algorithms.phantom.coronary_thorax import Chest, draw_chest
 from algorithms.phantom.coronary_tree import Habit, Vessel, coronary_vessels, draw_habit
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ def draw_person(seed: int) -> Person:
     nodules = calcifications(healthy, lesions, plaque_rng)
     chest = draw_chest(heart, chest_rng)
     side = mammary_arteries(chest, chest_rng) + lung_vessels(chest, heart, chest_rng)
+    side += cardiac_veins(surface, healthy, chest_rng)
     field_mm = float(chest_rng.uniform(200.0, 218.0))
     contrast_hu = float(chest_rng.uniform(380.0, 500.0))
     return Person(
@@ -147,7 +149,6 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
     x, y, z = (low[i] + SOLID_STEP_MM * np.arange(counts[i]) for i in range(3))
     points = np.stack(np.broadcast_arrays(x, y[:, None], z[:, None, None]), axis=-1).astype(np.float32)
     other, vessel = LABELS["other blood pool"], LABELS["other vessel"]
-    pericardium = heart.pericardium(points)
 
     def shell(distance: Distance, thickness_mm: float) -> Distance:
         return lambda p: distance(p) - thickness_mm
@@ -157,7 +158,7 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
         ("subcutaneous fat", "subcutaneous fat", 0, shell(chest.skin, -2.0)),
         ("muscle", "muscle", 0, chest.muscle),
         ("cavity", "cavity", 0, chest.cavity),
-        ("lungs", "lung", 0, lambda p: chest.lungs(p, heart)),
+        ("lungs", "lung", 0, lambda p: chest.lungs(p, heart.pericardium(p))),
         ("liver", "liver", 0, lambda p: np.maximum(chest.liver(p), chest.cavity(p))),
         ("stomach", "stomach", 0, lambda p: np.maximum(chest.stomach(p), chest.cavity(p))),
         ("back muscles", "muscle", 0, chest.back_muscles),
@@ -174,8 +175,8 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
         ("oesophagus", "oesophagus", 0, lambda p: chest.oesophagus(p, heart)),
         ("descending aortic wall", "aortic wall", 0, shell(heart.descending_lumen, AORTIC_WALL_MM)),
         ("descending aorta", "aorta", vessel, heart.descending_lumen),
-        ("pericardium", "pericardium", 0, lambda p: pericardium - 1.2),
-        ("epicardial fat", "epicardial fat", 0, lambda p: pericardium),
+        ("pericardium", "pericardium", 0, shell(heart.pericardium, 1.2)),
+        ("epicardial fat", "epicardial fat", 0, heart.pericardium),
         ("pulmonary veins", "pulmonary veins", other, heart.pulmonary_veins),
         ("pulmonary arterial wall", "aortic wall", 0, shell(heart.pulmonary_arteries, 1.2)),
         ("caval veins", "caval veins", other, heart.caval_veins),
@@ -196,10 +197,22 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
     ]
     made = []
     for name, tissue, label, distance in layers:
-        # Half precision of a 2 mm grid is far below what interpolation does; float32 keeps the memory of 40 tissues small.
-        sampled = distance(points).astype(np.float32)
-        made.append((paint.tighten(Solid(name, label, low, SOLID_STEP_MM, sampled), 1.2), tissue))
+        part = _reach(distance, points)
+        sampled = Solid(name, label, low + SOLID_STEP_MM * np.array([p.start for p in part[::-1]]), SOLID_STEP_MM, distance(points[part]))
+        made.append((paint.tighten(sampled, 1.2), tissue))
     return made
+
+
+def _reach(distance: Distance, points: np.ndarray) -> tuple[slice, slice, slice]:
+    """Return the block of ``points`` (Z, Y, X, 3) outside which ``distance`` is surely more than a voxel: a look at every 4th."""
+    stride = 4
+    sparse = distance(points[::stride, ::stride, ::stride])
+    near = np.argwhere(sparse < 1.5 * stride * SOLID_STEP_MM)
+    if len(near) == 0:
+        return slice(0, 2), slice(0, 2), slice(0, 2)
+    low = np.maximum((near.min(axis=0) - 1) * stride, 0)
+    high = np.minimum((near.max(axis=0) + 2) * stride, points.shape[:3])
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
 
 def lv_mass_g(layers: Sequence[tuple[Solid, str]]) -> float:

@@ -265,5 +265,5 @@ def draw_heart(rng: np.random.Generator) -> Heart:
         root_scale=scale * float(np.clip(rng.normal(1.0, 0.05), 0.92, 1.1)),
         root_axis=_unit(np.array([-0.30, -0.14, 0.92]) + rng.normal(0, 0.05, 3)),
         sinus_turn=float(rng.normal(0.12, 0.12)),
-        fat_mm=float(rng.uniform(2.5, 6.0)),
+        fat_mm=float(rng.uniform(2.2, 4.5)),
     )

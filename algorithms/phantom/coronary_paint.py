@@ -52,7 +52,7 @@ class Grid:
         return Grid(shape, self.spacing_mm, origin)  # type: ignore[arg-type]
 
 
-@numba.njit(nogil=True)
+@numba.njit(cache=True, nogil=True)
 def _sweep(
     bits: np.ndarray, origin: np.ndarray, spacing: np.ndarray, path: np.ndarray, ways: np.ndarray, radius: np.ndarray
 ) -> None:
@@ -99,7 +99,7 @@ def _sweep(
 
 def sweep_tube(bits: np.ndarray, grid: Grid, path_mm: np.ndarray, radius_mm: np.ndarray) -> None:
     """Add to ``bits`` (Z, Y, X) uint64 the sub-voxels inside the tube along ``path_mm`` (N, 3) with ``radius_mm`` (N,)."""
-    origin, spacing = np.array(grid.origin_mm), np.array(grid.spacing_mm)[::-1].copy()
+    origin, spacing = np.array(grid.origin_mm, dtype=float), np.array(grid.spacing_mm[::-1], dtype=float)
     path = np.ascontiguousarray(path_mm, dtype=float)
     _sweep(bits, origin, spacing, path, np.ascontiguousarray(tangents(path)), np.ascontiguousarray(radius_mm, dtype=float))
 

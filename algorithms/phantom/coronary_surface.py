@@ -58,7 +58,7 @@ class Surface:
         """Return where rays at these angles (N,) first are ``clearance_mm`` outside the epicardium, (N, 3)."""
         polar, azimuth = np.broadcast_arrays(np.atleast_1d(polar), np.atleast_1d(azimuth))
         ways = self.direction(polar, azimuth)
-        steps = np.arange(12.0, 95.0, 1.0)
+        steps = np.arange(12.0, 84.0, 1.0)
         centre = self.heart.at(CENTRE_MM, 0, 0)
         points = centre + ways[:, None, :] * steps[None, :, None]
         depth = self.at(points.reshape(-1, 3)).reshape(len(ways), -1) - clearance_mm
@@ -140,7 +140,7 @@ def _crossing(angles: np.ndarray, margin: np.ndarray) -> float:
 
 def survey(heart: Heart) -> Surface:
     """Return the map of ``heart``'s epicardium."""
-    reach = 105.0 * heart.scale
+    reach = 90.0 * heart.scale
     centre = heart.at(CENTRE_MM, 0, 0)
     count = int(np.ceil(2 * reach / GRID_MM)) + 1
     origin = np.floor((centre - reach) / GRID_MM) * GRID_MM

@@ -1,4 +1,4 @@
-"""The chest around the heart of the coronary phantom: skin, muscle, bone, lungs, liver, and vessels that are no coronaries.
+"""The chest around the heart of the coronary phantom: skin, muscle, bone, lungs, liver.
 
 Points are (..., 3) LPS mm with the aortic annulus at the origin.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.shapes import box_mm, ellipsoid_mm, elliptic_cylinder_mm, resample_path, smooth_union_mm
+from algorithms.phantom.shapes import box_mm, ellipsoid_mm, elliptic_cylinder_mm, smooth_union_mm
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,14 @@ class Chest:
         return ellipsoid_mm(points, np.array([-72.0, self.middle_y, -112.0]), np.eye(3), np.array([78.0, 88.0, 62.0]))
 
     def stomach(self, points: np.ndarray) -> np.ndarray:
-        return ellipsoid_mm(points, np.array([72.0, self.middle_y + 10.0, -138.0]), np.eye(3), np.array([72.0, 82.0, 60.0]))
+        return ellipsoid_mm(points, np.array([60.0, self.middle_y + 5.0, -130.0]), np.eye(3), np.array([80.0, 86.0, 66.0]))
 
-    def mediastinum(self, points: np.ndarray, heart: Heart) -> np.ndarray:
-        """Return the distance to what lies between the lungs: heart, great vessels, spine and the fat around them."""
-        distance = heart.pericardium(points) - 1.2
+    def mediastinum(self, points: np.ndarray, pericardium_mm: np.ndarray) -> np.ndarray:
+        """Return the distance to what lies between the lungs: heart, great vessels, spine and the fat around them.
+
+        ``pericardium_mm`` (...) is the distance of ``points`` to the pericardium, which is dear to compute.
+        """
+        distance = pericardium_mm - 1.2
         back = elliptic_cylinder_mm(points, np.array([8.0, self.spine_y() - 4.0, 0.0]), np.array([30.0, 34.0]))
         front = elliptic_cylinder_mm(points, np.array([4.0, self.front() + 2.0, 0.0]), np.array([30.0, 15.0]))
         upper = ellipsoid_mm(points, np.array([2.0, 4.0, 75.0]), np.eye(3), np.array([50.0, 44.0, 62.0]))
@@ -110,11 +113,11 @@ class Chest:
         distance = smooth_union_mm(distance, front, 18.0)
         return smooth_union_mm(distance, upper, 14.0)
 
-    def lungs(self, points: np.ndarray, heart: Heart) -> np.ndarray:
+    def lungs(self, points: np.ndarray, pericardium_mm: np.ndarray) -> np.ndarray:
         inner = self.cavity(points) + 1.5
         below = np.minimum(self.liver(points), self.stomach(points)) - 2.5
         spine = self.vertebrae(points) - 2.0
-        return np.maximum.reduce([inner, -self.mediastinum(points, heart), -below, -spine])
+        return np.maximum.reduce([inner, -self.mediastinum(points, pericardium_mm), -below, -spine])
 
 
 def draw_chest(heart: Heart, rng: np.random.Generator) -> Chest:
@@ -125,64 +128,3 @@ def draw_chest(heart: Heart, rng: np.random.Generator) -> Chest:
     front = float(heart.at(28, 21, -3)[1] - 34.0 * heart.scale - heart.fat_mm - rng.uniform(9, 14))
     half_depth = depth + subcutaneous
     return Chest(float(rng.uniform(155, 175)), half_depth, subcutaneous, front + half_depth - subcutaneous - 16.0)
-
-
-@dataclass(frozen=True, eq=False)
-class SideVessel:
-    """A vessel that is no coronary artery: a tube in its own kind of blood."""
-
-    name: str
-    path_mm: np.ndarray  # (N, 3)
-    radius_mm: np.ndarray  # (N,)
-
-
-def mammary_arteries(chest: Chest, rng: np.random.Generator) -> list[SideVessel]:
-    """Return the internal mammary arteries: 2-2.6 mm wide, beside the breastbone, behind the rib cartilages."""
-    vessels = []
-    for side in (-1, 1):
-        z = np.arange(-140.0, 90.0, 8.0)
-        x = -3.0 + side * (24.0 + rng.uniform(-2, 2) + 2.0 * np.sin(z / 35.0 + rng.uniform(0, 6)))
-        y = np.empty_like(z)
-        for i, (px, pz) in enumerate(zip(x, z, strict=True)):
-            ray = np.stack([np.full(80, px), np.linspace(chest.front() - 5, chest.front() + 35, 80), np.full(80, pz)], axis=1)
-            y[i] = ray[np.argmin(np.abs(chest.cavity(ray) + 2.0)), 1]
-        path = resample_path(np.stack([x, y, z], axis=1), 0.5)
-        vessels.append(SideVessel("mammary artery", path, np.full(len(path), rng.uniform(1.0, 1.3))))
-    return vessels
-
-
-def lung_vessels(chest: Chest, heart: Heart, rng: np.random.Generator) -> list[SideVessel]:
-    """Return trees of lung arteries and veins that grow from both hila to where the lung ends."""
-    vessels: list[SideVessel] = []
-    fork, atrium = heart.pulmonary_fork(), heart.at(-26, -19, -5)
-    hila = [(fork + np.array([-64, 18, -8.0]) * heart.scale, -1, "lung artery"), (fork + np.array([46, 30, -6.0]) * heart.scale, 1, "lung artery"),
-            (atrium + np.array([-46, 14, 0.0]) * heart.scale, -1, "lung vein"), (atrium + np.array([42, 22, 4.0]) * heart.scale, 1, "lung vein")]  # fmt: skip
-    for hilum, side, name in hila:
-        for _ in range(7):
-            way = np.array([side * rng.uniform(0.5, 1.0), rng.uniform(-1.0, 0.9), rng.uniform(-1.1, 0.7)])
-            _grow(hilum, way / np.linalg.norm(way), float(rng.uniform(2.2, 3.6)), name, 0, rng, vessels)
-    points = np.concatenate([v.path_mm for v in vessels])
-    inside = chest.lungs(points, heart) < 0
-    kept, start = [], 0
-    for vessel in vessels:
-        within = inside[start : start + len(vessel.path_mm)]
-        start += len(vessel.path_mm)
-        if within.sum() > 4:
-            kept.append(SideVessel(vessel.name, vessel.path_mm[within], vessel.radius_mm[within]))
-    return kept
-
-
-def _grow(
-    start: np.ndarray, way: np.ndarray, radius: float, name: str, depth: int, rng: np.random.Generator, grown: list[SideVessel]
-) -> None:
-    length = float(rng.uniform(14, 24))
-    bend = rng.normal(0, 0.25, 3)
-    steps = np.linspace(0, 1, 9)[:, None]
-    path = start + length * steps * (way + 0.5 * steps * bend)
-    grown.append(SideVessel(name, resample_path(path, 1.0), np.linspace(radius, radius * 0.82, len(resample_path(path, 1.0)))))
-    if depth >= 3 or radius < 0.7:
-        return
-    for sign in (-1, 1):
-        turn = way + bend * 0.5 + sign * rng.uniform(0.35, 0.8) * np.cross(way, rng.normal(0, 1, 3))
-        shrink = float(rng.uniform(0.62, 0.8))
-        _grow(path[-1], turn / np.linalg.norm(turn), radius * 0.82 * shrink, name, depth + 1, rng, grown)

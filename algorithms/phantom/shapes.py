@@ -29,14 +29,16 @@ def half_space_mm(points: np.ndarray, origin: np.ndarray, normal: np.ndarray) ->
 
 def tube_mm(points: np.ndarray, path: np.ndarray, radius_mm: np.ndarray) -> np.ndarray:
     """Return the distance to a tube along the polyline ``path`` (N, 3) with ``radius_mm`` (N,) linear between its points."""
-    nearest = np.full(points.shape[:-1], np.inf, dtype=points.dtype)
+    kind = points.dtype
+    nearest = np.full(points.shape[:-1], np.inf, dtype=kind)
+    square = np.einsum("...i,...i->...", points, points)
     for start, end, r0, r1 in zip(path[:-1], path[1:], radius_mm[:-1], radius_mm[1:], strict=True):
-        along = (end - start).astype(points.dtype)
-        offset = points - start.astype(points.dtype)
-        t = np.clip(offset @ along / max(float(along @ along), 1e-12), 0, 1)
-        miss = offset - t[..., None] * along
-        distance = np.sqrt(np.einsum("...i,...i->...", miss, miss)) - (r0 + (r1 - r0) * t)
-        np.minimum(nearest, distance.astype(points.dtype), out=nearest)
+        along = end - start
+        length = max(float(along @ along), 1e-12)
+        forward = points @ along.astype(kind) - kind.type(start @ along)
+        t = np.clip(forward / kind.type(length), 0, 1)
+        miss = square - points @ (2 * start).astype(kind) + kind.type(start @ start) - t * (2 * forward - t * kind.type(length))
+        np.minimum(nearest, np.sqrt(np.maximum(miss, 0)) - (kind.type(r0) + kind.type(r1 - r0) * t), out=nearest)
     return nearest
 
 
