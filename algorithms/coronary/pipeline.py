@@ -304,9 +304,22 @@ RENDER = Stage(
     run="algorithms.coronary.render:run",
     version=1,
     help="Draw the tree, the curved reformations, the pull-back graphs and the quality thumbnails.",
-    source="",
+    source=(
+        "Wang, Jüttler, Zheng, Liu, Computation of rotation minimizing frames, ACM Trans Graph 27:2 (2008), "
+        "doi:10.1145/1330511.1330513; "
+        "Schroeder, Martin, Lorensen, The Visualization Toolkit, 4th ed., Kitware (2006)"
+    ),
     inputs=("volume", "quality", "tree", "ffr"),
     outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
+    parameters=(
+        Parameter(
+            "tree_pictures",
+            default="solid",
+            choices=("solid", "flat"),
+            help="solid: the tree as shaded tubes where this machine can draw them; flat: always as bands",
+            source="algorithms/coronary/pictures_tree.py",
+        ),
+    ),
     resources=Resources(cpu=2, memory_gib=4, timeout_s=900),
 )
 
@@ -315,7 +328,10 @@ REPORT = Stage(
     run="algorithms.coronary.report:run",
     version=1,
     help="Write the answer: result.json, the HTML page and the PDF; also when a stage before it refused the case.",
-    source="SCCT 2022 reporting guideline and CAD-RADS 2.0 (doi:10.1016/j.jcct.2022.07.002)",
+    source=(
+        "Cury et al., CAD-RADS 2.0 – 2022 Coronary Artery Disease-Reporting and Data System, "
+        "J Cardiovasc Comput Tomogr 16:536 (2022), doi:10.1016/j.jcct.2022.07.002"
+    ),
     inputs=("selection", "privacy", "quality", "volume", "anatomy", "tree", "boundary", "flow", "ffr", "pictures"),
     outputs=(
         Output("result", "result.json", "the case's answer, documented in docs/result.md"),

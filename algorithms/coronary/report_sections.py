@@ -1,0 +1,282 @@
+"""The sections of the coronary report, declared from the result document; no number here is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from algorithms.coronary.pictures_path import shown_paths
+from algorithms.coronary.pictures_style import BANDS, FFR_RANGE
+from algorithms.coronary.report_cadrads import percent
+from algorithms.coronary.report_result import Artefacts
+from algorithms.report.blocks import (
+    Badge,
+    Bibliography,
+    Block,
+    Callout,
+    Cell,
+    Code,
+    Column,
+    Figure,
+    Interval,
+    KeyValues,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)  # fmt: skip
+
+Pictures = Sequence[tuple[Mapping[str, Any], Picture]]
+"""Entries of pictures.json, each with its picture."""
+
+BAND_WORDS = {"positive": "positive", "grey": "grey zone", "negative": "negative"}
+NOT_AVAILABLE = "–"
+
+
+def ffr_text(entry: Mapping[str, Any]) -> str:
+    """Return an FFR with its interval, or a dash where it is not released."""
+    if entry["ffr"] is None:
+        return NOT_AVAILABLE
+    return f"{entry['ffr']:.2f} ({entry['ffr_low']:.2f}–{entry['ffr_high']:.2f})"
+
+
+def _ffr_cell(entry: Mapping[str, Any]) -> Cell:
+    if entry["ffr"] is None:
+        return NOT_AVAILABLE
+    ends = (entry["ffr"], entry["ffr_low"], entry["ffr_high"])
+    return Interval(*ends, *FFR_RANGE, BANDS, ffr_text(entry), entry["band"])
+
+
+def _band_cell(entry: Mapping[str, Any]) -> Cell:
+    return Badge(BAND_WORDS[entry["band"]], entry["band"]) if entry["band"] else NOT_AVAILABLE
+
+
+def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: int = 1) -> list[Block]:
+    """Return one figure of all pictures of ``kind`` (and ``vessel``) that exist, or nothing."""
+    found = [(e, p) for e, p in pictures if e["kind"] == kind and (vessel is None or e["vessel"] == vessel)]
+    if not found:
+        return []
+    return [Figure(tuple(p for _, p in found), found[0][0]["caption"], columns)]
+
+
+def vessel_table(result: Mapping[str, Any]) -> Table:
+    """Return the table of the first page: a line a vessel."""
+    rows = []
+    for vessel in result["vessels"]:
+        own = [result["stenoses"][i] for i in vessel["stenoses"]]
+        worst = max(own, key=percent, default=None)
+        stenosis = f"{percent(worst)} %" if worst else "none found"
+        rows.append((vessel["vessel"], stenosis, worst["segment_name"] if worst else "", _ffr_cell(vessel), _band_cell(vessel)))
+    columns = (
+        Column("Vessel", width=0.8), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
+        Column(f"FFR ({_level(result)} interval)", width=2.7), Column("Band", width=0.9),
+    )  # fmt: skip
+    caption = "FFR of each vessel beyond its most severe lesion, or at its end where it has none; scale 0.5 to 1.0."
+    return Table(columns, tuple(rows), caption)
+
+
+def _level(result: Mapping[str, Any]) -> str:
+    return f"{100 * result['interval']['level']:.0f} %" if result["interval"] else "95 %"
+
+
+def vessel_sections(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> list[Section]:
+    """Return a page a vessel: graph, reformation, lesions."""
+    if artefacts.tree is None:
+        return []
+    sections = []
+    for path in shown_paths(artefacts.tree):
+        branches = set(path.branch.tolist())
+        own = [s for s in result["stenoses"] if s["branch"] in branches]
+        blocks: list[Block] = figures(pictures, "pullback", path.name) + figures(pictures, "reformation", path.name)
+        blocks.append(_lesion_table(own) if own else Paragraph(f"No stenosis was found on the way to the end of {path.name}."))
+        for entry, picture in pictures:
+            if entry["kind"] == "lesion" and entry["vessel"] == path.name:
+                blocks.append(Figure((picture,), entry["caption"]))
+        tip = next((v["tip_ffr"] for v in result["vessels"] if v["vessel"] == path.name), None)
+        if tip is not None:
+            blocks.append(
+                Paragraph(
+                    f"FFR at the very tip is {tip:.2f}; values far beyond a lesion are not meant for decisions.", small=True
+                )
+            )
+        sections.append(Section(path.name, tuple(blocks), new_page=True))
+    return sections
+
+
+def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("Lesion"), Column("Segment"), Column("Diameter stenosis", True), Column("Area stenosis", True),
+        Column("MLD (mm)", True), Column("Reference (mm)", True), Column("Length (mm)", True), Column("FFR beyond", width=1.0),
+        Column("ΔFFR", True), Column("Band"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            s["label"], f"{s['segment_name']} ({s['segment']})", f"{percent(s)} %", f"{100 * s['area_stenosis']:.0f} %",
+            f"{s['minimal_lumen_diameter_mm']:.1f}", f"{s['reference_diameter_mm']:.1f}", f"{s['length_mm']:.0f}",
+            ffr_text(s), NOT_AVAILABLE if s["delta_ffr"] is None else f"{s['delta_ffr']:.2f}", _band_cell(s),
+        )
+        for s in stenoses
+    )  # fmt: skip
+    read = ", ".join(f"{s['label']} {s['distal_mm']:.0f} mm" for s in stenoses if s["distal_mm"] is not None)
+    caption = "Lesions from the ostium on; SCCT segment number in brackets; MLD is the minimal lumen diameter."
+    return Table(columns, rows, caption + (f" FFR is read beyond the lesion's end: {read}." if read else ""), small=True)
+
+
+FACTS = {
+    "spacing_mm": ("Voxel spacing (z, y, x)", "mm"), "shape": ("Voxels (z, y, x)", ""), "PatientSex": ("Sex", ""),
+    "PatientAge": ("Age", ""), "PatientSize": ("Height", "m"), "PatientWeight": ("Weight", "kg"),
+    "Manufacturer": ("Scanner", ""), "ManufacturerModelName": ("Model", ""), "ConvolutionKernel": ("Kernel", ""),
+    "KVP": ("Tube voltage", "kV"), "SliceThickness": ("Slice thickness", "mm"),
+}  # fmt: skip
+"""How the facts of quality.json are named for a reader."""
+
+
+def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> Section | None:
+    """Return what the study was and how good it was, or ``None`` where nothing is known of it."""
+    blocks: list[Block] = []
+    rows: list[tuple[str, Cell]] = []
+    if result["image"]:
+        for name, value in result["image"]["facts"].items():
+            title, unit = FACTS.get(name, (name, ""))
+            if value not in (None, "", []):
+                rows.append((title, f"{shown(value)} {unit}".rstrip()))
+        for name, title in (("aorta_hu_estimate", "Contrast in the aorta"), ("noise_hu", "Noise")):
+            if result["image"][name] is not None:
+                rows.append((title, f"{result['image'][name]:.0f} HU"))
+    chosen = [s for s in artefacts.selection.get("series", []) if s["chosen"]]
+    rows += [("Slices chosen", str(s["instances"])) for s in chosen]
+    blocks += [KeyValues(tuple(rows))] if rows else []
+    blocks += [Paragraph(f"The series was chosen because: {s['reason']}.", small=True) for s in chosen]
+    blocks += figures(pictures, "quality")
+    return Section("Image quality", tuple(blocks), new_page=True) if blocks else None
+
+
+def shown(value: Any) -> str:
+    """Return a fact for a reader: numbers short, lists with signs between."""
+    if isinstance(value, list):
+        return " × ".join(shown(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def boundary_section(result: Mapping[str, Any], bibliography: Bibliography) -> Section | None:
+    """Return the boundary values, each marked measured or assumed, with its source."""
+    if not result["boundary"]:
+        return None
+    rows = tuple(
+        (
+            words(name), shown(entry["value"]), "" if entry["unit"] == "1" else entry["unit"],
+            Badge("assumed", "grey") if entry["assumed"] else Badge("measured", "negative"),
+            bibliography.cite("", entry["source"]) if entry.get("source") else "",
+        )
+        for name, entry in result["boundary"].items()
+    )  # fmt: skip
+    columns = (
+        Column("Value", width=2.0),
+        Column("", True),
+        Column("Unit", width=0.8),
+        Column("Origin", width=0.8),
+        Column("Source", width=0.6),
+    )
+    blocks: tuple[Block, ...] = (Table(columns, rows, "What the flow model was told. An assumed value is not this patient's."),)
+    return Section("Boundary conditions", blocks)
+
+
+UNITS = ("mmhg_s_ml", "ml_s", "mmhg", "pa_s", "kg_m3", "mm", "_g")
+
+
+def words(name: str) -> str:
+    """Return a field's name for a reader, without its unit: ``aortic_pressure_mmhg`` is aortic pressure."""
+    for unit in UNITS:
+        name = name.removesuffix(unit)
+    name = name.strip("_").replace("_", " ")
+    return name if name[:2].isupper() else name.replace("lv ", "LV ").replace("ffr", "FFR")
+
+
+def checks_section(result: Mapping[str, Any]) -> Section | None:
+    """Return every check with its limit and whether it passed."""
+    if not result["checks"]:
+        return None
+    rows = tuple(
+        (
+            c["name"], c["stage"], f"{shown(c['value'])} {'' if c['unit'] == '1' else c['unit']}".rstrip(), c["limit"],
+            Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), c["help"],
+        )
+        for c in result["checks"]
+    )  # fmt: skip
+    columns = (
+        Column("Check", width=1.3), Column("Stage", width=0.7), Column("Found", width=0.8), Column("Wanted", width=0.7),
+        Column("", width=0.65), Column("What it is", width=2.2),
+    )  # fmt: skip
+    return Section(
+        "Run checks",
+        (
+            Table(
+                columns, rows, "A case with a failed check is held; without a sound flow solution no FFR is given.", small=True
+            ),
+        ),
+    )
+
+
+def uncertainty_section(result: Mapping[str, Any], bibliography: Bibliography) -> Section | None:
+    """Return what the interval is made of."""
+    interval = result["interval"]
+    if not interval or not interval["sources"]:
+        return None
+    rows = tuple(
+        (s["name"], f"{shown(s['sd'])} {'' if s['unit'] == '1' else s['unit']}".rstrip(), bibliography.cite("", s["source"]))
+        for s in interval["sources"]
+    )
+    caption = (
+        f"What was perturbed for the {_level(result)} interval, {interval['samples']} times, by one standard deviation of:"
+    )
+    table = Table((Column("Input", width=2), Column("Standard deviation", width=1), Column("Source", width=1)), rows, caption)
+    note = Paragraph("The interval holds only what is listed here; an error of the model itself is not in it.", small=True)
+    return Section("Uncertainty", (table, note))
+
+
+def provenance_section(result: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> Section:
+    """Return how each number can be made again: stages, versions, keys, settings, and the hash of every artefact."""
+    stages = tuple(
+        (
+            s["name"], str(s["version"]), Badge(s["state"], _STATES.get(s["state"], "neutral")),
+            Code((s["key"] or "")[:12]), _settings(s, defaults),
+        )
+        for s in result["provenance"]
+    )  # fmt: skip
+    columns = [Column("Stage", width=0.9), Column("Version", True), Column("State", width=0.7), Column("Key", width=1.1)]
+    caption = (
+        "Stages as they ran. A key is a hash of the stage, its version, its settings and its inputs; "
+        "* marks a setting that is not the default."
+    )
+    blocks: list[Block] = [Table((*columns, Column("Settings", width=3.2)), stages, caption, small=True)]
+    hashes = tuple((name, s["name"], Code(digest)) for s in result["provenance"] for name, digest in s["outputs"].items())
+    if hashes:
+        named = (Column("Artefact", width=0.8), Column("Stage", width=0.8), Column("sha256", width=4.6))
+        blocks.append(Table(named, hashes, "Artefacts by content.", small=True))
+    return Section("Provenance", tuple(blocks), new_page=True)
+
+
+_STATES = {"done": "negative", "failed": "positive"}
+
+
+def _settings(stage: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> str:
+    known = defaults.get(stage["name"], {})
+    return ", ".join(
+        f"{name} = {shown(value)}{'' if known.get(name, value) == value else '*'}"
+        for name, value in stage["parameters"].items()
+    )
+
+
+def limits_section(statement: str) -> Section:
+    """Return what the report cannot say."""
+    sentences = (
+        "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
+        "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
+        "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
+        "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
+        "The software was developed on synthetic studies; its accuracy on patients is unknown.",
+    )
+    return Section(
+        "Limits and use",
+        (Callout("neutral", "For research only", (statement,)), Callout("neutral", "What this report cannot know", sentences)),
+    )

@@ -1,0 +1,307 @@
+"""The artefacts of an invented coronary case, for the tests of pictures and report: nothing in it is from a person.
+
+The vessels lie on an ellipsoid of a heart's size; FFR falls along them by a plain rule, steeper inside a lesion, so
+that pictures and tables have something to show.  No number here claims to be what the flow solver would give.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algorithms.coronary.grid import Grid, write_grid
+from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
+
+CENTRE_MM = np.array([10.0, -20.0, 140.0])
+AXES_MM = np.array([46.0, 40.0, 52.0])
+"""Centre and half axes of the ellipsoid, LPS mm."""
+
+
+def build(folder: Path, spacing_mm: float = 0.8, doubts: tuple[str, ...] = (), check_passes: bool = True) -> dict[str, Path]:
+    """Write every artefact that render and report read below ``folder``; return them by name, without the pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tree = invented_tree(doubts)
+    paths = {name: folder / f"{name}.json" for name in DOCUMENTS}
+    write_tree(tree, paths["tree"])
+    ffr = [_ffr(tree, index) for index in range(len(tree.branches))]
+    documents = {
+        "selection": _selection(),
+        "privacy": {"policy": "invented", "scan": {"passed": True}},
+        "quality": _quality(spacing_mm),
+        "anatomy": _anatomy(tree),
+        "boundary": _boundary(tree),
+        "flow": _flow(tree, ffr, check_passes),
+        "ffr": _ffr_document(tree, ffr),
+    }
+    for name, document in documents.items():
+        paths[name].write_text(json.dumps(document))
+    paths["volume"] = folder / "volume.nii"
+    write_grid(invented_volume(tree, spacing_mm), paths["volume"])
+    return paths
+
+
+DOCUMENTS = ("selection", "privacy", "quality", "anatomy", "tree", "boundary", "flow", "ffr")
+
+
+def invented_tree(doubts: tuple[str, ...] = ()) -> Tree:
+    """Return eight branches with a 68 % stenosis of the mid LAD, 45 % of the mid RCA and 38 % of the proximal LCx."""
+    lm = _branch("LM", None, None, [(62, 38), (70, 30)], (2.3, 2.2), (5,))
+    lad = _branch(
+        "LAD", 0, len(lm.points_mm) - 1, [(70, 30), (80, 5), (92, -25), (100, -55), (105, -78)], (1.9, 0.8), (6, 7, 8)
+    )
+    lcx = _branch("LCx", 0, len(lm.points_mm) - 1, [(70, 30), (40, 22), (0, 12), (-25, -12)], (1.7, 0.9), (11, 13))
+    rca = _branch("RCA", None, None, [(118, 34), (150, 18), (195, 0), (235, -25), (262, -38)], (1.95, 1.3), (1, 2, 3))
+    d1 = _branch("D1", 1, 52, [(0, 0), (52, -12), (48, -40)], (1.2, 0.6), (9,), start=lad)
+    om1 = _branch("OM1", 2, 60, [(0, 0), (28, -15), (32, -48)], (1.3, 0.6), (12,), start=lcx)
+    pda = _branch("R-PDA", 3, len(rca.points_mm) - 1, [(262, -38), (200, -75), (140, -84)], (1.1, 0.6), (4,))
+    s1 = _branch("S1", 1, 70, [(0, 0), (100, -22), (112, -42)], (0.8, 0.5), (6,), start=lad)
+    narrowings = [(1, 0.44, 0.68, 7, 14.0), (3, 0.40, 0.45, 2, 9.0), (2, 0.18, 0.38, 11, 7.0)]
+    branches = [lm, lad, lcx, rca, d1, om1, pda, s1]
+    stenoses = []
+    for branch, at, severity, segment, length_mm in narrowings:
+        branches[branch], stenosis = _narrowed(branches[branch], branch, at, severity, segment=segment, length_mm=length_mm)
+        stenoses.append(stenosis)
+    return Tree(tuple(branches), tuple(stenoses), doubts)
+
+
+def _branch(name, parent, parent_point, angles, radii, segments, *, start=None) -> Branch:  # noqa: PLR0917
+    nodes = np.array([_on_heart(azimuth, elevation) for azimuth, elevation in angles])
+    if start is not None:
+        nodes[0] = start.points_mm[parent_point]
+    dense = _smooth(nodes)
+    steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
+    at = np.linspace(0, steps[-1], max(int(steps[-1] / 0.5), 4))
+    points = np.stack([np.interp(at, steps, dense[:, i]) for i in range(3)], axis=1)
+    radius = np.linspace(*radii, len(points))
+    segment = np.repeat(segments, -(-len(points) // len(segments)))[: len(points)]
+    return Branch(name, parent, parent_point, points, radius, radius.copy(), 0.08 + 0.05 * radius, segment)
+
+
+def _on_heart(azimuth: float, elevation: float) -> np.ndarray:
+    """Return the point of the ellipsoid at ``azimuth`` (0 left, 90 anterior) and ``elevation``, degrees."""
+    a, e = np.radians([azimuth, elevation])
+    return CENTRE_MM + AXES_MM * np.array([np.cos(e) * np.cos(a), -np.cos(e) * np.sin(a), np.sin(e)])
+
+
+def _smooth(nodes: np.ndarray) -> np.ndarray:
+    from scipy.interpolate import make_interp_spline
+
+    order = min(3, len(nodes) - 1)
+    return make_interp_spline(np.arange(len(nodes)), nodes, k=order)(np.linspace(0, len(nodes) - 1, 600))
+
+
+def _narrowed(branch: Branch, index: int, at: float, severity: float, *, segment: int, length_mm: float):
+    throat = int(at * len(branch.points_mm))
+    distance = branch.distance_mm - branch.distance_mm[throat]
+    inside = np.abs(distance) < length_mm / 2
+    narrowing = np.where(inside, severity * 0.5 * (1 + np.cos(2 * np.pi * distance / length_mm)), 0.0)
+    radius = branch.reference_radius_mm * (1 - narrowing)
+    where = np.flatnonzero(inside)
+    reference_mm = float(2 * branch.reference_radius_mm[throat])
+    narrowed = Branch(
+        branch.name, branch.parent, branch.parent_point, branch.points_mm, radius,
+        branch.reference_radius_mm, branch.radius_sd_mm, branch.segment,
+    )  # fmt: skip
+    stenosis = Stenosis(
+        branch=index, start=int(where[0]), throat=throat, end=int(where[-1]), diameter_stenosis=severity,
+        area_stenosis=1 - (1 - severity) ** 2, minimal_lumen_diameter_mm=reference_mm * (1 - severity),
+        reference_diameter_mm=reference_mm, length_mm=length_mm, segment=segment,
+    )  # fmt: skip
+    return narrowed, stenosis
+
+
+def _ffr(tree: Tree, index: int) -> np.ndarray:
+    branch = tree.branches[index]
+    start = 1.0 if branch.parent is None else float(_ffr(tree, branch.parent)[branch.parent_point])
+    loss = 0.0006 * branch.distance_mm
+    for stenosis in tree.stenoses:
+        if stenosis.branch == index:
+            rise = np.clip((np.arange(len(loss)) - stenosis.start) / (stenosis.end - stenosis.start), 0, 1)
+            loss = loss + 0.62 * stenosis.diameter_stenosis**3.2 * rise
+    return start - loss
+
+
+def _band(value: float) -> str:
+    return "negative" if value > 0.80 else "grey" if value > 0.75 else "positive"
+
+
+def _ffr_document(tree: Tree, ffr: list[np.ndarray]) -> dict[str, Any]:
+    spread = [0.25 * (1 - values) + 0.004 for values in ffr]
+    lesions = []
+    for number, stenosis in enumerate(tree.stenoses):
+        distance = tree.branches[stenosis.branch].distance_mm
+        point = min(int(np.searchsorted(distance, distance[stenosis.end] + 15)), len(distance) - 1)
+        values, wide = ffr[stenosis.branch], spread[stenosis.branch]
+        lesions.append(
+            {
+                "stenosis": number,
+                "vessel": tree.branches[stenosis.branch].name,
+                "segment": stenosis.segment,
+                "ffr": values[point],
+                "ffr_low": values[point] - wide[point],
+                "ffr_high": min(values[point] + wide[point], 1.0),
+                "branch": stenosis.branch,
+                "point": point,
+                "distal_mm": distance[point] - distance[stenosis.end],
+                "delta_ffr": values[stenosis.start] - values[point],
+                "band": _band(values[point]),
+            }
+        )
+    vessels = []
+    for index in (0, 1, 2, 3):
+        own = [n for n, lesion in enumerate(lesions) if lesion["branch"] == index]
+        point = lesions[own[0]]["point"] if own else len(ffr[index]) - 1
+        value, wide = ffr[index][point], spread[index][point]
+        vessels.append(
+            {
+                "vessel": tree.branches[index].name,
+                "ffr": value,
+                "ffr_low": value - wide,
+                "ffr_high": min(value + wide, 1.0),
+                "band": _band(value),
+                "branch": index,
+                "point": point,
+                "tip_ffr": ffr[index][-1],
+                "lesions": own,
+            }
+        )
+    branches = [
+        {"name": b.name, "ffr": v.tolist(), "ffr_low": (v - w).tolist(), "ffr_high": np.minimum(v + w, 1).tolist()}
+        for b, v, w in zip(tree.branches, ffr, spread, strict=True)
+    ]
+    sources = [
+        {"name": "lumen radius", "sd": 0.14, "unit": "mm", "source": "the centreline stage's radius_sd_mm"},
+        {"name": "resting flow", "sd": 0.2, "unit": "1", "source": "invented for the test"},
+    ]
+    return {
+        "branches": branches, "lesions": lesions, "vessels": vessels,
+        "interval": {"level": 0.95, "samples": 200, "sources": sources},
+    }  # fmt: skip
+
+
+def _check(name: str, value: float, unit: str, limit: str, *, passed: bool, help: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "limit": limit, "passed": passed, "help": help}
+
+
+def _flow(tree: Tree, ffr: list[np.ndarray], check_passes: bool) -> dict[str, Any]:
+    branches = [
+        {
+            "pressure_mmhg": (90 * values).tolist(), "flow_ml_s": [1.0] * len(values),
+            "viscous_mmhg": (60 * (1 - values)).tolist(), "expansion_mmhg": (30 * (1 - values)).tolist(),
+        }
+        for values in ffr
+    ]  # fmt: skip
+    outlets = [{"branch": i, "pressure_mmhg": 90 * float(v[-1]), "flow_ml_s": 0.5} for i, v in enumerate(ffr)]
+    balance = 2.4e-12 if check_passes else 0.031
+    checks = [
+        _check("mass balance", balance, "1", "<= 1e-06", passed=check_passes, help="flow in minus flow out, over flow in"),
+        _check("residual", 7.1e-11, "mmHg", "<= 1e-06", passed=True, help="largest pressure residual of the last iteration"),
+    ]
+    return {"branches": branches, "outlets": outlets, "iterations": 7, "checks": checks}
+
+
+def _value(value: float, unit: str, assumed: bool, source: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "assumed": assumed, "source": source}
+
+
+def _boundary(tree: Tree) -> dict[str, Any]:
+    values = {
+        "aortic_pressure_mmhg": _value(93.0, "mmHg", True, "Invented A, A pressure, J Test 1:1 (2020)"),
+        "resting_flow_ml_s": _value(3.4, "ml/s", False, "Invented B, A law of allometry, J Test 2:2 (2021)"),
+        "venous_pressure_mmhg": _value(5.0, "mmHg", True, "Invented A, A pressure, J Test 1:1 (2020)"),
+        "hyperaemic_resistance_factor": _value(0.24, "1", True, "Invented C, On adenosine, J Test 3:3 (1995)"),
+        "viscosity_pa_s": _value(0.0035, "Pa s", True, "Invented D, Blood, J Test 4:4 (2000)"),
+        "lv_mass_g": _value(128.0, "g", False, "measured by the anatomy stage"),
+    }
+    outlet = {
+        "flow_fraction": 0.125, "resting_flow_ml_s": 0.42,
+        "resistance_rest_mmhg_s_ml": 210.0, "resistance_hyperaemic_mmhg_s_ml": 50.4,
+    }  # fmt: skip
+    return {"values": values, "outlets": [{"branch": i} | outlet for i in range(len(tree.branches))]}
+
+
+def _anatomy(tree: Tree) -> dict[str, Any]:
+    left, right = (tree.branches[i].points_mm[0].tolist() for i in (0, 3))
+    return {
+        "aorta": {"mean_hu": 412.0, "sd_hu": 21.0, "root_centre_mm": [15.0, -50.0, 170.0]},
+        "ostia": {"left": {"point_mm": left, "confidence": 0.97}, "right": {"point_mm": right, "confidence": 0.91}},
+        "heart_box": {"start_zyx": [0, 0, 0], "stop_zyx": [10, 10, 10]}, "lv_mass_g": 128.0, "doubts": [],
+        "checks": [_check("aortic contrast", 412.0, "HU", ">= 250", passed=True, help="mean in the ascending aorta")],
+    }  # fmt: skip
+
+
+def _quality(spacing_mm: float) -> dict[str, Any]:
+    facts = {
+        "spacing_mm": [spacing_mm] * 3, "shape": [150, 140, 150], "PatientSex": "F", "PatientAge": "061Y", "KVP": 100,
+        "Manufacturer": "Invented", "ConvolutionKernel": "Bv40",
+    }  # fmt: skip
+    checks = [
+        _check("noise", 24.0, "HU", "<= 60", passed=True, help="standard deviation in the aorta"),
+        _check("slice spacing", spacing_mm, "mm", "<= 1.0", passed=True, help="distance between slices"),
+    ]
+    return {"facts": facts, "aorta_hu_estimate": 405.0, "noise_hu": 24.0, "checks": checks}
+
+
+def _selection() -> dict[str, Any]:
+    series = [
+        {"chosen": True, "instances": 260, "reason": "thinnest slices with a medium kernel", "facts": {"kernel": "Bv40"}},
+        {"chosen": False, "instances": 1, "reason": "a localiser: 1 slice, wanted 100 or more", "facts": {"modality": "CT"}},
+    ]  # fmt: skip
+    return {"instances": [f"{i:06d}" for i in range(1, 261)], "series": series}
+
+
+def invented_volume(tree: Tree, spacing_mm: float) -> Grid:
+    """Return bright vessels in a grey heart in dark lung, with seeded noise, int16 Hounsfield units."""
+    lower, upper = CENTRE_MM - AXES_MM - 14, CENTRE_MM + AXES_MM + 14
+    shape = tuple(int(n) for n in np.ceil((upper - lower) / spacing_mm)[::-1])
+    z, y, x = (lower[2 - i] + spacing_mm * np.arange(n) for i, n in enumerate(shape))
+    inside = (
+        ((x - CENTRE_MM[0]) / (AXES_MM[0] + 2))[None, None] ** 2
+        + ((y - CENTRE_MM[1]) / (AXES_MM[1] + 2))[None, :, None] ** 2
+        + ((z - CENTRE_MM[2]) / (AXES_MM[2] + 2))[:, None, None] ** 2
+    )
+    rng = np.random.default_rng(7)
+    hu = np.where(inside < 0.5, 320.0, np.where(inside < 0.8, 110.0, np.where(inside < 1.15, -80.0, -820.0)))
+    for branch in tree.branches:
+        for point, radius in zip(branch.points_mm, branch.radius_mm, strict=True):
+            low = np.maximum(((point - lower - 4) / spacing_mm).astype(int), 0)
+            box = tuple(slice(low[2 - i], low[2 - i] + int(8 / spacing_mm) + 1) for i in range(3))
+            gap = [axis[part] - point[2 - i] for i, (axis, part) in enumerate(zip((z, y, x), box, strict=True))]
+            away = np.sqrt(gap[0][:, None, None] ** 2 + gap[1][None, :, None] ** 2 + gap[2][None, None] ** 2)
+            share = np.clip((radius - away) / spacing_mm + 0.5, 0, 1)
+            hu[box] = np.maximum(hu[box], np.where(share > 0, -80 + 500 * share, -1000))
+    values = (hu + rng.normal(0, 24, shape)).astype(np.int16)
+    return Grid(values, (spacing_mm,) * 3, (float(lower[0]), float(lower[1]), float(lower[2])))
+
+
+def record(failed: str | None = None, kind: str = "data", message: str = "") -> dict[str, Any]:
+    """Return the pipeline's record of a run in which ``failed`` failed (or nothing did)."""
+    from algorithms.coronary.pipeline import PIPELINE
+
+    stages, state = [], "done"
+    for stage in PIPELINE.stages[:-1]:
+        here = "failed" if stage.name == failed else state
+        done = here == "done"
+        stages.append(
+            {
+                "name": stage.name,
+                "help": stage.help,
+                "source": stage.source,
+                "state": here,
+                "version": stage.version,
+                "key": f"{len(stages):02d}" + "ab" * 31 if here != "not run" else None,
+                "parameters": {p.name: p.default for p in stage.parameters},
+                "measurements": {"seen": 1} if done else {},
+                "outputs": {o.name: f"{len(stages):02d}" + "cd" * 31 for o in stage.outputs} if done else {},
+                "inputs": dict.fromkeys(stage.inputs, "ef" * 32) if here != "not run" else {},
+                "failure": {"kind": kind, "message": message} if here == "failed" else None,
+            }
+        )
+        if here == "failed":
+            state = "not run"
+    return {
+        "case_id": "demo-0001", "pipeline": PIPELINE.name, "title": PIPELINE.title, "heartwood": "0.1.0", "stages": stages,
+    }  # fmt: skip

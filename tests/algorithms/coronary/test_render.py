@@ -1,0 +1,163 @@
+"""The pictures show what was computed, in the right place, and are the same on every run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from algorithms.coronary import pictures_tree, render
+from algorithms.coronary.grid import Grid
+from algorithms.coronary.pictures_path import shown_paths, vessel_path
+from algorithms.coronary.pictures_style import FFR_RANGE, ffr_colours, ffr_norm
+from algorithms.coronary.pictures_vessel import frames, hounsfield
+from tests.algorithms.coronary.invented_case import build, invented_tree
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory):
+    """Return the artefacts of an invented case, coarse enough for seconds."""
+    return build(tmp_path_factory.mktemp("case"), spacing_mm=1.0)
+
+
+@pytest.fixture(scope="module")
+def drawn(artefacts, tmp_path_factory):
+    """Return the folder of pictures with the tree drawn flat, which every machine can."""
+    out = tmp_path_factory.mktemp("drawn")
+    render.run(artefacts, out, tree_pictures="flat")
+    return out / "pictures"
+
+
+def listed(folder):
+    """Return the entries of pictures.json."""
+    return json.loads((folder / "pictures.json").read_text())["pictures"]
+
+
+def test_every_vessel_and_lesion_has_its_pictures(drawn):
+    """Three views, a graph and a reformation for LAD, LCx and RCA, a close-up for each of three lesions, the slices."""
+    entries = listed(drawn)
+    kinds = [entry["kind"] for entry in entries]
+
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "tree": 3,
+        "pullback": 3,
+        "reformation": 3,
+        "lesion": 3,
+        "quality": 1,
+    }
+    assert [e["vessel"] for e in entries if e["kind"] == "pullback"] == ["LAD", "LCx", "RCA"]
+    assert {e["path"] for e in entries} | {"pictures.json"} == {path.name for path in drawn.iterdir()}
+    assert all(entry["caption"] and entry["alt"] for entry in entries)
+
+
+def test_pictures_are_the_same_on_every_run(artefacts, drawn, tmp_path):
+    """Content keys need it: no date, no version and no random name is in a file."""
+    render.run(artefacts, tmp_path, tree_pictures="flat")
+
+    for path in sorted(drawn.iterdir()):
+        again = tmp_path / "pictures" / path.name
+        assert hashlib.sha256(again.read_bytes()).hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest(), path.name
+
+
+def test_a_flat_tree_says_what_to_install(drawn):
+    """Who sees the plain picture learns how to get the solid one."""
+    notes = json.loads((drawn / "pictures.json").read_text())["notes"]
+
+    assert notes == [pictures_tree.MISSING]
+
+
+def test_a_solid_tree_is_drawn_in_the_colours_of_its_ffr(monkeypatch):
+    """RCA at FFR 0.6 is red, the left vessels at 1.0 blue; from the front the RCA lies on the picture's left."""
+    monkeypatch.setattr(pictures_tree, "PIXELS_PER_MM", 2.0)
+    tree = invented_tree()
+    values = [0.6 if b.name == "RCA" else 1.0 for b in tree.branches]
+    ffr = {"branches": [{"ffr": [v] * len(b.points_mm)} for v, b in zip(values, tree.branches, strict=True)]}
+    images = pictures_tree.solid_pictures(tree, ffr, pictures_tree.Frame.around(tree))
+    if images is None:
+        pytest.skip("this machine draws nothing off screen: libegl1, libgl1 and libegl-mesa0 are not installed")
+    front = images[0].astype(float)
+    inked = front.min(axis=2) < 200
+    red = inked & (front[..., 0] > front[..., 2])
+    columns = np.arange(front.shape[1])[None] / front.shape[1]
+
+    assert 0.1 < red.sum() / inked.sum() < 0.6
+    assert (columns * red).sum() / red.sum() < 0.4 < (columns * (inked & ~red)).sum() / (inked & ~red).sum()
+
+
+def test_a_machine_that_draws_nothing_gets_no_solid_picture(monkeypatch):
+    """VTK cannot load its drawing library from an empty folder, ends its process, and the caller goes on."""
+    tree = invented_tree()
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkOSOpenGLRenderWindow")
+    monkeypatch.setenv("VTK_OSMESA_LIBRARY", "absent")
+    ffr = {"branches": [{"ffr": [0.9] * len(b.points_mm)} for b in tree.branches]}
+    drawn = pictures_tree.solid_pictures(tree, ffr, pictures_tree.Frame.around(tree))
+
+    assert drawn is None
+
+
+def test_anterior_view_has_the_patients_left_on_the_right():
+    """As in every angiogram: LPS +x (left) points right, +z (head) up; the cranial view looks down from the head's side."""
+    anterior, lao, cranial = pictures_tree.VIEWS
+
+    assert anterior.project(np.eye(3)) == pytest.approx(np.array([[1, 0], [0, 0], [0, 1]]), abs=1e-12)
+    assert lao.depth(np.array([1.0, 0, 0])) > 0 > lao.depth(np.array([0, 1.0, 0]))  # seen from left and front
+    assert cranial.depth(np.array([0, 0, 1.0])) > 0  # seen from above
+
+
+def test_a_path_runs_from_the_ostium_through_the_left_main():
+    """The path of D1 is LM, LAD as far as D1, D1; its length is the ostium distance that the tree gives for the tip."""
+    tree = invented_tree()
+    path = vessel_path(tree, 4)
+
+    assert list(dict.fromkeys(path.branch.tolist())) == [0, 1, 4]
+    assert path.distance_mm[-1] == pytest.approx(tree.ostium_distance_mm(4)[-1], abs=1e-9)  # the same steps, summed twice
+    assert path.points_mm[0] == pytest.approx(tree.branches[0].points_mm[0])
+
+
+def test_a_side_branch_gets_a_page_only_with_a_lesion():
+    """D1 has none in the invented tree; moved onto D1, the stenosis brings it."""
+    tree = invented_tree()
+    moved = replace(tree, stenoses=(replace(tree.stenoses[0], branch=4, start=5, throat=8, end=11),))
+
+    assert [path.name for path in shown_paths(tree)] == ["LAD", "LCx", "RCA"]
+    assert [path.name for path in shown_paths(moved)] == ["LAD", "LCx", "RCA", "D1"]
+
+
+def test_frames_stay_across_the_path_and_do_not_twist():
+    """On a circle in a plane the frame that turns least keeps the plane's normal fixed (Wang 2008)."""
+    turn = np.linspace(0, np.pi, 200)
+    points = 20 * np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=1)
+    one, two = frames(points)
+    tangents = np.gradient(points, axis=0)
+
+    assert np.abs(np.einsum("ij,ij->i", one, tangents)).max() < 1e-9
+    assert np.einsum("ij,ij->i", one[1:], one[:-1]).min() > 0.999  # 0.9 degrees a step, all of it bend
+    assert np.abs(two @ np.array([0, 0, 1.0])).std() < 1e-3
+
+
+def test_the_volume_is_read_between_its_voxels():
+    """HU = x + 10 y + 100 z mm is linear, so trilinear reading gives it exactly; beyond the volume is air."""
+    z, y, x = np.meshgrid(7 + 2.0 * np.arange(8), -3 + 2.0 * np.arange(10), 5 + 2.0 * np.arange(12), indexing="ij")
+    volume = Grid((x + 10 * y + 100 * z).astype(np.int16), (2.0, 2.0, 2.0), (5.0, -3.0, 7.0))
+    inside, outside = np.array([13.5, 8.25, 14.5]), np.array([-40.0, 0.0, 10.0])
+
+    assert hounsfield(volume, inside[None])[0] == pytest.approx(inside @ [1, 10, 100], abs=1e-2)  # float32
+    assert hounsfield(volume, outside[None])[0] == -1000
+
+
+def test_a_value_below_the_scale_is_shown_as_its_end():
+    """An FFR of 0.3 is the darkest red, not a wrapped or missing colour."""
+    assert ffr_colours()(ffr_norm()(0.3)) == ffr_colours()(ffr_norm()(FFR_RANGE[0]))
+
+
+def test_a_reformation_is_bright_along_the_vessel(drawn):
+    """The centreline runs along the middle of each cut: there the contrasted lumen is far brighter than beside it."""
+    picture = imread(drawn / "reformation-RCA.png")[..., :3].mean(axis=2)
+    height = picture.shape[0]
+    upper = picture[int(0.12 * height) : int(0.5 * height), 200:900]
+
+    assert upper[len(upper) // 2 - 4 : len(upper) // 2 + 4].mean() > 2 * upper[: len(upper) // 4].mean()

@@ -1,0 +1,200 @@
+"""Every case gets a report that says what was found, or why not and what to do, and nothing it must not say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import jsonschema
+import pypdf
+import pytest
+
+from algorithms.coronary import report
+from algorithms.coronary.pipeline import PIPELINE
+from algorithms.coronary.report_cadrads import suggest
+from tests.algorithms.coronary.invented_case import build, record
+
+SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())
+DOUBT = "the right coronary artery ends 41 mm after its ostium, wanted 60 mm or more"
+REFUSAL = "contrast in the aorta is 143 HU, wanted 250 HU or more; ask for a scan with contrast timed to the coronary arteries"
+BEYOND = ("anatomy", "tree", "boundary", "flow", "ffr")
+"""Artefacts that a case refused by the anatomy stage lacks."""
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory):
+    """Return the artefacts of a case that can be answered, without pictures."""
+    return build(tmp_path_factory.mktemp("case"), spacing_mm=2.0)
+
+
+def reported(inputs, folder, told, lacking=()):
+    """Run the stage on ``inputs`` without those ``lacking``; return the folder it wrote into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "record.json").write_text(json.dumps(told))
+    given = {name: path for name, path in inputs.items() if name not in lacking} | {"record": folder / "record.json"}
+    out = folder / "out"
+    out.mkdir()
+    report.run(given, out)
+    return out
+
+
+def answer(out):
+    """Return the result document, checked against its schema."""
+    document = json.loads((out / "result.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    return document
+
+
+def words(out):
+    """Return the words of the PDF with single spaces."""
+    return " ".join(" ".join(sheet.extract_text() for sheet in pypdf.PdfReader(out / "report.pdf").pages).split())
+
+
+def test_an_answered_case_gives_the_measured_values(artefacts, tmp_path):
+    """What the report says is what the artefacts say: FFR, interval and band are copied, never computed again."""
+    out = reported(artefacts, tmp_path, record())
+    document = answer(out)
+    told = json.loads(artefacts["ffr"].read_text())["lesions"][0]
+    shown = f"{told['ffr']:.2f} ({told['ffr_low']:.2f}–{told['ffr_high']:.2f})"
+
+    assert (document["verdict"], document["released"], document["reasons"]) == ("answered", True, [])
+    assert [document["stenoses"][0][name] for name in ("ffr", "ffr_low", "ffr_high", "band")] == [
+        told[name] for name in ("ffr", "ffr_low", "ffr_high", "band")
+    ]
+    assert document["branches"][1]["ffr"] == json.loads(artefacts["ffr"].read_text())["branches"][1]["ffr"]
+    assert shown in words(out)
+    assert shown in (out / "report.html").read_text()
+
+
+def test_a_doubt_holds_the_case_and_its_values(tmp_path):
+    """A physician needs the preliminary values to settle a doubt, so they are carried but not released."""
+    out = reported(build(tmp_path / "case", 4.0, doubts=(DOUBT,)), tmp_path, record())
+    document = answer(out)
+
+    assert (document["verdict"], document["released"]) == ("held", False)
+    assert [reason["message"] for reason in document["reasons"]] == [DOUBT]
+    assert document["stenoses"][0]["ffr"] is not None
+    assert "not released" in words(out)
+
+
+def test_a_failed_run_check_withholds_every_ffr(tmp_path):
+    """A flow solution that loses mass says nothing about pressure: no FFR, in no file, nor in a picture."""
+    out = reported(build(tmp_path / "case", 4.0, check_passes=False), tmp_path, record())
+    document = answer(out)
+    values = [entry["ffr"] for name in ("stenoses", "vessels", "branches") for entry in document[name]]
+
+    assert (document["verdict"], document["ffr_withheld"]) == ("held", True)
+    assert set(values) == {None}
+    assert document["reasons"][0]["message"] == "mass balance is 0.031, wanted <= 1e-06"
+    assert document["cad_rads"]["modifier"] is None
+
+
+def test_pictures_of_ffr_are_left_out_where_ffr_is_withheld(tmp_path):
+    """The coloured tree and the pull-back graph show FFR; the reformation and the slices show only the images."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    kinds = ("tree", "pullback", "reformation", "lesion", "quality")
+    entries = [
+        {"name": k, "path": f"{k}.svg", "kind": k, "vessel": None, "stenosis": None, "caption": k, "alt": k} for k in kinds
+    ]
+    for kind in kinds:
+        (folder / f"{kind}.svg").write_text("<svg/>")
+    (folder / "pictures.json").write_text(json.dumps({"pictures": entries, "notes": []}))
+
+    shown, _ = report.read_pictures({"pictures": folder}, ffr_withheld=True)
+
+    assert [entry["kind"] for entry, _ in shown] == ["reformation", "lesion", "quality"]
+
+
+def test_a_refused_case_says_what_was_found_and_what_to_send(artefacts, tmp_path):
+    """The sentence of the stage that refused stands on the first page, with a remedy and slices of what was sent."""
+    out = reported(artefacts, tmp_path, record("anatomy", "data", REFUSAL), BEYOND)
+    document = answer(out)
+
+    assert document["verdict"] == "rejected"
+    assert document["reasons"][0]["stage"] == "anatomy"
+    assert document["reasons"][0]["remedy"]
+    assert "Contrast in the aorta is 143 HU" in words(out)
+    assert "data:image/png" in (out / "report.html").read_text()
+
+
+def test_a_case_refused_at_the_door_still_has_a_report(tmp_path):
+    """Nothing exists but the record."""
+    out = reported({}, tmp_path, record("receive", "data", "found 20 slices, wanted 100 to 500"))
+
+    assert answer(out)["verdict"] == "rejected"
+    assert "Found 20 slices, wanted 100 to 500." in words(out)
+
+
+@pytest.mark.parametrize("kind", ["bug", "transient"])
+def test_an_error_of_the_program_is_not_repeated(artefacts, tmp_path, kind):
+    """The message of an unexpected error may hold a value from the patient's file: the report gives a reference instead."""
+    out = reported(artefacts, tmp_path, record("flow", kind, "ValueError: Doe^Jane"), ("flow", "ffr"))
+    document = answer(out)
+
+    assert (document["verdict"], document["reasons"][0]["stage"]) == ("failed", "flow")
+    assert document["reasons"][0]["reference"].startswith("demo-0001/flow/07ababababab")
+    assert not any(b"Doe^Jane" in path.read_bytes() for path in out.iterdir())
+
+
+def test_a_record_without_the_last_stages_is_no_answer(artefacts, tmp_path):
+    """A pipeline stopped by hand has no failure and no FFR; silence must not read as a healthy patient."""
+    told = record("ffr", "bug", "")
+    for stage in told["stages"]:
+        if stage["state"] == "failed":
+            stage |= {"state": "not run", "failure": None, "key": None}
+    out = reported(artefacts, tmp_path, told, ("ffr",))
+
+    assert answer(out)["verdict"] == "failed"
+    assert "the stage ffr has not been run" in answer(out)["reasons"][0]["message"]
+
+
+def test_equal_cases_have_equal_reports(artefacts, tmp_path):
+    """Byte for byte: the three files depend on nothing but the artefacts and the record."""
+    hashes = [
+        [
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(reported(artefacts, tmp_path / n, record()).iterdir())
+        ]
+        for n in ("one", "two")
+    ]
+
+    assert len(hashes[0]) == 3
+    assert hashes[0] == hashes[1]
+
+
+def test_the_stage_writes_what_it_declares(artefacts, tmp_path):
+    """The names of the files are those of the pipeline's declaration."""
+    out = reported(artefacts, tmp_path, record())
+
+    assert {path.name for path in out.iterdir()} == {output.path for output in PIPELINE.stage("report").outputs}
+
+
+def stenosis(branch, severity, ffr=None, band=None):
+    """Return as much of a stenosis as the category needs."""
+    return {"branch_name": branch, "diameter_stenosis": severity, "ffr": ffr, "band": band}
+
+
+@pytest.mark.parametrize(
+    ("stenoses", "category"),
+    [
+        pytest.param([], "CAD-RADS 0", id="none"),
+        pytest.param([stenosis("LAD", 0.24)], "CAD-RADS 1", id="24 per cent is minimal"),
+        pytest.param([stenosis("LAD", 0.25)], "CAD-RADS 2", id="25 per cent is mild"),
+        pytest.param([stenosis("D1", 0.494)], "CAD-RADS 2", id="49 per cent is mild"),
+        pytest.param([stenosis("LAD", 0.496)], "CAD-RADS 3", id="judged as shown, 50 per cent"),
+        pytest.param([stenosis("RCA", 0.70)], "CAD-RADS 4A", id="70 per cent is severe"),
+        pytest.param([stenosis("LM", 0.50)], "CAD-RADS 4B", id="left main"),
+        pytest.param([stenosis("D1", 0.7), stenosis("OM2", 0.75), stenosis("R-PDA", 0.8)], "CAD-RADS 4B", id="three vessels"),
+        pytest.param([stenosis("LAD", 0.7), stenosis("D1", 0.75), stenosis("RCA", 0.8)], "CAD-RADS 4A", id="two vessels"),
+        pytest.param([stenosis("LAD", 1.0), stenosis("LM", 0.6)], "CAD-RADS 5", id="occlusion"),
+        pytest.param([stenosis("LAD", 0.6, 0.71, "positive")], "CAD-RADS 3/I+", id="ischaemia"),
+        pytest.param([stenosis("LAD", 0.6, 0.78, "grey"), stenosis("RCA", 0.3, 0.9, "negative")], "CAD-RADS 3/I±", id="grey"),
+        pytest.param([stenosis("LAD", 0.6, 0.88, "negative")], "CAD-RADS 3/I-", id="no ischaemia"),
+        pytest.param([stenosis("LAD", 0.2, 0.98, "negative")], "CAD-RADS 1", id="nothing to modify"),
+    ],
+)
+def test_the_category_follows_cad_rads_2(stenoses, category):
+    """Table 2 and the modifier I of Cury et al., J Cardiovasc Comput Tomogr 16:536 (2022)."""
+    assert suggest(stenoses)["text"] == category
