@@ -24,7 +24,7 @@ from operators.settings import Settings
 from operators.stage import chosen_parameters, raise_for_exit, xcom
 
 LOG_LINE = re.compile(r"\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
-"""A line of the command line's log; Airflow adds the time itself."""
+"""A line of the log that ``python -m algorithms`` writes."""
 
 GUARD = Path(__file__).with_name("guard.py")
 
@@ -99,15 +99,20 @@ class LocalStage(BaseOperator):
             env=environment,
             start_new_session=True,
         )
+        stderr = self._process.stderr
+        assert stderr is not None
         try:
-            assert self._process.stderr is not None
-            for line in self._process.stderr:
-                self._log_line(line.rstrip())
+            for line in stderr:
+                level, text = level_and_text(line.rstrip())
+                self.log.log(level, "%s", text)
             return self._process.wait()
         finally:
             self.on_kill()
+            stderr.close()
 
-    def _log_line(self, line: str) -> None:
-        known = LOG_LINE.fullmatch(line)
-        level, text = known.groups() if known else ("INFO", line)
-        self.log.log(logging.getLevelNamesMapping()[level], "%s", text)
+
+def level_and_text(line: str) -> tuple[int, str]:
+    """Return a stage's line at its own level, without the time, which Airflow adds itself; a tool's line is INFO."""
+    known = LOG_LINE.fullmatch(line)
+    level, text = known.groups() if known else ("INFO", line)
+    return logging.getLevelNamesMapping()[level], text

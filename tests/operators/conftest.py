@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.operators.airflow_home import DATA, migrate
-
 from algorithms.contract.case import Case, Home
 from algorithms.contract.inbox import admit
+from tests.operators.airflow_home import DATA, migrate
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_a_misspelt_setting_stops_the_deployment(monkeypatch: pytest.MonkeyPatch
     """Silently keeping the default would write patients' reports to another place than the operator thinks."""
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__STOER", "s3://bucket")
 
-    with pytest.raises(ValueError, match="no such setting in .heartwood.: stoer"):
+    with pytest.raises(ValueError, match=r"no such setting in .heartwood.: stoer"):
         settings.load()
 
 
