@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from algorithms.contract.errors import DataError
 from algorithms.dicom.confinement import confined
 
 if TYPE_CHECKING:
@@ -96,6 +97,21 @@ def read_folder(folder: Path) -> Folder:
         else:
             headers.append(Header(file=name, **answer))
     return Folder(tuple(headers), counts["not DICOM"], counts["directory"], counts["deflated"], counts["unreadable"])
+
+
+def read_named(folder: Path, names: Sequence[str]) -> list[Header]:
+    """Return the headers of the files ``names`` in ``folder``.
+
+    Raises
+    ------
+    DataError
+        If one of them is not a readable DICOM file.
+    """
+    answers = list(_answers(folder, names))
+    bad = [answer for answer in answers if isinstance(answer, str)]
+    if bad:
+        raise DataError(f"{len(bad)} of {len(names)} chosen files are {bad[0]}; receive the study again")
+    return [Header(file=name, **answer) for name, answer in zip(names, answers, strict=True) if not isinstance(answer, str)]
 
 
 def _answers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any] | str]:

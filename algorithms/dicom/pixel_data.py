@@ -1,0 +1,193 @@
+"""Pixel Data without anything that is no pixel: no comments in codestreams, no spare bits, no trailing bytes.
+
+A codestream can carry text in its application and comment segments, an old overlay can hide in the unused high bits of
+raw pixels, and bytes may follow where the image ends.  All of that goes; the pixels' values stay bit for bit.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from algorithms.contract.errors import DataError
+
+RAW = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+RLE = "1.2.840.10008.1.2.5"
+JPEG = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
+JPEG_LS = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (80, 81))
+JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91))
+"""Transfer syntaxes whose pixel data is understood; frames of the last three families are copied without decoding."""
+
+REMEDY = "ask the site to send the series uncompressed"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the header says of the pixels."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+
+
+def cleaned_raw(data: bytes, layout: Layout, *, big_endian: bool = False) -> tuple[bytes, bool]:
+    """Return exactly the pixels of one image, little endian, and whether unused high bits had to be cleared.
+
+    A signed value's high bits repeat its sign, an unsigned one's are zero (DICOM PS3.5 8.1.1).
+
+    Raises
+    ------
+    DataError
+        If the data is shorter than the image.
+    """
+    if layout.bits_allocated not in {8, 16} or not 0 < layout.bits_stored <= layout.bits_allocated:
+        raise DataError(f"{layout.bits_allocated} bits a pixel, wanted 8 or 16; send the original CT series")
+    wanted = layout.rows * layout.columns * layout.bits_allocated // 8
+    if len(data) < wanted:
+        raise DataError("an image's pixel data is shorter than its matrix; ask the site to resend the series")
+    data = data[:wanted]
+    if layout.bits_allocated == 8:
+        return data, False
+    pixels = np.frombuffer(data, dtype=">u2" if big_endian else "<u2").astype("<u2", copy=False)
+    spare = 16 - layout.bits_stored
+    if layout.signed:
+        clean = (pixels.view("<i2") << spare >> spare).view("<u2") if spare else pixels
+    else:
+        clean = pixels & np.uint16((1 << layout.bits_stored) - 1) if spare else pixels
+    if np.array_equal(clean, pixels):
+        return (pixels.tobytes() if big_endian else data), False
+    return clean.tobytes(), True
+
+
+def encapsulated_frame(value: bytes) -> bytes:
+    """Return the one frame of encapsulated Pixel Data: all fragments after the offset table, joined.
+
+    The sequence delimiter may be missing, as pydicom leaves it out of the value.
+    """
+    fragments: list[bytes] = []
+    start = 0
+    while start + 8 <= len(value):
+        tag, length = value[start : start + 4], struct.unpack_from("<L", value, start + 4)[0]
+        if tag == b"\xfe\xff\xdd\xe0":
+            start = len(value)
+            break
+        if tag != b"\xfe\xff\x00\xe0" or start + 8 + length > len(value):
+            break
+        fragments.append(value[start + 8 : start + 8 + length])
+        start += 8 + length
+    if start != len(value) or len(fragments) < 2:
+        raise DataError(f"an image's compressed pixel data is cut off or damaged; {REMEDY}")
+    return b"".join(fragments[1:])
+
+
+def encapsulated(frame: bytes) -> bytes:
+    """Return the value of Pixel Data for one frame: an empty offset table, one fragment, the delimiter."""
+    frame += b"\0" * (len(frame) % 2)
+    item = b"\xfe\xff\x00\xe0"
+    return (
+        item + struct.pack("<L", 0) + item + struct.pack("<L", len(frame)) + frame + b"\xfe\xff\xdd\xe0" + struct.pack("<L", 0)
+    )
+
+
+def cleaned_codestream(frame: bytes, transfer_syntax: str, layout: Layout) -> tuple[bytes, int]:
+    """Return the codestream without application and comment segments, and how many there were.
+
+    Raises
+    ------
+    DataError
+        If its structure is not understood, or its matrix is not the header's.
+    """
+    try:
+        if transfer_syntax in JPEG_2000:
+            return _cleaned_jpeg_2000(frame, layout)
+        if transfer_syntax in JPEG | JPEG_LS:
+            return _cleaned_jpeg(frame, layout, lossless_scans=transfer_syntax in JPEG_LS)
+    except (struct.error, IndexError):
+        raise DataError(f"an image's compressed pixel data is cut off or damaged; {REMEDY}") from None
+    raise DataError(f"an image's compression is not known here; {REMEDY}")
+
+
+JPEG_KEPT = frozenset({*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD, 0xF7, 0xF8})
+"""Frame headers, Huffman and arithmetic tables, quantisation, lines, restart interval, JPEG-LS frame and parameters."""
+
+JPEG_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+"""Markers of frame headers (ITU-T T.81 table B.1, T.87 for 0xF7)."""
+
+
+def _cleaned_jpeg(frame: bytes, layout: Layout, *, lossless_scans: bool) -> tuple[bytes, int]:
+    # In a JPEG-LS scan a byte 0xFF is followed by a zero bit, in a JPEG scan by a zero byte or a restart marker.
+    scan_end = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]" if lossless_scans else rb"\xff[\x01-\xcf\xd8-\xfe]")
+    if frame[:2] != b"\xff\xd8":
+        raise DataError(f"an image's compressed pixel data is no JPEG codestream; {REMEDY}")
+    kept, dropped, at = [frame[:2]], 0, 2
+    while True:
+        if frame[at] != 0xFF:
+            raise DataError(f"an image's compressed pixel data is damaged; {REMEDY}")
+        marker = frame[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == 0xD9:
+            return b"".join([*kept, b"\xff\xd9"]), dropped
+        end = at + 2 + struct.unpack_from(">H", frame, at + 2)[0]
+        if marker == 0xFE or 0xE0 <= marker <= 0xEF:
+            dropped += 1
+        elif marker == 0xDA:
+            found = scan_end.search(frame, end)
+            if found is None:
+                raise DataError(f"an image's compressed pixel data is cut off; {REMEDY}")
+            end = found.start()
+            kept.append(frame[at:end])
+        elif marker in JPEG_KEPT:
+            if marker in JPEG_FRAMES:
+                _require_matrix(struct.unpack_from(">HH", frame, at + 5), layout)
+            kept.append(frame[at:end])
+        else:
+            raise DataError(f"an image's compressed pixel data holds an unknown segment; {REMEDY}")
+        at = end
+
+
+def _require_matrix(matrix: tuple[int, ...], layout: Layout) -> None:
+    if matrix != (layout.rows, layout.columns):
+        raise DataError(f"a compressed image is {matrix[0]} x {matrix[1]} and its header says otherwise; {REMEDY}")
+
+
+J2K_MAIN = frozenset({0x51, 0x52, 0x53, 0x55, 0x57, 0x58, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61, 0x63, 0x64})
+"""Segments of JPEG 2000 headers (ITU-T T.800 table A.2): SIZ COD COC TLM PLM PLT QCD QCC RGN POC PPM PPT CRG COM."""
+
+
+def _cleaned_jpeg_2000(frame: bytes, layout: Layout) -> tuple[bytes, int]:
+    """Blank comments in place: their length counts in tile-part lengths elsewhere in the codestream."""
+    if frame[:2] != b"\xff\x4f":
+        raise DataError(f"an image's compressed pixel data is no JPEG 2000 codestream; {REMEDY}")
+    clean, blanked, at, tile_end = bytearray(frame), 0, 2, 0
+    while True:
+        if frame[at] != 0xFF:
+            raise DataError(f"an image's compressed pixel data is damaged; {REMEDY}")
+        marker = frame[at + 1]
+        if marker == 0xD9:
+            return bytes(clean[: at + 2]), blanked
+        if marker == 0x93:
+            at = tile_end
+            continue
+        length = struct.unpack_from(">H", frame, at + 2)[0]
+        if marker == 0x90:
+            part = struct.unpack_from(">L", frame, at + 6)[0]
+            tile_end = at + part if part else frame.rindex(b"\xff\xd9")
+            if not at + 12 < tile_end <= len(frame) - 2:
+                raise DataError(f"an image's compressed pixel data is cut off; {REMEDY}")
+        elif marker == 0x64:
+            clean[at + 6 : at + 2 + length] = b" " * (length - 4)
+            blanked += 1
+        elif marker == 0x51:
+            right, bottom, left, top = struct.unpack_from(">4L", frame, at + 6)
+            _require_matrix((bottom - top, right - left), layout)
+        elif marker not in J2K_MAIN:
+            raise DataError(f"an image's compressed pixel data holds an unknown segment; {REMEDY}")
+        at += 2 + length
