@@ -145,13 +145,38 @@ def _muscle_around(part: np.ndarray, smooth: Grid, limit_hu: float, without: np.
     return float(((hu > 40) & (hu < limit_hu - 20)).mean()) if hu.size else 0.0
 
 
+def muscle_hu(ventricle: np.ndarray, smooth: Grid, blood_hu: float) -> float:
+    """Return the attenuation of the muscle around ``ventricle``: the commonest value 3 to 6 mm beyond its blood, HU."""
+    away = ndimage.distance_transform_edt(~ventricle, sampling=smooth.spacing_mm)
+    hu = smooth.values[(away > 3.0) & (away < 6.0)]
+    hu = hu[(hu > 40) & (hu < blood_hu)]
+    if hu.size < 100:
+        return MUSCLE_HU
+    count, edge = np.histogram(hu, bins=np.arange(40, blood_hu, 4.0))
+    peak = int(np.argmax(ndimage.uniform_filter1d(count.astype(float), 5)))
+    return float(np.median(hu[np.abs(hu - edge[peak] - 2) < 30]))
+
+
+MUSCLE_SPREAD_HU = 35.0
+"""Values this far above the muscle's are no longer muscle, HU: between it and the faintest blood that can be told from it."""
+
+
+def right_pools(hu: np.ndarray, spacing_mm: tuple[float, float, float], above_hu: float, without: np.ndarray) -> np.ndarray:
+    """Return the wide blood (Z, Y, X) brighter than ``above_hu``, not among ``without``: a right heart with little contrast."""
+    depth = ndimage.distance_transform_edt((hu > above_hu) & ~without, sampling=spacing_mm)
+    core = depth > POOL_RADIUS_MM
+    wide: np.ndarray = (ndimage.distance_transform_edt(~core, sampling=spacing_mm) < POOL_RADIUS_MM) & ~without
+    return wide
+
+
 def myocardium(
-    ventricle: np.ndarray, other: np.ndarray, smooth: Grid, blood_hu: float, rays: int = 4000
+    ventricle: np.ndarray, other: np.ndarray, smooth: Grid, most_hu: float, rays: int = 4000
 ) -> tuple[np.ndarray, float]:
     """Return the mask (Z, Y, X) of the muscle around ``ventricle`` and the median thickness of its wall in mm.
 
-    Along rays from the ventricle's centre the wall starts at the last blood and ends at fat, air or the pool ``other``; a
-    wall thicker than 1.4 times the median of all ends there, for only the diaphragm or the liver can be behind it.
+    Along rays from the ventricle's centre the wall starts at the last blood and ends at fat, air, the pool ``other`` or
+    values over ``most_hu``; a wall thicker than 1.4 times the median of all ends there, for only the diaphragm or the
+    liver can be behind it.
     """
     centre = np.array(ndimage.center_of_mass(ventricle))
     direction = _sphere(rays)
@@ -166,7 +191,8 @@ def myocardium(
     hu = smooth.values[voxel]
     end_blood = radius.size - 1 - within[:, ::-1].argmax(axis=1)
     beyond = np.arange(radius.size)[None] > end_blood[:, None]
-    left = beyond & ((hu < FAT_BELOW_HU) | other[voxel] | outside)
+    blurred = np.arange(radius.size)[None] <= end_blood[:, None] + round(BLURRED_EDGE_MM / step)
+    left = beyond & ((hu < FAT_BELOW_HU) | other[voxel] | outside | ((hu > most_hu) & ~blurred))
     end_wall = np.where(left.any(axis=1), left.argmax(axis=1), radius.size - 1)
     wall = (end_wall - end_blood) * step
     other_there = other[voxel][np.arange(rays), np.minimum(end_wall, radius.size - 1)]
@@ -175,14 +201,13 @@ def myocardium(
     typical = float(np.median(wall[sure])) if sure.sum() > rays // 10 else 0.0
     wall = np.where(valve, 0.0, np.minimum(wall, 1.4 * typical))
     reach = end_blood * step
-    muscle = (hu_is_muscle(smooth.values, blood_hu)) & ~ventricle & ~other
+    near = ndimage.distance_transform_edt(~ventricle, sampling=smooth.spacing_mm) <= BLURRED_EDGE_MM
+    muscle = (smooth.values > FAT_BELOW_HU) & ((smooth.values < most_hu) | near) & ~ventricle & ~other
     return _within_rays(muscle, centre, spacing, direction, np.stack([0.5 * reach, reach + wall])), typical
 
 
-def hu_is_muscle(hu: np.ndarray, blood_hu: float) -> np.ndarray:
-    """Return where smoothed values are those of muscle: neither fat nor enhanced blood."""
-    between: np.ndarray = (hu > FAT_BELOW_HU) & (hu < blood_hu)
-    return between
+BLURRED_EDGE_MM = 3.0
+"""Width over which the blur of the coarse volume mixes blood into the muscle beside it, mm."""
 
 
 def _sphere(count: int) -> np.ndarray:
@@ -229,8 +254,12 @@ def find_heart(smooth: Grid, aorta: Aorta) -> Heart:
         labels[ventricle] = 0
         ventricle = ndimage.binary_closing(ventricle, iterations=2) & (labels != OTHER_POOL) & ~root
         labels[ventricle] = LEFT_VENTRICLE
+        most = muscle_hu(ventricle, smooth, blood_threshold_hu(aorta.mean_hu)) + MUSCLE_SPREAD_HU
+        beside = ndimage.distance_transform_edt(~(ventricle | root | (labels == OTHER_POOL)), sampling=smooth.spacing_mm)
+        faint = right_pools(smooth.values, smooth.spacing_mm, most, beside <= BLURRED_EDGE_MM)
+        labels[faint] = OTHER_POOL
         other = (labels == OTHER_POOL) | root
-        muscle, wall = myocardium(ventricle, other, smooth, blood_threshold_hu(aorta.mean_hu))
+        muscle, wall = myocardium(ventricle, other, smooth, most)
         labels[muscle] = MYOCARDIUM
         mass = float(muscle.sum()) * float(np.prod(smooth.spacing_mm)) / 1000 * MUSCLE_DENSITY_G_ML
     labels[root] = ASCENDING_AORTA

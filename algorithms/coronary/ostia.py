@@ -7,7 +7,7 @@ Arrays are (Z, Y, X); points are (N, 3) LPS mm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -82,7 +82,49 @@ def outgrowths(volume: Grid, heart: Heart, aorta: Aorta) -> list[Outgrowth]:
     cost = np.where(candidates, path_cost(likeness), np.inf).astype(np.float32)
     seeds = np.flatnonzero((from_root > 0) & (from_root <= 0.75) & candidates & _height_ok(box, aorta))
     arrival, before = march(cost, spacing, seeds, BUDGET)
-    return _longest_paths(box.with_values(likeness), arrival, before, from_root, aorta)
+    found = _longest_paths(box.with_values(likeness), arrival, before, from_root, aorta)
+    lumen = box.with_values(np.clip(smooth - blood_threshold_hu(aorta.mean_hu), 0, aorta.mean_hu) * (from_root > 0.5))
+    return [replace(o, path_mm=np.vstack([mouth_mm(o.path_mm, lumen, from_root), o.path_mm[1:]])) for o in found]
+
+
+def mouth_mm(path_mm: np.ndarray, lumen: Grid, from_root: np.ndarray) -> np.ndarray:
+    """Return the point (3,) LPS mm where the middle of the artery along ``path_mm`` meets the root's surface.
+
+    A path starts anywhere in the mouth.  Its points 1 to 3.6 mm from the root are drawn to the middle of the weights
+    ``lumen``, and the line through them is followed back to the surface.
+    """
+    index = np.rint(lumen.index(path_mm)).astype(int)
+    out = from_root[tuple(index.T)]
+    beside = path_mm[(out >= 1.0) & (out <= 3.6)][:12]
+    if len(beside) < 3:
+        return path_mm[0]
+    middle = beside
+    for _ in range(4):
+        middle = np.array([_weighted_middle(lumen, p, 2.5) for p in middle])
+    centre = middle.mean(axis=0)
+    _, _, axes = np.linalg.svd(middle - centre)
+    back = axes[0] * -np.sign(axes[0] @ (beside[-1] - beside[0]))
+    line = centre + back * np.arange(0.0, 12.0, 0.1)[:, None]
+    depth = ndimage.map_coordinates(from_root, lumen.index(line).T, order=1, mode="nearest")
+    reached = np.flatnonzero(depth < 0.5 * lumen.spacing_mm[0])
+    mouth: np.ndarray = line[reached[0]] if reached.size else path_mm[0]
+    return mouth
+
+
+def _weighted_middle(weight: Grid, point_mm: np.ndarray, radius_mm: float) -> np.ndarray:
+    """Return the centre of ``weight`` (3,) LPS mm within ``radius_mm`` of ``point_mm``."""
+    reach = radius_mm / np.asarray(weight.spacing_mm)
+    at = weight.index(point_mm)
+    start = np.clip(np.ceil(at - reach).astype(int), 0, None)
+    stop = np.minimum(np.floor(at + reach).astype(int) + 1, weight.values.shape)
+    z, y, x = np.ogrid[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
+    near = ((z - at[0]) / reach[0]) ** 2 + ((y - at[1]) / reach[1]) ** 2 + ((x - at[2]) / reach[2]) ** 2 <= 1
+    values = weight.values[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]] * near
+    total = float(values.sum())
+    if total <= 0:
+        return point_mm
+    middle = np.array([(values * axis).sum() for axis in (z, y, x)]) / total
+    return weight.points_mm(middle)
 
 
 MUSCLE_FLOOR_HU = 120.0

@@ -45,7 +45,7 @@ def _chest(root_radius_mm: float = 16.0) -> Grid:
 def test_the_ascending_aorta_is_traced_from_the_valve_upwards():
     """Centre line and radii are those the chest was made with; the descending aorta behind it is not taken.
 
-    1 mm of place and radius is two thirds of a voxel; 4 mm at the ring, where the tube opens into a ventricle.
+    1 mm of place and radius is two thirds of a voxel; 6 mm at the ring: its place is taken from the widest sinus.
     """
     chest = _chest()
     smooth = chest.with_values(ndimage.gaussian_filter(chest.values, 0.7))
@@ -56,7 +56,7 @@ def test_the_ascending_aorta_is_traced_from_the_valve_upwards():
     assert np.abs(aorta.centres_mm[above, 0] - made_x).max() < 1.0
     assert np.abs(aorta.centres_mm[above, 1]).max() < 1.0
     assert np.abs(aorta.mean_radius_mm[above][:-3] - 14).max() < 1.0
-    assert aorta.centres_mm[0, 2] == pytest.approx(40, abs=4)
+    assert aorta.centres_mm[0, 2] == pytest.approx(40, abs=6)
     assert aorta.mean_hu == pytest.approx(420, abs=10)
 
 
