@@ -19,13 +19,11 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary import blood
-from algorithms.coronary.network import Network, edge_losses_mmhg, end_children, losses, network
-from algorithms.coronary.tree import Branch, Tree, read_tree
+from algorithms.coronary.branching import Outlet, flow_fractions
+from algorithms.coronary.network import Network, edge_losses_mmhg, losses, network
+from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)
-
-DAUGHTER_LENGTH_MM = 5.0
-"""A vessel's calibre at its origin is averaged over this length, begun one radius in, where the bifurcation's flare ends."""
 
 LEAST_SYSTOLIC_MMHG = 60.0
 """A systolic pressure below this is a mistyped value, not a patient sent to CT."""
@@ -43,10 +41,10 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """Values by name, and one entry of each (M,) array for every outlet, in the order of ``network.outlets``."""
+    """Values by name, and one entry of each (M,) array for every outlet, in the order of ``branching.outlets``."""
 
     values: Mapping[str, Quantity]
-    branches: np.ndarray
+    places: tuple[Outlet, ...]
     flow_fraction: np.ndarray
     resting_flow_ml_s: np.ndarray
     resistance_rest_mmhg_s_ml: np.ndarray
@@ -76,72 +74,6 @@ def resting_flow_ml_s(lv_mass_g: float) -> float:
     return per_minute / 60
 
 
-def flow_fractions(tree: Tree, net: Network, exponent: float | np.ndarray) -> np.ndarray:
-    """Return the share of the total flow that leaves each outlet, (..., M); ``exponent`` may be (...) samples.
-
-    Flow divides at every bifurcation, from the ostia downwards, as the given power of the daughters' healthy radii just
-    behind it.  Unlike a power of the radii at the outlets, this does not depend on how far distally each vessel could be
-    followed.  Both ostia count as one bifurcation.
-
-    References
-    ----------
-    van der Giessen et al., *The influence of boundary conditions on wall shear stress distribution in patients specific
-    coronary trees*, J Biomech 44:1089 (2011).
-    """
-    power = np.asarray(exponent, dtype=float)
-    leaving: dict[int, np.ndarray] = {}
-    roots = [i for i, b in enumerate(tree.branches) if b.parent is None]
-    arriving = dict(zip(roots, _shares([origin_radius_mm(tree.branches[i]) for i in roots], power), strict=True))
-    for index, branch in enumerate(tree.branches):
-        flow = arriving[index]
-        clusters = bifurcations(tree, index)
-        for number, (children, last_point) in enumerate(clusters):
-            radii = [origin_radius_mm(tree.branches[c]) for c in children]
-            final = number + 1 == len(clusters)
-            if not (final and end_children(tree, index)):
-                stop = None if final else int(tree.branches[clusters[number + 1][0][0]].parent_point or 0)
-                radii.append(origin_radius_mm(branch, last_point, stop))
-            shares = _shares(radii, power)
-            for child, share in zip(children, shares, strict=False):
-                arriving[child] = flow * share
-            flow = flow * shares[len(children)] if len(shares) > len(children) else np.zeros_like(flow)
-        leaving[index] = flow
-    return np.stack([leaving[int(i)] for i in net.outlet_branches], axis=-1)
-
-
-def bifurcations(tree: Tree, index: int) -> list[tuple[list[int], int]]:
-    """Return the divisions of branch ``index``, each as its children and the last point they start on.
-
-    Children that start within one diameter of each other leave the same bifurcation: a trifurcation is not two
-    divisions with a short, wide vessel between them.
-    """
-    branch = tree.branches[index]
-    distance = branch.distance_mm
-    found: list[tuple[list[int], int]] = []
-    for child in sorted(tree.children(index), key=lambda c: (int(tree.branches[c].parent_point or 0), c)):
-        point = int(tree.branches[child].parent_point or 0)
-        if found and distance[point] - distance[found[-1][1]] <= 2 * branch.reference_radius_mm[point]:
-            found[-1] = ([*found[-1][0], child], point)
-        else:
-            found.append(([child], point))
-    return found
-
-
-def origin_radius_mm(branch: Branch, start: int = 0, stop: int | None = None) -> float:
-    """Return the mean healthy radius just behind point ``start`` of a branch, and before point ``stop``."""
-    distance = branch.distance_mm[start:stop]
-    radius = branch.reference_radius_mm[start:stop]
-    begin = distance[0] + radius[0]
-    inside = (distance >= begin) & (distance <= begin + DAUGHTER_LENGTH_MM)
-    return float(radius[inside].mean()) if inside.any() else float(radius[-1])
-
-
-def _shares(radii_mm: list[float], power: np.ndarray) -> list[np.ndarray]:
-    weights = [np.asarray(r**power) for r in radii_mm]
-    total = np.sum(weights, axis=0)
-    return [w / total for w in weights]
-
-
 def resting_resistance_mmhg_s_ml(
     tree: Tree, net: Network, *, flow_ml_s: np.ndarray, aortic_mmhg: float | np.ndarray, values: Mapping[str, float]
 ) -> np.ndarray:
@@ -157,7 +89,7 @@ def resting_resistance_mmhg_s_ml(
         If that flow would use up the aortic pressure before the microvasculature even of the healthy tree.
     """
     healthy = tuple(b.reference_radius_mm for b in tree.branches)
-    linear, quadratic = losses(tree, net, healthy, values["viscosity_pa_s"], values["density_kg_m3"]).per_edge(net)
+    linear, quadratic = losses(tree, healthy, values["viscosity_pa_s"], values["density_kg_m3"]).per_edge(net)
     lost = edge_losses_mmhg(linear, quadratic, flow_ml_s @ net.below.T) @ net.below
     left = np.asarray(aortic_mmhg)[..., None] - values["venous_pressure_mmhg"] - lost
     if not (left > 0).all():
@@ -172,12 +104,12 @@ def resting_resistance_mmhg_s_ml(
 def boundary(tree: Tree, values: Mapping[str, Quantity]) -> Boundary:
     """Return the boundary conditions of ``tree`` for the given ``values`` (as made by :func:`quantities`)."""
     net = network(tree)
-    fraction = flow_fractions(tree, net, values["flow_split_exponent"].value)
+    fraction = flow_fractions(tree, values["flow_split_exponent"].value)
     flow = fraction * values["resting_flow_ml_s"].value
     numbers = {name: quantity.value for name, quantity in values.items()}
     rest = resting_resistance_mmhg_s_ml(tree, net, flow_ml_s=flow, aortic_mmhg=numbers["aortic_pressure_mmhg"], values=numbers)
     hyperaemic = rest * values["hyperaemic_resistance_factor"].value
-    return Boundary(values, net.outlet_branches, fraction, flow, rest, hyperaemic)
+    return Boundary(values, net.places, fraction, flow, rest, hyperaemic)
 
 
 def pressure(systolic_mmhg: float, diastolic_mmhg: float) -> Quantity:
@@ -254,22 +186,23 @@ CONSTANTS = {
 
 
 def write_boundary(given: Boundary, path: Path) -> None:
-    """Write ``given`` as JSON."""
-    names = ("flow_fraction", "resting_flow_ml_s", "resistance_rest_mmhg_s_ml", "resistance_hyperaemic_mmhg_s_ml")
+    """Write ``given`` as JSON; an outlet with a ``station`` stands for branches not seen, one without is a tip."""
     outlets = [
-        {"branch": int(branch)} | {name: float(getattr(given, name)[i]) for name in names}
-        for i, branch in enumerate(given.branches)
+        asdict(place) | {name: float(getattr(given, name)[i]) for name in _COLUMNS} for i, place in enumerate(given.places)
     ]
     document = {"values": {name: asdict(quantity) for name, quantity in given.values.items()}, "outlets": outlets}
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
+_COLUMNS = ("flow_fraction", "resting_flow_ml_s", "resistance_rest_mmhg_s_ml", "resistance_hyperaemic_mmhg_s_ml")
+
+
 def read_boundary(path: Path) -> Boundary:
     """Return the boundary conditions in ``path``."""
     document = json.loads(path.read_text())
-    columns = {name: np.array([outlet[name] for outlet in document["outlets"]]) for name in document["outlets"][0]}
-    branches = columns.pop("branch")
-    return Boundary({name: Quantity(**entry) for name, entry in document["values"].items()}, branches, **columns)
+    columns = {name: np.array([outlet[name] for outlet in document["outlets"]], dtype=float) for name in _COLUMNS}
+    places = tuple(Outlet(outlet["branch"], outlet["point"], outlet["station"]) for outlet in document["outlets"])
+    return Boundary({name: Quantity(**entry) for name, entry in document["values"].items()}, places, **columns)
 
 
 def run(
@@ -299,12 +232,12 @@ def run(
     aortic = pressure(systolic_mmhg, diastolic_mmhg)
     result = boundary(tree, quantities(aortic, lv_mass(measured_g, lv_mass_g, facts), constants))
     write_boundary(result, out / "boundary.json")
-    log.info("%d outlets, %.2f ml/s at rest, %.0f mmHg", len(result.branches), result["resting_flow_ml_s"], aortic.value)
+    log.info("%d outlets, %.2f ml/s at rest, %.0f mmHg", len(result.flow_fraction), result["resting_flow_ml_s"], aortic.value)
     return {
         "aortic_pressure_mmhg": round(result["aortic_pressure_mmhg"], 2),
         "resting_flow_ml_s": round(result["resting_flow_ml_s"], 4),
         "lv_mass_g": round(result["lv_mass_g"], 2),
-        "outlets": len(result.branches),
+        "outlets": len(result.flow_fraction),
         "pressure_assumed": int(aortic.assumed),
         "lv_mass_assumed": int(result.values["lv_mass_g"].assumed),
     }

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary.boundary import Boundary, origin_radius_mm, read_boundary
+from algorithms.coronary.boundary import Boundary, read_boundary
+from algorithms.coronary.branching import ROUNDING_MM, end_children, origin_radius_mm
 from algorithms.coronary.ffr_interval import Source, pressure_samples, sources
 from algorithms.coronary.flow import read_pressures
-from algorithms.coronary.network import end_children
 from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ def reading(tree: Tree, stenosis: int) -> Reading:
         distance = tree.branches[branch].distance_mm
         ahead = [s.start for s in tree.stenoses if s.branch == branch and s.start >= point and s is not lesion]
         last = min([*ahead, len(distance) - 1])
-        target = min(int(np.searchsorted(distance, distance[point] + READING_DISTANCE_MM - walked)), last)
+        wanted = distance[point] + READING_DISTANCE_MM - walked - ROUNDING_MM
+        target = min(int(np.searchsorted(distance, wanted)), last)
         walked += float(distance[target] - distance[point])
         onward = end_children(tree, branch)
         if target < len(distance) - 1 or target in ahead or not onward:

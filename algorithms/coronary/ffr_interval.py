@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary import blood
-from algorithms.coronary.boundary import Boundary, flow_fractions, resting_resistance_mmhg_s_ml
+from algorithms.coronary.boundary import Boundary, resting_resistance_mmhg_s_ml
+from algorithms.coronary.branching import flow_fractions
 from algorithms.coronary.flow import along_branches, outlet_flows_ml_s
 from algorithms.coronary.network import CLOSED_RADIUS_MM, Losses, losses, network
 from algorithms.coronary.tree import Tree
@@ -92,11 +93,11 @@ def pressure_samples(
         1 + sd["aortic_pressure"] / given["aortic_pressure_mmhg"] * z["aortic_pressure"], 0.5
     )
     exponent = np.maximum(given["flow_split_exponent"] + sd["flow_split_exponent"] * z["flow_split_exponent"], 1.0)
-    flow = flow_fractions(tree, net, exponent) * total[:, None]
+    flow = flow_fractions(tree, exponent) * total[:, None]
     values: Mapping[str, float] = {name: quantity.value for name, quantity in given.values.items()}
     rest = resting_resistance_mmhg_s_ml(tree, net, flow_ml_s=flow, aortic_mmhg=aortic, values=values)
     radii = radius_samples(tree, sd["radius_bias"] * z["radius_bias"], rng)
-    lost = losses(tree, net, radii, values["viscosity_pa_s"], values["density_kg_m3"])
+    lost = losses(tree, radii, values["viscosity_pa_s"], values["density_kg_m3"])
     model = _lognormal(sd["loss_model"], z["loss_model"])[:, None]
     lost = Losses(tuple(v * model for v in lost.viscous), tuple(e * model for e in lost.expansion))
     linear, quadratic = lost.per_edge(net)

@@ -1,6 +1,6 @@
-"""The vessel tree as a hydraulic network: edges between bifurcations, and what each loses as a function of its flow.
+"""The vessel tree as a hydraulic network: edges between divisions, and what each loses as a function of its flow.
 
-An edge runs from an ostium or a bifurcation to the next bifurcation or to the tip of its branch and carries one flow
+An edge runs between two places where flow divides or leaves (ostium, bifurcation, side outlet, tip) and carries one flow
 Q >= 0.  It loses ``linear Q + quadratic Q |Q|``: friction of Poiseuille flow, and the expansion behind every throat.
 Radii may carry leading axes (samples); everything follows them.  Lengths are mm, flows ml/s, pressures mmHg.
 """
@@ -13,6 +13,7 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary.blood import PA_PER_MMHG
+from algorithms.coronary.branching import Outlet, end_children, outlets
 from algorithms.coronary.tree import Tree
 
 CLOSED_RADIUS_MM = 0.1
@@ -33,11 +34,11 @@ FFR is read 10-20 mm behind a lesion; a vessel that widens later does so without
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """The edges of a tree, parents first; M of them end in an outlet.
+    """The edges of a tree, parents first; at the end of M of them is an outlet.
 
     ``branch, start, stop, upstream`` are (E,): the edge's branch, its first and last point there, and the edge that
-    feeds it (-1 at an ostium).  ``outlets`` (M,) are edges.  ``below`` (E, M) is 1 where the outlet is fed through
-    the edge, so that ``below @ outlet_flow`` are the edge flows and mass is conserved by construction.
+    feeds it (-1 at an ostium).  ``outlets`` (M,) are the edges that end at ``places``.  ``below`` (E, M) is 1 where the
+    outlet is fed through the edge: ``below @ outlet_flow`` are the edge flows, and mass is conserved by construction.
     """
 
     branch: np.ndarray
@@ -46,12 +47,7 @@ class Network:
     upstream: np.ndarray
     outlets: np.ndarray
     below: np.ndarray
-
-    @property
-    def outlet_branches(self) -> np.ndarray:
-        """Return the branch of each outlet, (M,)."""
-        outlets: np.ndarray = self.branch[self.outlets]
-        return outlets
+    places: tuple[Outlet, ...]
 
     def edges_of(self, branch: int) -> np.ndarray:
         """Return the edges of a branch from its origin to its tip."""
@@ -61,18 +57,6 @@ class Network:
         """Return the edge of each interval between two points of a branch, (N - 1,)."""
         edges = self.edges_of(branch)
         return np.repeat(edges, self.stop[edges] - self.start[edges])
-
-
-def end_children(tree: Tree, index: int) -> list[int]:
-    """Return the children into which branch ``index`` ends: those that start within one diameter of its last point.
-
-    What is left of the branch behind them is the bifurcation itself and not a vessel with an outlet.  A branch without
-    such children ends in an outlet.
-    """
-    branch = tree.branches[index]
-    distance = branch.distance_mm
-    diameter = 2 * branch.reference_radius_mm[-1]
-    return [c for c in tree.children(index) if distance[-1] - distance[int(tree.branches[c].parent_point or 0)] <= diameter]
 
 
 def network(tree: Tree) -> Network:
@@ -88,13 +72,14 @@ def network(tree: Tree) -> Network:
     start: list[int] = []
     stop: list[int] = []
     upstream: list[int] = []
+    places = tuple(outlets(tree))
     arriving: list[dict[int, int]] = []  # for every branch: point -> the edge that brings flow there
     for index, entry in enumerate(tree.branches):
         feeder = -1 if entry.parent is None else arriving[entry.parent][int(entry.parent_point or 0)]
         arrive = {0: feeder}
-        points = sorted(
-            {len(entry.radius_mm) - 1} | {int(tree.branches[c].parent_point or 0) for c in tree.children(index)} - {0}
-        )
+        divisions = {int(tree.branches[c].parent_point or 0) for c in tree.children(index)}
+        divisions |= {len(entry.radius_mm) - 1} | {place.point for place in places if place.branch == index}
+        points = sorted(divisions - {0})
         for first, last in zip([0, *points[:-1]], points, strict=True):
             upstream.append(arrive[first])
             arrive[last] = len(branch)
@@ -102,9 +87,9 @@ def network(tree: Tree) -> Network:
             start.append(first)
             stop.append(last)
         arriving.append(arrive)
-    outlets = [arriving[i][len(b.radius_mm) - 1] for i, b in enumerate(tree.branches) if not end_children(tree, i)]
-    edges = [np.array(values, dtype=int) for values in (branch, start, stop, upstream, outlets)]
-    return Network(edges[0], edges[1], edges[2], edges[3], edges[4], _below(upstream, outlets))
+    ends = [arriving[place.branch][place.point] for place in places]
+    edges = [np.array(values, dtype=int) for values in (branch, start, stop, upstream, ends)]
+    return Network(edges[0], edges[1], edges[2], edges[3], edges[4], _below(upstream, ends), places)
 
 
 def _check(tree: Tree) -> None:
@@ -186,7 +171,7 @@ def throats(distance_mm: np.ndarray, area_mm2: np.ndarray) -> list[tuple[int, in
     return [*found, (low, high)] if begin >= 0 else found
 
 
-def losses(tree: Tree, net: Network, radius_mm: tuple[np.ndarray, ...], viscosity_pa_s: float, density_kg_m3: float) -> Losses:
+def losses(tree: Tree, radius_mm: tuple[np.ndarray, ...], viscosity_pa_s: float, density_kg_m3: float) -> Losses:
     """Return what each interval loses with the given radii, one (..., N) array a branch.
 
     Expansion is Borda and Carnot's: ``0.5 rho Q^2 (1/A_throat - 1/A_recovery)^2``, built up as the area grows.
@@ -202,11 +187,11 @@ def losses(tree: Tree, net: Network, radius_mm: tuple[np.ndarray, ...], viscosit
     viscous = [viscous_mmhg_s_ml(b.distance_mm, r, viscosity_pa_s) for b, r in zip(tree.branches, radius_mm, strict=True)]
     # 0.5 rho [kg/m3] (ml/s / mm2)^2: ml/s over mm2 is m/s, so the product is Pa.
     scale = 0.5 * density_kg_m3 / PA_PER_MMHG
-    expansion = [scale * _expansion(tree, net, index, radius_mm) for index in range(len(tree.branches))]
+    expansion = [scale * _expansion(tree, index, radius_mm) for index in range(len(tree.branches))]
     return Losses(tuple(viscous), tuple(expansion))
 
 
-def _expansion(tree: Tree, net: Network, index: int, radius_mm: tuple[np.ndarray, ...]) -> np.ndarray:
+def _expansion(tree: Tree, index: int, radius_mm: tuple[np.ndarray, ...]) -> np.ndarray:
     area = np.pi * radius_mm[index] ** 2
     distance = tree.branches[index].distance_mm
     if last := end_children(tree, index):
@@ -217,13 +202,13 @@ def _expansion(tree: Tree, net: Network, index: int, radius_mm: tuple[np.ndarray
         distance = np.append(distance, distance[-1] + diameter)
     intervals = len(tree.branches[index].radius_mm) - 1
     loss = np.zeros((*area.shape[:-1], intervals))
-    edge_of = net.interval_edge(index)
+    divisions = [int(tree.branches[c].parent_point or 0) for c in tree.children(index)]
     for throat, recovery in throats(distance, area.reshape(-1, area.shape[-1])[0]):
         widest = np.maximum.accumulate(area[..., throat : recovery + 1], axis=-1)
         built_up = (1 / widest[..., :1] - 1 / widest) ** 2
-        first = min(throat, intervals - 1)
-        last_interval = net.stop[edge_of[first]] - 1  # a jet past a side branch loses its energy before it, for both
-        where = np.minimum(np.arange(throat, recovery), last_interval)
+        # A jet that passes a bifurcation loses its energy before it, for both daughters: behind it flow is another.
+        end = min([point for point in divisions if point > throat] + [intervals])
+        where = np.minimum(np.arange(throat, recovery), end - 1)
         for interval, gain in zip(where, np.moveaxis(np.diff(built_up, axis=-1), -1, 0), strict=True):
             loss[..., interval] += gain
     return loss
