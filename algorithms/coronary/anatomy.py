@@ -63,7 +63,7 @@ def find_anatomy(volume: Grid) -> Anatomy:
     """
     coarse = volume.coarse(COARSE_MM)
     smooth = coarse.with_values(ndimage.gaussian_filter(coarse.values, [NOISE_LEFT_MM / s for s in coarse.spacing_mm]))
-    chain = ascending_chain(disc_chains(smooth), smooth.spacing_mm)
+    chain = ascending_chain(disc_chains(smooth), smooth)
     aorta = cut_at_valve(trace_aorta(smooth, chain))
     log.info("traced %d cross-sections of the aorta, %.0f HU", len(aorta.centres_mm), aorta.mean_hu)
     if aorta.mean_hu < LEAST_CONTRAST_HU:

@@ -171,28 +171,41 @@ def _best_chain(
     return Chain(index, np.array([slices[z][0][i, 2] for z, i in members]), best), members
 
 
-DESCENDING_BEHIND_MM = 25.0
-"""A chain that lies this far behind another strong one is the descending aorta, mm (the two are 40 to 70 mm apart)."""
+DESCENDING_BEHIND_MM = (25.0, 110.0)
+"""How far the descending aorta lies behind the ascending one, mm."""
+
+SAME_BLOOD = 0.15
+"""Greatest relative difference in contrast of ascending and descending aorta (1): the same blood a second later."""
 
 
-def ascending_chain(chains: list[Chain], spacing_mm: tuple[float, float, float]) -> Chain:
-    """Return the chain that is the ascending aorta: the strongest that has no other strong one in front of it.
+def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
+    """Return the chain that is the ascending aorta.
+
+    The strongest one is, but for this: a chain with another one behind it that holds the same blood gains by half, for
+    that is the descending aorta; one with such a chain in front of it loses four fifths, for it is the descending aorta.
 
     Raises
     ------
     DataError
         If no chain is as long and round as an ascending aorta.
     """
-    good = [c for c in chains if len(c.index) * spacing_mm[0] >= LEAST_CHAIN_MM and c.radius_mm.mean() >= 9.5]
+    good = [c for c in chains if len(c.index) * smooth.spacing_mm[0] >= LEAST_CHAIN_MM and c.radius_mm.mean() >= 9.5]
     if not good:
         raise DataError(
             "no ascending aorta found (a round, evenly enhanced disc over 12 mm of slices); "
             "send a contrast-enhanced series that reaches from above the aortic root to below the heart"
         )
-    strong = [c for c in good if c.score >= 0.25 * max(c.score for c in good)]
-    depth = [float(c.index[:, 1].mean()) * spacing_mm[1] for c in strong]
-    front = [c for c, d in zip(strong, depth, strict=True) if d - min(depth) < DESCENDING_BEHIND_MM]
-    return max(front, key=lambda c: c.score)
+    strong = [c for c in good if c.score >= 0.2 * max(c.score for c in good)]
+    depth = [float(c.index[:, 1].mean()) * smooth.spacing_mm[1] for c in strong]
+    blood = [float(np.median(ndimage.map_coordinates(smooth.values, c.index.T, order=1))) for c in strong]
+
+    def worth(i: int) -> float:
+        behind = [depth[j] - depth[i] for j in range(len(strong)) if abs(blood[j] - blood[i]) < SAME_BLOOD * blood[i]]
+        near, far = DESCENDING_BEHIND_MM
+        factor = 0.2 if any(near < -d < far for d in behind) else 1.0
+        return strong[i].score * factor * (1.5 if any(near < d < far for d in behind) else 1.0)
+
+    return strong[max(range(len(strong)), key=worth)]
 
 
 def across(normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -96,8 +96,9 @@ def mouth_mm(path_mm: np.ndarray, lumen: Grid, from_root: np.ndarray) -> np.ndar
     index = np.rint(lumen.index(path_mm)).astype(int)
     out = from_root[tuple(index.T)]
     beside = path_mm[(out >= 1.0) & (out <= 3.6)][:12]
+    first: np.ndarray = path_mm[0]
     if len(beside) < 3:
-        return path_mm[0]
+        return first
     middle = beside
     for _ in range(4):
         middle = np.array([_weighted_middle(lumen, p, 2.5) for p in middle])
@@ -107,7 +108,7 @@ def mouth_mm(path_mm: np.ndarray, lumen: Grid, from_root: np.ndarray) -> np.ndar
     line = centre + back * np.arange(0.0, 12.0, 0.1)[:, None]
     depth = ndimage.map_coordinates(from_root, lumen.index(line).T, order=1, mode="nearest")
     reached = np.flatnonzero(depth < 0.5 * lumen.spacing_mm[0])
-    mouth: np.ndarray = line[reached[0]] if reached.size else path_mm[0]
+    mouth: np.ndarray = line[reached[0]] if reached.size else first
     return mouth
 
 
@@ -124,7 +125,8 @@ def _weighted_middle(weight: Grid, point_mm: np.ndarray, radius_mm: float) -> np
     if total <= 0:
         return point_mm
     middle = np.array([(values * axis).sum() for axis in (z, y, x)]) / total
-    return weight.points_mm(middle)
+    found: np.ndarray = weight.points_mm(middle)
+    return found
 
 
 MUSCLE_FLOOR_HU = 120.0

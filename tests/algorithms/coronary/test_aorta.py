@@ -49,7 +49,7 @@ def test_the_ascending_aorta_is_traced_from_the_valve_upwards():
     """
     chest = _chest()
     smooth = chest.with_values(ndimage.gaussian_filter(chest.values, 0.7))
-    aorta = cut_at_valve(trace_aorta(smooth, ascending_chain(disc_chains(chest), chest.spacing_mm)))
+    aorta = cut_at_valve(trace_aorta(smooth, ascending_chain(disc_chains(chest), chest)))
     above = aorta.centres_mm[:, 2] > 66
     made_x = 60 - np.tan(np.deg2rad(20)) * (aorta.centres_mm[above, 2] - 40) - 60
 
@@ -65,7 +65,7 @@ def test_a_chest_without_a_round_bright_vessel_is_refused():
     flat = Grid(np.random.default_rng(1).normal(50, 10, (40, 60, 60)).astype(np.float32), (1.5,) * 3, (0.0, 0.0, 0.0))
 
     with pytest.raises(DataError, match="send a contrast-enhanced series"):
-        ascending_chain(disc_chains(flat), flat.spacing_mm)
+        ascending_chain(disc_chains(flat), flat)
 
 
 def test_a_contour_does_not_leak_through_a_thin_wall():
@@ -87,7 +87,7 @@ def test_the_aorta_of_a_real_study_is_found():
     folder = Path(os.environ["HEARTWOOD_REAL_DATA"]) / "ct_aorta"
     volume, truth = read_grid(folder / "ct_cropped.nii.gz"), read_grid(folder / "aorta.nii.gz")
     smooth = volume.with_values(ndimage.gaussian_filter(volume.values.astype(np.float32), 0.7))
-    aorta = cut_at_valve(trace_aorta(smooth, ascending_chain(disc_chains(smooth), volume.spacing_mm)))
+    aorta = cut_at_valve(trace_aorta(smooth, ascending_chain(disc_chains(smooth), smooth)))
     slices = slice(84, 118)
     names, _ = ndimage.label(truth.values[slices])
     wanted = names == names[10, 48, 51]
