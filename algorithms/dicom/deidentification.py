@@ -92,19 +92,19 @@ def deidentified(data: bytes, subject: Subject) -> tuple[bytes, Outcome]:
     DataError
         If it is not a CT image that can be cleaned: another object, burned-in text, unknown compression.
     """
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    try:
-        source = pydicom.dcmread(BytesIO(data))
-        outcome = Outcome(subject)
-        _require_ct_image(source)
-        target = Dataset()
-        _fill(target, source, CT_IMAGE, outcome)
-        _complete(target, source, outcome)
-        pixels, transfer_syntax = _pixels(source, outcome)
-    except PARSE_ERRORS:
-        raise DataError("an image of the series is damaged and cannot be de-identified; ask the site to resend it") from None
-    for keyword in ("MediaStorageSOPInstanceUID", "SourceApplicationEntityTitle", "ImplementationVersionName"):
-        _take(source.file_meta, tag_for_keyword(keyword), outcome)
+    outcome = Outcome(subject)
+    with pydicom.config.disable_value_validation():
+        try:
+            source = pydicom.dcmread(BytesIO(data))
+            _require_ct_image(source)
+            target = Dataset()
+            _fill(target, source, CT_IMAGE, outcome)
+            _complete(target, source, outcome)
+            pixels, transfer_syntax = _pixels(source, outcome)
+            for keyword in ("MediaStorageSOPInstanceUID", "SourceApplicationEntityTitle", "ImplementationVersionName"):
+                _take(source.file_meta, tag_for_keyword(keyword), outcome)
+        except PARSE_ERRORS:
+            raise DataError("an image of the series is damaged and cannot be cleaned; ask the site to resend it") from None
     return _written(target, transfer_syntax, pixels), outcome
 
 

@@ -123,30 +123,38 @@ def _answers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any] | st
 def read_header(folder: str, name: str) -> dict[str, Any] | str:
     """Return a `Header`'s fields, or the kind of the file if it is not a DICOM image or document; for the child process."""
     import pydicom
-    from pydicom.filereader import read_file_meta_info
 
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     path = Path(folder, name)
     with path.open("rb") as file:
         file.seek(128)
         if file.read(4) != b"DICM":
             return "not DICOM"
-    try:
-        meta = read_file_meta_info(path)
-        transfer_syntax = str(meta.get("TransferSyntaxUID", ""))
-        if transfer_syntax in DEFLATED_TRANSFER_SYNTAXES:
-            return "deflated"
-        if meta.get("MediaStorageSOPClassUID") == MEDIA_STORAGE_DIRECTORY:
-            return "directory"
-        with path.open("rb") as file:
-            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TEXTS, *NUMBERS])
-            pixels, offset = _pixels(file, dataset)
-        values = _values(dataset)
-        values.setdefault("SOPClassUID", str(meta.get("MediaStorageSOPClassUID", "")))
-        values.setdefault("SOPInstanceUID", str(meta.get("MediaStorageSOPInstanceUID", "")))
-    except PARSE_ERRORS:
+    with pydicom.config.disable_value_validation():
+        try:
+            return _parsed(path)
+        except PARSE_ERRORS:
+            return "unreadable"
+
+
+def _parsed(path: Path) -> dict[str, Any] | str:
+    import pydicom
+    from pydicom.filereader import read_file_meta_info
+
+    meta = read_file_meta_info(path)
+    transfer_syntax = str(meta.get("TransferSyntaxUID", ""))
+    if transfer_syntax in DEFLATED_TRANSFER_SYNTAXES:
+        return "deflated"
+    if meta.get("MediaStorageSOPClassUID") == MEDIA_STORAGE_DIRECTORY:
+        return "directory"
+    with path.open("rb") as file:
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=[*TEXTS, *NUMBERS])
+        pixels, start = _pixels(file, dataset)
+    values = _values(dataset)
+    values.setdefault("SOPClassUID", str(meta.get("MediaStorageSOPClassUID", "")))
+    values.setdefault("SOPInstanceUID", str(meta.get("MediaStorageSOPInstanceUID", "")))
+    if not values["SOPClassUID"] and "Modality" not in values:
         return "unreadable"
-    return {"transfer_syntax": transfer_syntax, "pixels": pixels, "pixel_start": offset, "values": values}
+    return {"transfer_syntax": transfer_syntax, "pixels": pixels, "pixel_start": start, "values": values}
 
 
 def _values(dataset: Dataset) -> dict[str, Any]:

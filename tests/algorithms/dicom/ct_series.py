@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -49,7 +50,7 @@ def chest_hu(slices: int = 120, heart_centre_mm: float = 65.0, contrast_hu: floa
     return np.rint(volume + noise).astype(np.int16)
 
 
-def image(pixels: np.ndarray, number: int, *, series: int = 1) -> FileDataset:
+def image(pixels: np.ndarray, number: int, *, series: int = 1, step_mm: float = SPACING_MM[0]) -> FileDataset:
     """Return one CT image; ``pixels`` are int16 HU (rows, columns), ``number`` counts from 1 upwards in z."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CT_IMAGE
@@ -69,7 +70,7 @@ def image(pixels: np.ndarray, number: int, *, series: int = 1) -> FileDataset:
     dataset.SeriesDescription = "CorCTA 0.75 BestDiast 74 %"
     dataset.StudyID, dataset.SeriesNumber, dataset.AcquisitionNumber, dataset.InstanceNumber = "1", series, 1, number
     dataset.SliceThickness, dataset.PixelSpacing = SPACING_MM[0], list(SPACING_MM[1:])
-    dataset.ImagePositionPatient = [-95.0, -95.0, float(number - 1) * SPACING_MM[0]]
+    dataset.ImagePositionPatient = [-95.0, -95.0, float(number - 1) * step_mm]
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     dataset.PatientPosition, dataset.PositionReferenceIndicator = "HFS", ""
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = -1024, 1, "HU"
@@ -92,15 +93,17 @@ def write_series(
     series: int = 1,
     prefix: str = "",
     keep: range | None = None,
+    step_mm: float = SPACING_MM[0],
 ) -> Path:
     """Write ``volume`` as files ``prefix000001 ...``; ``change(dataset, number)`` edits each one, ``keep`` picks numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     volume = chest_hu() if volume is None else volume
     for number in keep or range(1, len(volume) + 1):
-        dataset = image(volume[number - 1], number, series=series)
-        if change is not None:
-            change(dataset, number)
-        dataset.save_as(folder / f"{prefix}{number:06d}", enforce_file_format=True)
+        with disable_value_validation():
+            dataset = image(volume[number - 1], number, series=series, step_mm=step_mm)
+            if change is not None:
+                change(dataset, number)
+            dataset.save_as(folder / f"{prefix}{number:06d}", enforce_file_format=True)
     return folder
 
 
