@@ -22,7 +22,8 @@ from algorithms.contract.case import CASE_ID
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.pipeline import Parameter, Pipeline, Stage
 from operators import documentation, settings
-from operators.publish import Publish
+from operators.links import REPORT_LINKS
+from operators.publish import RESULT, Publish
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY, runner
 
@@ -108,7 +109,7 @@ def ancestors(pipeline: Pipeline, stage: Stage) -> set[str]:
 
 
 def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings) -> BaseOperator:
-    return runner(here.runner)(
+    task = runner(here.runner)(
         task_id=stage.name,
         pipeline=pipeline.name,
         stage=stage.name,
@@ -119,6 +120,9 @@ def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings) -> BaseOperato
         trigger_rule=TriggerRule.ALL_DONE if stage.always else TriggerRule.ALL_SUCCESS,
         **_pool(stage, here),
     )
+    if stage is pipeline.maker(RESULT):
+        task.operator_extra_links = REPORT_LINKS
+    return task
 
 
 def _pool(stage: Stage, here: Settings) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from airflow.sdk import BaseOperator, Context
 from algorithms.contract.case import Case
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, entry_point
-from algorithms.contract.pipeline import Pipeline, Value
+from algorithms.contract.pipeline import Pipeline
 from algorithms.contract.record import StageState, states
 from algorithms.contract.store import Store, open_store, put_tree
 from operators import settings
+from operators.links import REPORT_LINKS
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
 from operators.results.models import Measurement, Report, StageRun
@@ -49,6 +50,7 @@ class Publish(BaseOperator):
 
     template_fields = ("case_id", "parameters")
     ui_color = "#e8f7e4"
+    operator_extra_links = REPORT_LINKS
 
     def __init__(self, *, pipeline: str, case_id: str, parameters: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -144,18 +146,17 @@ def hashes_of(manifest: Manifest) -> dict[str, str]:
 
 
 def numbers_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what ``result.json`` says of each vessel and lesion as rows: subject, name, value with interval, word.
+    """Return what ``result.json`` says of each vessel, lesion and so on as rows: subject, name, value with interval, or word.
 
-    Every list of objects in the answer that have a name is taken, whatever the diagnostic: the object's name is the subject,
-    ``x`` with ``x_low`` and ``x_high`` is one number with its interval.
+    Of every list at the top of the answer, entries with a ``label`` or a ``vessel`` are taken; that is their subject.  A float
+    is a number, ``x`` with ``x_low`` and ``x_high`` one number with its interval; text is a word; an integer is an index.
     """
     rows: list[dict[str, Any]] = []
-    for kind in ("vessels", "lesions"):
-        for number, entry in enumerate(answer.get(kind, ()), start=1):
-            vessel = str(entry.get("vessel", entry.get("name", "")))
-            subject = vessel if kind == "vessels" else f"{vessel} lesion {number}"
-            rows += [_number(subject, name, entry) for name, value in entry.items() if _is_number(value, name)]
-            rows += [_row(subject, name, word=entry[name]) for name in ("band", "segment") if isinstance(entry.get(name), str)]
+    for entries in answer.values():
+        for entry in entries if isinstance(entries, list) else ():
+            subject = (entry.get("label") or entry.get("vessel")) if isinstance(entry, dict) else None
+            if subject:
+                rows += [row for name in entry if (row := _number_row(subject, name, entry)) is not None]
     return rows
 
 
@@ -200,7 +201,7 @@ def _measurements(case: Case, state: StageState) -> list[dict[str, Any]]:
         return []
     identity = {"case_id": case.case_id, "stage": state.stage.name, "key": state.manifest.key}
     return [
-        identity | (_row("", name, value=float(value)) if _is_number(value) else _row("", name, word=str(value)))
+        identity | (_row("", name, word=value) if isinstance(value, str) else _row("", name, value=float(value)))
         for name, value in state.manifest.measurements.items()
     ]
 
@@ -217,12 +218,13 @@ def _report(case: Case, state: StageState, published: Published, answer: Mapping
     }
 
 
-def _is_number(value: Value | None, name: str = "") -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(("_low", "_high"))
-
-
-def _number(subject: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return _row(subject, name, value=float(entry[name]), low=entry.get(f"{name}_low"), high=entry.get(f"{name}_high"))
+def _number_row(subject: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    value = entry[name]
+    if isinstance(value, str):
+        return _row(subject, name, word=value)
+    if not isinstance(value, float) or name.endswith(("_low", "_high")):
+        return None
+    return _row(subject, name, value=value, low=entry.get(f"{name}_low"), high=entry.get(f"{name}_high"))
 
 
 def _row(

@@ -23,6 +23,7 @@ os.environ |= {
     "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a key for tests, as long as SHA-512 wants it: " + "0" * 64,
     "AIRFLOW__HEARTWOOD__HOME": str(DATA),
     "AIRFLOW__HEARTWOOD__STUB": "True",
     "AIRFLOW__HEARTWOOD__RETRY_DELAY_S": "0.1",

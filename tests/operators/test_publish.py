@@ -156,19 +156,23 @@ def test_what_is_too_large_stays_in_the_case_folder(done: Case, tmp_path: Path) 
 
 
 def test_the_numbers_of_an_answer_become_rows() -> None:
-    """One row a number, its interval beside it; a band is a word.  Lesions of one vessel are told apart."""
+    """One row a number with its interval beside it; a band is a word; an index is nothing to search for."""
     answer = {
-        "vessels": [{"vessel": "LAD", "ffr": 0.74, "ffr_low": 0.68, "ffr_high": 0.79, "band": "positive", "lesions": [0, 1]}],
-        "lesions": [
-            {"vessel": "LAD", "ffr": 0.8, "ffr_low": 0.7, "ffr_high": 0.9, "segment": 6},
-            {"vessel": "LAD", "ffr": 0.74},
-        ],
+        "verdict": "answered",
+        "vessels": [{"vessel": "LAD", "ffr": 0.74, "ffr_low": 0.68, "ffr_high": 0.79, "band": "positive", "stenoses": [0, 1]}],
+        "stenoses": [{"label": "L1", "vessel": "LAD", "ffr": 0.8, "ffr_low": None, "point": 41}, {"label": "L2", "ffr": None}],
+        "branches": [{"name": "LAD", "ffr": [0.99, 0.98]}],
+        "checks": ["mass"],
     }
 
-    found = {(r["subject"], r["name"]): (r["value"], r["low"], r["high"], r["word"]) for r in numbers_of(answer)}
+    found = [(r["subject"], r["name"], r["value"], r["low"], r["high"], r["word"]) for r in numbers_of(answer)]
 
-    assert found[("LAD", "ffr")] == (0.74, 0.68, 0.79, None)
-    assert found[("LAD", "band")] == (None, None, None, "positive")
-    assert found[("LAD lesion 1", "ffr")] == (0.8, 0.7, 0.9, None)
-    assert found[("LAD lesion 2", "ffr")] == (0.74, None, None, None)
-    assert ("LAD", "ffr_low") not in found
+    assert found == [
+        ("LAD", "vessel", None, None, None, "LAD"),
+        ("LAD", "ffr", 0.74, 0.68, 0.79, None),
+        ("LAD", "band", None, None, None, "positive"),
+        ("L1", "label", None, None, None, "L1"),
+        ("L1", "vessel", None, None, None, "LAD"),
+        ("L1", "ffr", 0.8, None, None, None),
+        ("L2", "label", None, None, None, "L2"),
+    ]

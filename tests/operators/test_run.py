@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.utils.session import create_session
 
 from algorithms.contract.case import Case
 from algorithms.contract.catalogue import pipeline
@@ -31,8 +33,25 @@ def dag(airflow_tables: None) -> Any:
 def run(dag: Any, conf: dict[str, Any]) -> tuple[str, dict[str, str], dict[str, int]]:
     """Return the state of a run, the state of each task and the tries of each task."""
     made = dag.test(run_conf=conf)
+    for key, value in xcoms(made.run_id):
+        check_xcom(key, value)
     tasks = made.get_task_instances()
     return str(made.state), {t.task_id: str(t.state) for t in tasks}, {t.task_id: t.try_number for t in tasks}
+
+
+def xcoms(run_id: str) -> list[tuple[str, Any]]:
+    """Return everything that the tasks of a run left for others."""
+    with create_session() as session:
+        return [(x.key, XComModel.deserialize_value(x)) for x in session.query(XComModel).filter(XComModel.run_id == run_id)]
+
+
+def check_xcom(key: str, value: Any) -> None:
+    """XCom is shown to every viewer and kept for ever: a sha256, one word, and the paths of the links."""
+    if key == "return_value":
+        assert set(value) == {"key", "state"}
+    else:
+        assert key.startswith("_link_Report")
+        assert value.startswith("/heartwood/dags/coronary_ffr/runs/")
 
 
 def test_a_case_runs_from_receive_to_complete(dag: Any, case: Case) -> None:
