@@ -113,8 +113,9 @@ The Copenhagen 97.5th percentile of 80 g/m2 (Fuchs et al., Eur Heart J Cardiovas
 man, doubled for hypertrophy; half the mean index in a small woman.
 """
 
-TRANSITIONAL_REYNOLDS_NUMBER = 1000.0
-"""Above this the jet behind a stenosis is no longer steady and laminar, and the loss model is not validated.
+TURBULENT_REYNOLDS_NUMBER = 2040.0
+"""Above this even a straight tube sustains turbulence, and a laminar loss model says nothing.
 
-The axisymmetric reference that the model is held against ends at a throat Reynolds number of 730 (docs/coronary.md).
+Avila et al., Science 333:192 (2011).  Behind a stenosis the jet becomes transitional much earlier; the axisymmetric
+reference that the loss model is held against ends at a throat Reynolds number of 730 (docs/coronary.md).
 """

@@ -47,38 +47,42 @@ def end_children(tree: Tree, index: int) -> list[int]:
     What is left of the branch behind them is the bifurcation itself and not a vessel with an outlet.  A branch without
     such children ends in an outlet.
     """
+    children = tree.children(index)
+    if not children:
+        return []
     branch = tree.branches[index]
     distance = branch.distance_mm
     diameter = 2 * branch.reference_radius_mm[-1]
-    return [c for c in tree.children(index) if distance[-1] - distance[int(tree.branches[c].parent_point or 0)] <= diameter]
+    return [c for c in children if distance[-1] - distance[int(tree.branches[c].parent_point or 0)] <= diameter]
 
 
 def origin_radius_mm(branch: Branch) -> float:
     """Return the mean healthy radius over 5 mm behind the flare at a branch's origin, or over what there is of it."""
-    begin = min(float(branch.reference_radius_mm[0]), float(branch.distance_mm[-1]))
-    return _mean_radius_mm(branch, begin, begin + DAUGHTER_LENGTH_MM)
+    distance = branch.distance_mm
+    begin = min(float(branch.reference_radius_mm[0]), float(distance[-1]))
+    return _mean_radius_mm(branch, distance, begin, begin + DAUGHTER_LENGTH_MM)
 
 
 def tip_radius_mm(branch: Branch) -> float:
     """Return the mean healthy radius over 5 mm before a branch's last point, or over half of a shorter branch."""
-    length = float(branch.distance_mm[-1])
-    return _mean_radius_mm(branch, length - min(DAUGHTER_LENGTH_MM, length / 2), length)
+    distance = branch.distance_mm
+    length = float(distance[-1])
+    return _mean_radius_mm(branch, distance, length - min(DAUGHTER_LENGTH_MM, length / 2), length)
 
 
-def _mean_radius_mm(branch: Branch, begin_mm: float, end_mm: float) -> float:
-    where = np.linspace(begin_mm, min(end_mm, branch.distance_mm[-1]), 11)  # between points: no jump as a point enters
-    return float(np.interp(where, branch.distance_mm, branch.reference_radius_mm).mean())
+def _mean_radius_mm(branch: Branch, distance_mm: np.ndarray, begin_mm: float, end_mm: float) -> float:
+    where = np.linspace(begin_mm, min(end_mm, distance_mm[-1]), 11)  # between points: no jump as a point enters
+    return float(np.interp(where, distance_mm, branch.reference_radius_mm).mean())
 
 
-def stations(branch: Branch) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distances (mm) at which a branch's stations end, and the points in their middles, where flow leaves.
+def stations(distance_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distances (mm) at which the stations of a branch end, and the points in their middles, where flow leaves.
 
     Stations are counted from the origin, so that a branch that is followed further keeps the ones it had.
     """
-    distance = branch.distance_mm
-    starts = np.arange(0.0, max(distance[-1] - STATION_MM / 2, STATION_MM / 2), STATION_MM)
-    ends = np.append(starts[1:], distance[-1])
-    return ends, np.searchsorted(distance, (starts + ends) / 2 - ROUNDING_MM)
+    starts = np.arange(0.0, max(distance_mm[-1] - STATION_MM / 2, STATION_MM / 2), STATION_MM)
+    ends = np.append(starts[1:], distance_mm[-1])
+    return ends, np.searchsorted(distance_mm, (starts + ends) / 2 - ROUNDING_MM)
 
 
 def unseen_weights(tree: Tree, index: int, exponent: float | np.ndarray) -> np.ndarray:
@@ -91,7 +95,7 @@ def unseen_weights(tree: Tree, index: int, exponent: float | np.ndarray) -> np.n
     branch = tree.branches[index]
     power = np.asarray(exponent, dtype=float)[..., None]
     distance = branch.distance_mm
-    ends, _ = stations(branch)
+    ends, _ = stations(distance)
     if branch.name in UNBRANCHED:
         return np.zeros((*power.shape[:-1], len(ends)))
     least = np.interp(ends, distance, np.minimum.accumulate(branch.reference_radius_mm))
@@ -114,7 +118,7 @@ def outlets(tree: Tree) -> list[Outlet]:
         last = len(branch.radius_mm) - 1
         unseen = unseen_weights(tree, index, blood.FLOW_SPLIT_EXPONENT)
         whole = origin_radius_mm(branch) ** blood.FLOW_SPLIT_EXPONENT
-        for station, (middle, weight) in enumerate(zip(stations(branch)[1], unseen, strict=True)):
+        for station, (middle, weight) in enumerate(zip(stations(branch.distance_mm)[1], unseen, strict=True)):
             if weight > LEAST_UNSEEN * whole and 0 < middle < last:
                 found.append(Outlet(index, int(middle), station))
         if not end_children(tree, index):

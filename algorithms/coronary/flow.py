@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary.blood import TRANSITIONAL_REYNOLDS_NUMBER
+from algorithms.coronary.blood import TURBULENT_REYNOLDS_NUMBER
 from algorithms.coronary.boundary import Boundary, read_boundary
 from algorithms.coronary.network import Losses, Network, edge_losses_mmhg, losses, network
 from algorithms.coronary.tree import Tree, read_tree
@@ -176,8 +176,8 @@ def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
             "reynolds number",
             reynolds,
             "1",
-            TRANSITIONAL_REYNOLDS_NUMBER,
-            "above, the jet is transitional, the loss model unproven",
+            TURBULENT_REYNOLDS_NUMBER,
+            "highest in the tree; above, flow is turbulent; the loss model is proven to 730",
         ),
     ]
 

@@ -1,0 +1,169 @@
+"""Write the evidence tables of README and docs anew from ``benchmarks/results``: ``python -m benchmarks.table``.
+
+A table stands between ``<!-- evidence NAME -->`` and ``<!-- end -->``;
+tests/test_evidence.py fails when it is not what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evidence import RESULTS
+
+PROJECT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md")
+MARK = re.compile(r"(<!-- evidence (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Bring every document up to date."""
+    for name in DOCUMENTS:
+        path = PROJECT / name
+        path.write_text(filled(path.read_text()))
+
+
+def filled(text: str) -> str:
+    """Return ``text`` with every evidence table as measured."""
+    return MARK.sub(lambda mark: mark[1] + TABLES[mark[2]]() + mark[3], text)
+
+
+def table(head: list[Any], rows: list[list[Any]]) -> str:
+    """Return a Markdown table."""
+    lines: list[list[Any]] = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def measured(benchmark: str) -> dict[str, Any]:
+    """Return what a benchmark kept."""
+    document: dict[str, Any] = json.loads((RESULTS / f"{benchmark}.json").read_text())
+    return document
+
+
+def provenance(benchmark: str) -> str:
+    """Return where and with what a benchmark was taken."""
+    document = measured(benchmark)
+    machine = document["machine"]
+    return f"commit {document['commit']}, {machine['cpu']}, {machine['cores']} cores"
+
+
+def coronary_accuracy() -> str:
+    """Return how near the truth the whole chain comes, per difficulty."""
+    rows: list[list[Any]] = []
+    for difficulty in ("easy", "moderate"):
+        if not (RESULTS / f"coronary_{difficulty}.json").exists():
+            continue
+        results = measured(f"coronary_{difficulty}")["results"]
+        s = results["summary"]
+        rows.append(
+            [
+                f"{difficulty}, {results['size']}",
+                s["studies"],
+                ", ".join(f"{n} {verdict}" for verdict, n in s["verdicts"].items()),
+                f"{s['stenoses_found']} of {s['stenoses_planted']}",
+                f"{s['diameter_error_points_median']} / {s['diameter_error_points_max']}",
+                s["false_stenoses_over_50"],
+                f"{s['ffr_error_median']} / {s['ffr_error_max']}",
+            ]
+        )
+    head = [
+        "noise, size",
+        "studies",
+        "verdicts",
+        "stenoses found",
+        "% diameter error, median / max (points)",
+        "false stenoses > 50 %",
+    ]
+    return table([*head, "FFR error, median / max"], rows)
+
+
+def coronary_cases() -> str:
+    """Return every planted stenosis and every vessel beside the truth."""
+    rows: list[list[Any]] = []
+    for case in measured("coronary_easy")["results"]["cases"]:
+        stenoses = [f"{r['vessel']} {_percent(r['true'])} -> {_percent(r['found'])}" for r in case.get("stenoses", [])]
+        vessels = [f"{r['vessel']} {r['true_ffr']:.2f} -> {r['ffr']:.2f}" for r in case.get("vessels", [])]
+        rows.append([case["seed"], case["verdict"], "; ".join(stenoses) or "none", "; ".join(vessels)])
+    return table(["seed", "verdict", "% diameter stenosis, true -> found", "FFR, true geometry -> found"], rows)
+
+
+def coronary_stages() -> str:
+    """Return what each stage costs on a full-size study, the median over the studies."""
+    cases = [case for case in measured("coronary_easy")["results"]["cases"] if len(case["stages"]) > 2]
+    names = [
+        "receive",
+        "deidentify",
+        "volume",
+        "anatomy",
+        "segment",
+        "centreline",
+        "boundary",
+        "flow",
+        "ffr",
+        "render",
+        "report",
+    ]
+    rows: list[list[Any]] = []
+    for name in names:
+        costs = [case["stages"][name] for case in cases if name in case["stages"]]
+        if costs:
+            rows.append([name, *(f"{_median([c[field] for c in costs]):.{digits}f}" for field, digits in COSTS)])
+    walls = [case["wall_s"] for case in cases]
+    peak = max(case["peak_memory_mib"] for case in cases)
+    rows.append(["**whole case, wall**", f"{_median(walls):.0f}", "", f"{peak:.0f}"])
+    return table(["stage", "seconds", "CPU seconds", "peak memory (MiB)"], rows)
+
+
+def flow_agreement() -> str:
+    """Return how far the tree flow is from closed forms, the Navier-Stokes reference and svzerod."""
+    results = measured("flow")["results"]
+    rows: list[list[Any]] = [
+        [r["name"], f"{r['exact']:.6g}", f"{r['relative_difference']:.0e}"] for r in results["closed_forms"]
+    ]
+    for r in results["smooth_stenoses"]:
+        name = f"cosine stenosis, {100 * r['area_stenosis']:.0f} % of area, Re {r['reynolds']}: drop / (rho U^2)"
+        rows.append([name, r["reference"], f"{r['difference_percent'] / 100:+.3f}"])
+    for r in results["svzerod"]:
+        name = f"{r['tree']}, {r['outlets']} outlets: pressures and flows"
+        rows.append([name, f"svzerod {results['svzerod_version']}", f"{r['largest_relative_difference']:.0e}"])
+    return table(["case", "expected", "relative difference"], rows)
+
+
+def flow_cost() -> str:
+    """Return the CPU time of the tree flow beside svzerod's, and of the interval."""
+    results = measured("flow")["results"]
+    rows: list[list[Any]] = [
+        [r["tree"], *(f"{1000 * r[f'cpu_seconds_{part}']:.1f}" for part in ("network", "tree_to_pressures", "svzerod"))]
+        for r in results["svzerod"]
+    ]
+    spread = results["interval"]
+    rows.append([f"{spread['samples']} perturbed coronary trees", "", f"{1000 * spread['cpu_seconds']:.0f}", ""])
+    return table(["tree", "network solution (ms)", "tree to pressures (ms)", "svzerod (ms)"], rows)
+
+
+COSTS = (("seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
+
+
+def _median(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2]
+
+
+def _percent(fraction: float | None) -> str:
+    return "missed" if fraction is None else f"{100 * fraction:.0f} %"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "coronary_accuracy": coronary_accuracy,
+    "coronary_cases": coronary_cases,
+    "coronary_stages": coronary_stages,
+    "flow_agreement": flow_agreement,
+    "flow_cost": flow_cost,
+}
+
+
+if __name__ == "__main__":
+    main()
