@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary.cross_section import resampled
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import HeartAxes, heart_axes
+from algorithms.coronary.junction import joined, rough_course
 from algorithms.coronary.mask_repair import repaired
 from algorithms.coronary.naming import Course, named_courses
 from algorithms.coronary.reference_radius import reference_radius_mm
@@ -34,8 +34,8 @@ from algorithms.coronary.sampling import Image, box_around, read_where
 from algorithms.coronary.scct import segments
 from algorithms.coronary.skeleton import Skeleton, skeleton_of
 from algorithms.coronary.stenosis import stenoses_of
-from algorithms.coronary.tracing import Scene, Vessel, calcium_points, length_mm, rough_course, traced
-from algorithms.coronary.tree import Branch, Tree, write_tree
+from algorithms.coronary.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, calcium_points, length_mm, traced
+from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
 from algorithms.coronary.tree_doubts import tree_doubts
 
 log = logging.getLogger(__name__)
@@ -139,19 +139,19 @@ def tree_of(
         raise DataError("the lumen at the ostia is no vessel, wanted one of some mm in length; check the segmentation")
     axes = heart_axes(heart, np.array(list(ostia_mm.values())))
     courses = named_courses(_rough(skeleton, lumen, sides), axes)
+    calcium_hu = max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
     scene = Scene(
         image=Image.of(volume_hu),
         heart=heart,
-        calcium=calcium_points(volume_hu, repair.mask, blood_hu, noise_hu),
+        calcium=calcium_points(volume_hu, repair.mask, blood_hu + calcium_hu),
+        calcium_hu=calcium_hu,
         blood_hu=blood_hu,
         noise_hu=noise_hu,
         blur_sd_mm=(blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM) / 2.355,
     )
-    vessels, scene = traced(courses, scene)
+    vessels, scene = traced(courses, scene, find_blur=blur_fwhm_mm == 0)
     branches = _branches(vessels)
-    stenoses = [
-        s for i, b in enumerate(branches) for s in stenoses_of(b, i, int(np.argmax(vessels[i].trusted)), stenosis_least)
-    ]
+    stenoses = _stenoses(branches, vessels, stenosis_least)
     doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, scene.blood_hu) + _axes_doubts(axes)
     tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
     return tree, _facts(tree, vessels, scene, repair.bridges)
@@ -170,12 +170,8 @@ def _rough(skeleton: Skeleton, lumen: Grid, sides: list[str]) -> list[Course]:
         if path.parent is not None and path.parent_point is not None:
             parent = courses[path.parent]
             before = len(skeleton.paths[path.parent].voxels) - 1
-            parent_point = round(path.parent_point / before * (len(parent.points_mm) - 1))
-            joint = np.linalg.norm(parent.points_mm - points[0], axis=1)
-            near = np.abs(np.arange(len(joint)) - parent_point) <= 10
-            parent_point = int(np.argmin(np.where(near, joint, np.inf)))
-            points = resampled(np.concatenate([parent.points_mm[parent_point : parent_point + 1], points[1:]]))
-            radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(radius)), radius)
+            near = round(path.parent_point / before * (len(parent.points_mm) - 1))
+            parent_point, points, radius = joined(parent.points_mm, parent.radius_mm, near, points, radius)
         courses.append(Course(points, radius, path.parent, parent_point, sides[path.seed]))
     return courses
 
@@ -205,6 +201,16 @@ def _branches(vessels: list[Vessel]) -> list[Branch]:
     return branches
 
 
+def _stenoses(branches: list[Branch], vessels: list[Vessel], least: float) -> list[Stenosis]:
+    """Return the stenoses of all branches, in their order."""
+    forks = {(b.parent, b.parent_point) for b in branches}
+    found: list[Stenosis] = []
+    for i, (branch, vessel) in enumerate(zip(branches, vessels, strict=True)):
+        tip = not any(parent == i and (point or 0) >= len(branch.points_mm) - 4 for parent, point in forks)
+        found.extend(stenoses_of(branch, i, free=int(np.argmax(vessel.trusted)), tip=tip, least=least))
+    return found
+
+
 def _axes_doubts(axes: HeartAxes) -> list[str]:
     if axes.measured:
         return []
@@ -219,7 +225,7 @@ def _facts(tree: Tree, vessels: list[Vessel], scene: Scene, bridges: int) -> dic
         "worst_diameter_stenosis": round(max((s.diameter_stenosis for s in tree.stenoses), default=0.0), 3),
         "doubts": len(tree.doubts),
         "bridged_gaps": bridges,
-        "blood_hu": round(scene.blood_hu, 1),
+        "coronary_blood_hu": round(min((b.ostium_hu for b in scene.blood.values()), default=scene.blood_hu), 1),
         "blur_fwhm_mm": round(2.355 * scene.blur_sd_mm, 3),
         "names": " ".join(b.name for b in tree.branches),
     }

@@ -57,6 +57,7 @@ def fit_sections(
     weight: np.ndarray,
     raster: Raster,
     *,
+    bloomed: np.ndarray,
     blood_hu: np.ndarray,
     blur_sd_mm: float,
     start_mm: np.ndarray,
@@ -69,6 +70,9 @@ def fit_sections(
     ----------
     values_hu, weight, raster
         (N, K, J) on the points of ``raster``; weight 0 leaves a raster point out (a neighbour, calcium), 1 takes it.
+    bloomed
+        (N, K, J) bool: points that calcium nearby may have made brighter.  There a model that is too dark is no misfit,
+        but one that is too bright is: calcium only adds.
     blood_hu
         (N,) attenuation of the undiluted lumen.
     blur_sd_mm
@@ -85,6 +89,7 @@ def fit_sections(
             values_hu[part],
             weight[part],
             raster,
+            bloomed=bloomed[part],
             blood=blood_hu[part],
             blur=blur_sd_mm,
             start=start_mm[part],
@@ -101,6 +106,7 @@ def _fit(
     weight: np.ndarray,
     raster: Raster,
     *,
+    bloomed: np.ndarray,
     blood: np.ndarray,
     blur: float,
     start: np.ndarray,
@@ -128,9 +134,9 @@ def _fit(
         model, slope = _model(unknown, modes, raster, blood, blur)
         residual = values - model
         if step >= 2:
-            robust = np.clip(1 - (residual / (4 * error)) ** 2, 0.0, 1.0) ** 2
+            robust = np.where(bloomed, 1.0, np.clip(1 - (residual / (4 * error)) ** 2, 0.0, 1.0) ** 2)
         far = np.clip((raster.ring_mm[None, :, None] - unknown[:, :1, None] - 2.2) / 1.2, 0, 1)
-        active = base * robust * (1 - far)
+        active = base * robust * (1 - far) * ~(bloomed & (residual > 0))
         precision[:, 1:shape_count] = 1 / np.maximum(SHAPE_SD * unknown[:, :1], 0.05) ** 2
         precision[:, 1:3] = 1 / 0.5**2  # the centre is free: the curve follows it
         flat = slope.reshape(n, -1, unknown.shape[1])

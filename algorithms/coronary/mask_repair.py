@@ -20,11 +20,18 @@ CRUMB_MM = 5.0
 UNCONNECTED_MM = 10.0
 """A piece of at least this extent that cannot be connected may be a vessel: worth a doubt."""
 
-SILENT_GAP_MM = 1.5
-"""A gap of about three voxels, with the contrast of a vessel, is a flaw of the mask and no finding."""
+SILENT_GAP_MM = 3.0
+"""A gap this short, straight and with the contrast of a narrow lumen is a severe stenosis, which is reported as such."""
 
-LEAST_CONTRAST = 0.3
-"""Part of the way from soft tissue to blood that the darkest mm of a gap must have for a vessel to be seen there."""
+LEAST_CONTRAST = 0.15
+"""Part of the way from soft tissue to blood that the darkest place of a gap must have for a vessel to be seen there.
+A lumen of 0.5 mm under a blur of 0.7 mm keeps 0.25."""
+
+DARK_GAP_MM = 2.0
+"""A gap this short is bridged, with a doubt, even where it is dark: a lumen of less than 0.3 mm looks like that."""
+
+STRAIGHT_COSINE = 0.6
+"""A bridge goes on in the direction of the piece that it connects, to within about 50 degrees."""
 
 SOFT_TISSUE_HU = 40.0
 """Unenhanced vessel wall and myocardium."""
@@ -93,12 +100,13 @@ def repaired(
         loose.discard(piece)
         way, contrast = _way(values_hu, spacing, voxels[piece][best], rooted[near[best]], blood_hu)
         wide = float(gap_mm[best])
-        if contrast < LEAST_CONTRAST:
+        straight = _straight(voxels[piece] * spacing, voxels[piece][best] * spacing, rooted[near[best]] * spacing)
+        if (contrast < LEAST_CONTRAST or not straight) and wide > DARK_GAP_MM:
             if extent[piece] >= UNCONNECTED_MM:
                 doubts.append(_unconnected(extent[piece], wide))
             continue
         bridges += 1
-        if wide > SILENT_GAP_MM:
+        if wide > SILENT_GAP_MM or contrast < LEAST_CONTRAST or not straight:
             doubts.append(
                 f"a gap of {wide:.1f} mm in the lumen was bridged to connect a piece of {extent[piece]:.0f} mm; "
                 "look there for an occlusion, a severe stenosis or a wrong connection"
@@ -107,6 +115,13 @@ def repaired(
         rooted = np.concatenate([rooted, voxels[piece], painted])
     doubts.extend(_unconnected(extent[i], None) for i in sorted(loose) if extent[i] >= UNCONNECTED_MM)
     return Repair(mask, seeds, tuple(doubts), bridges)
+
+
+def _straight(piece_mm: np.ndarray, start_mm: np.ndarray, end_mm: np.ndarray) -> bool:
+    """Return whether the way from ``start`` on a piece to ``end`` goes on in the direction of the piece there."""
+    near = piece_mm[np.linalg.norm(piece_mm - start_mm, axis=1) < 4.0].mean(axis=0)
+    piece, gap = start_mm - near, end_mm - start_mm
+    return bool(piece @ gap >= STRAIGHT_COSINE * np.linalg.norm(piece) * np.linalg.norm(gap))
 
 
 def _unconnected(extent_mm: float, gap_mm: float | None) -> str:

@@ -24,8 +24,24 @@ from algorithms.coronary.heart_axes import HeartAxes
 RAMUS_MM = 4.0
 """A branch that leaves the LM, or the LAD or LCx this near their parting, between the two, is a ramus intermedius."""
 
-LEAST_LCX_TURN_DEG = 25.0
-"""The LCx must end at least this much farther around the heart than the LAD; otherwise there is only a diagonal."""
+LEAST_LCX_TURN_DEG = 30.0
+"""The LCx is this much farther around the heart than the LAD while still below LCX_HEIGHT; a diagonal first descends."""
+
+LCX_HEIGHT = 0.2
+"""The LCx and the RCA run in the groove at the base: below this part of the way to the apex."""
+
+LAD_HEIGHT = 0.4
+"""The LAD reaches at least this far to the apex, unless nothing does; a septal branch does not."""
+
+BASE_HEIGHT = 0.06
+"""Where a vessel of the groove leaves the base for good by more than this, it has become the PDA."""
+
+PDA_TURN_DEG = 250.0
+"""The inferior groove lies at about 275 degrees, counted from the septum by the front; the LCx of a right-dominant heart
+ends before 230."""
+
+PLB_TURN_DEG = 222.0
+"""Side branches of the LCx that end beyond this supply the inferior wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +151,11 @@ class _Builder:
 
     def turn_deg(self, leaf: int) -> float:
         """Return how far around the heart from the septum, by the front, a tip lies: 0 to 360."""
-        return float(self.axes.angle_deg(self.nodes.points_mm[leaf]) + 60) % 360 - 60
+        return self._turns_deg([leaf])[0]
+
+    def _turns_deg(self, nodes: list[int]) -> list[float]:
+        turns: list[float] = (((self.axes.angle_deg(self.nodes.points_mm[nodes]) + 60) % 360) - 60).tolist()
+        return turns
 
     def height(self, leaf: int) -> float:
         return float(self.axes.height(self.nodes.points_mm[leaf]))
@@ -143,22 +163,24 @@ class _Builder:
     # -- the left tree
 
     def left_tree(self, leaves: list[int]) -> None:
-        lad = max(leaves, key=self._lad_score)
+        tall = [leaf for leaf in leaves if self._tallest(leaf) >= LAD_HEIGHT]
+        lad = max(tall or leaves, key=self._lad_score)
         others = [leaf for leaf in leaves if leaf != lad and self._is_circumflex(leaf, lad)]
         roots = {self.nodes.way(leaf)[0] for leaf in leaves}
         if not others:
-            name = "LAD" if self.turn_deg(lad) < 150 else "LCx"
-            self.add(name, self.nodes.way(lad))
+            self.add(
+                "LCx" if self._groove_turn(lad) - self._course_deg(lad) > LEAST_LCX_TURN_DEG else "LAD", self.nodes.way(lad)
+            )
         else:
             lcx = max(others, key=self._lcx_score)
             shared = self.nodes.parting(lad, lcx)
             if shared > 1:
                 self.add("LM", self.nodes.way(lad)[:shared])
                 self.add("LAD", self.nodes.way(lad)[shared - 1 :])
-                self.add("LCx", self.nodes.way(lcx)[shared - 1 :])
+                self._groove_vessel("LCx", self.nodes.way(lcx)[shared - 1 :], "L-PDA")
             else:
                 self.add("LAD", self.nodes.way(lad))
-                self.add("LCx", self.nodes.way(lcx)[shared:] if shared == 0 else self.nodes.way(lcx))
+                self._groove_vessel("LCx", self.nodes.way(lcx), "L-PDA")
         rest = [leaf for leaf in leaves if leaf not in self.home]
         for root in sorted(roots):
             if root not in self.home:
@@ -167,9 +189,38 @@ class _Builder:
         self._side_branches(leaves, self._left_name)
 
     def _lad_score(self, leaf: int) -> float:
-        """The apex counts most; the anterior groove and length tell the LAD from a diagonal."""
-        angle = np.radians(self.turn_deg(leaf) - 45)
-        return self.height(leaf) + 0.5 * float(np.cos(angle)) + float(self.nodes.length_mm[leaf]) / 200
+        """To the apex, along the septum's edge, and long: a diagonal falls short in each."""
+        angle = np.radians(self._course_deg(leaf) - 60)
+        return min(self._tallest(leaf), 1.0) + 3 * float(np.cos(angle)) + float(self.nodes.length_mm[leaf]) / 300
+
+    def _tallest(self, leaf: int) -> float:
+        return float(self.axes.height(self.nodes.points_mm[self.nodes.way(leaf)]).max())
+
+    def _course_deg(self, leaf: int) -> float:
+        """Return the mean angle at which a way runs to the apex, or to where it comes nearest to it."""
+        way = self.nodes.way(leaf)
+        height = self.axes.height(self.nodes.points_mm[way])
+        top = int(np.argmax(height))  # what wraps around the apex says nothing
+        rising = np.flatnonzero(height[: top + 1] >= min(0.3, 0.8 * float(height[top])))
+        return float(np.mean(self._turns_deg([way[i] for i in rising])))
+
+    def _groove_turn(self, leaf: int) -> float:
+        """Return how far around the heart a way gets while it stays at the base."""
+        way = self.nodes.way(leaf)
+        height = self.axes.height(self.nodes.points_mm[way])
+        left = np.flatnonzero(height > LCX_HEIGHT)
+        return max(self._turns_deg(way[: int(left[0]) if len(left) else len(way)] or way[:1]))
+
+    def _groove_vessel(self, name: str, way: list[int], beyond: str) -> int:
+        """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``."""
+        height = self.axes.height(self.nodes.points_mm[way])
+        last = int(np.flatnonzero(np.r_[True, height[1:] < BASE_HEIGHT])[-1])
+        turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and height[-1] > LCX_HEIGHT
+        if not turned or last < 10 or last > len(way) - 10:
+            return self.add(name, way)
+        index = self.add(name, way[: last + 1])
+        self.add(beyond, way[last:])
+        return index
 
     def _lcx_score(self, leaf: int) -> float:
         """Around the base: a marginal ends towards the apex."""
@@ -180,7 +231,7 @@ class _Builder:
         way = self.nodes.way(lad)
         shared = self.nodes.parting(leaf, lad)
         early = shared == 0 or self.nodes.length_mm[way[shared - 1]] < 0.35 * self.nodes.length_mm[lad]
-        return bool(early) and self.turn_deg(leaf) > self.turn_deg(lad) + LEAST_LCX_TURN_DEG
+        return bool(early) and self._groove_turn(leaf) > self._course_deg(lad) + LEAST_LCX_TURN_DEG
 
     def _left_name(self, parent: int, way: list[int]) -> str:
         owner = self.courses[parent]
@@ -192,8 +243,8 @@ class _Builder:
         if owner.name == "LAD":
             return "D" if self._lateral_of(parent, way) else "S"
         if owner.name == "LCx":
-            if self.turn_deg(leaf) > 235:
-                return "L-PDA" if self.height(leaf) > 0.35 and self.turn_deg(leaf) > 265 else "L-PLB"
+            if self.turn_deg(leaf) > PLB_TURN_DEG:
+                return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
             return "OM"
         if owner.name == "LM":
             return "OM"
@@ -234,7 +285,7 @@ class _Builder:
             self.add("R-PDA", self.nodes.way(pda)[shared - 1 :])
             self.add("R-PLB", self.nodes.way(plb)[shared - 1 :])
         else:
-            self.add("RCA", way)
+            self._groove_vessel("RCA", way, "R-PDA")
         for root in sorted({self.nodes.way(leaf)[0] for leaf in leaves}):
             if root not in self.home:
                 far = max(

@@ -16,6 +16,9 @@ MERGE_MM = 3.0
 SHORTEST_MM = 1.5
 """A narrowing shorter than this is narrower than the scanner's blur: noise."""
 
+SHOULDER, SHOULDER_MM = 0.03, 4.0
+"""A lesion reaches from where the vessel is within 3 % of its reference, at most this far beyond the narrowing's edge."""
+
 TIP_MM = 6.0
 """The last mm of a vessel fade into the noise; a narrowing that reaches the tip is its end, not a lesion."""
 
@@ -23,7 +26,7 @@ THINNEST_REFERENCE_MM = 0.55
 """Vessels of less reference radius (1.1 mm across) are below what CT grades (SCCT: 1.5 mm and more are assessed)."""
 
 
-def stenoses_of(branch: Branch, index: int, free: int, least: float) -> list[Stenosis]:
+def stenoses_of(branch: Branch, index: int, *, free: int, tip: bool, least: float) -> list[Stenosis]:
     """Return the stenoses of one branch, from the ostium on.
 
     Parameters
@@ -32,6 +35,8 @@ def stenoses_of(branch: Branch, index: int, free: int, least: float) -> list[Ste
         The vessel, and its place in the tree.
     free
         The first point outside the parent's lumen: no lesion starts before it.
+    tip
+        The vessel ends in a tip and not in a fork.
     least
         Least diameter stenosis at the throat, 0 to 1.
     """
@@ -55,12 +60,23 @@ def stenoses_of(branch: Branch, index: int, free: int, least: float) -> list[Ste
         last = end - 1
         if loss[throat] < least or (last - start) * STEP_MM < SHORTEST_MM:
             continue
-        if last >= len(loss) - 1 - int(TIP_MM / STEP_MM) and throat >= len(loss) - 1 - int(2 * TIP_MM / STEP_MM):
+        if tip and last >= len(loss) - 1 - int(TIP_MM / STEP_MM) and throat >= len(loss) - 1 - int(2 * TIP_MM / STEP_MM):
             continue
         if branch.reference_radius_mm[throat] < THINNEST_REFERENCE_MM or not _certain(branch, throat, least):
             continue
-        found.append(_stenosis(branch, index, start, throat, last))
+        found.append(_stenosis(branch, index, throat, _shoulders(loss, start, last, free)))
     return found
+
+
+def _shoulders(loss: np.ndarray, start: int, last: int, free: int) -> tuple[int, int]:
+    """Return the ends of a narrowing moved outwards to where the vessel stops widening or is healthy again."""
+    reach = int(SHOULDER_MM / STEP_MM)
+    for _ in range(reach):
+        if start > free and SHOULDER < loss[start - 1] <= loss[start]:
+            start -= 1
+        if last < len(loss) - 1 and SHOULDER < loss[last + 1] <= loss[last]:
+            last += 1
+    return start, last
 
 
 def _runs(below: np.ndarray, free: int) -> list[tuple[int, int]]:
@@ -81,7 +97,8 @@ def _certain(branch: Branch, throat: int, least: float) -> bool:
     return bool(lack > branch.radius_sd_mm[throat])
 
 
-def _stenosis(branch: Branch, index: int, start: int, throat: int, end: int) -> Stenosis:
+def _stenosis(branch: Branch, index: int, throat: int, ends: tuple[int, int]) -> Stenosis:
+    start, end = ends
     ratio = float(branch.radius_mm[throat] / branch.reference_radius_mm[throat])
     return Stenosis(
         branch=index,

@@ -5,11 +5,13 @@ Points are (N, 3) LPS mm; values HU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from algorithms.coronary.calibration import Blood, blood_of, blur_sd_of
 from algorithms.coronary.cross_section import STEP_MM, Raster, arc_length_mm, frames, resampled, smoothed
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.lumen_radius import LEAST_RADIUS_MM, SectionFit, fit_sections
@@ -19,11 +21,20 @@ from algorithms.coronary.sampling import Image, nearest
 REACH_MM = 2.8
 """Sections reach this far beyond the widest radius; the surroundings farther out say nothing about the lumen."""
 
+ROUNDS = 3
+"""The curves move less than 0.02 mm in a fourth round."""
+
+BLUR_RADII_MM = (1.0, 2.6)
+"""Vessels between these radii show the blur best: wide enough to reach full contrast, narrow enough to be surely round."""
+
 WIDEST_MM = 3.2
 """Sections are sampled for radii up to this."""
 
 CALCIUM_ABOVE_BLOOD_HU = 150.0
 """Calcium is what is brighter than blood by this, or by five times the noise if that is more."""
+
+LEAST_OWN_RIM = 0.45
+"""A section is trusted where at least this part of its rim is neither calcium nor another vessel's."""
 
 NEIGHBOUR_MM = 0.8
 """Raster points within this of another vessel's edge, and nearer to it than to one's own, are left out."""
@@ -39,9 +50,11 @@ class Scene:
     image: Image
     heart: Grid
     calcium: cKDTree | None  # points of calcified voxels, LPS mm
-    blood_hu: float
+    blood_hu: float  # of the aorta
     noise_hu: float
+    calcium_hu: float  # what is brighter than blood by this is calcium
     blur_sd_mm: float
+    blood: Mapping[str, Blood] = field(default_factory=dict)  # of the left and the right tree, once it is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +68,13 @@ class Vessel:
     points_mm: np.ndarray  # (N, 3)
     radius_mm: np.ndarray  # (N,)
     radius_sd_mm: np.ndarray  # (N,)
-    core_hu: np.ndarray  # (N,) attenuation on the centreline
+    core_hu: np.ndarray  # (N,) attenuation in the middle of the lumen
     trusted: np.ndarray  # (N,) bool; False inside the parent's lumen and where too little of the section is one's own
 
 
-def calcium_points(volume_hu: Grid, mask: np.ndarray, blood_hu: float, noise_hu: float) -> cKDTree | None:
-    """Return where voxels within the mask's surroundings are calcium; ``None`` where there is none."""
-    bright = volume_hu.values > blood_hu + max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
+def calcium_points(volume_hu: Grid, mask: np.ndarray, above_hu: float) -> cKDTree | None:
+    """Return where voxels near the mask are brighter than ``above_hu``: calcium; ``None`` where there is none."""
+    bright = volume_hu.values > above_hu
     points = volume_hu.points_mm(np.argwhere(bright))
     if len(points) == 0:
         return None
@@ -70,47 +83,117 @@ def calcium_points(volume_hu: Grid, mask: np.ndarray, blood_hu: float, noise_hu:
     return cKDTree(points[near]) if near.any() else None
 
 
-def rough_course(points_mm: np.ndarray, radius_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a voxel path as a smooth curve with equal steps, and its radii; the ends stay."""
-    curve = resampled(points_mm)
-    radius = np.interp(np.linspace(0, 1, len(curve)), np.linspace(0, 1, len(radius_mm)), radius_mm)
-    return resampled(smoothed(curve, 1.5)), np.maximum(radius, 0.3)
-
-
-def traced(courses: list[Course], scene: Scene, rounds: int = 3) -> tuple[list[Vessel], Scene]:
+def traced(courses: list[Course], scene: Scene, *, find_blur: bool) -> tuple[list[Vessel], Scene]:
     """Return the courses on the lumen's centres with its radii, and the scene with the blood and blur found on the way."""
     vessels = [
         Vessel(c.name, c.side, c.parent, c.parent_point, c.points_mm, c.radius_mm, np.full(len(c.radius_mm), 0.3),
                np.full(len(c.radius_mm), scene.blood_hu), np.ones(len(c.radius_mm), dtype=bool))
         for c in courses
     ]  # fmt: skip
-    for _ in range(rounds):
+    for turn in range(ROUNDS):
         for i in range(len(vessels)):
             vessels[i] = _recentred(vessels, i, scene)
+        for i in range(len(vessels)):
+            vessels[i] = _reattached(vessels, i)
+        scene = replace(scene, blood=_blood(vessels, scene.blood_hu))
+        if turn == 0 and find_blur:
+            scene = replace(scene, blur_sd_mm=_blur(vessels, scene))
+    vessels = [_final(vessels, i, scene) for i in range(len(vessels))]
     return [_smooth_radius(v) for v in vessels], scene
 
 
-def _recentred(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:
-    """Return one vessel moved to where its sections' centres are, and measured there."""
+def _blood(vessels: list[Vessel], aorta_hu: float) -> dict[str, Blood]:
+    """Return the blood of each tree, from the trusted points of its vessels."""
+    found = {}
+    for side in sorted({v.side for v in vessels}):
+        own = [i for i, v in enumerate(vessels) if v.side == side]
+        values = [(vessels[i].core_hu, ostium_distance_mm(vessels, i), vessels[i].radius_mm) for i in own]
+        core, distance, radius = (
+            np.concatenate([v[k][vessels[i].trusted] for i, v in zip(own, values, strict=True)]) for k in range(3)
+        )
+        found[side] = blood_of(core, distance, radius, aorta_hu)
+    return found
+
+
+def _blur(vessels: list[Vessel], scene: Scene) -> float:
+    """Return the blur that the edges of wide vessels show; the scene's own where they are too few."""
+    raster = Raster.of(BLUR_RADII_MM[1] + REACH_MM)
+    parts = []
+    for i, vessel in enumerate(vessels):
+        first, second = frames(vessel.points_mm)
+        fair = vessel.trusted & (vessel.radius_mm > BLUR_RADII_MM[0]) & (vessel.radius_mm < BLUR_RADII_MM[1])
+        chosen = np.flatnonzero(fair)[::4]
+        where = raster.points_mm(vessel.points_mm[chosen], first[chosen], second[chosen])
+        values = scene.image.at(where)
+        weight = _weight(_others(vessels, i), where, values, vessel.radius_mm[chosen], scene)
+        clean = (weight * (raster.ring_mm[:, None] < BLUR_RADII_MM[1])).mean(axis=(1, 2)) > 0.9 * (
+            raster.ring_mm < BLUR_RADII_MM[1]
+        ).mean()
+        blood = blood_along(vessels, i, scene)[chosen]
+        parts.append([values[clean], weight[clean], blood[clean], vessel.radius_mm[chosen][clean]])
+    values, weight, blood, radius = (np.concatenate(p) for p in zip(*parts, strict=True))
+    blur = blur_sd_of(values, weight, raster, blood_hu=blood, radius_mm=radius, noise_hu=scene.noise_hu)
+    return scene.blur_sd_mm if blur is None else blur
+
+
+def ostium_distance_mm(vessels: list[Vessel], index: int) -> np.ndarray:
+    """Return the distance of each point of a vessel from its ostium along the vessels, (N,) mm."""
     vessel = vessels[index]
-    free = _first_free(vessels, index)
-    fit, _ = _measured(vessels, index, vessel.points_mm, vessel.radius_mm, scene)
-    certain = 1 / (1 + (fit.radius_sd_mm / 0.2) ** 2)
+    along = arc_length_mm(vessel.points_mm)
+    if vessel.parent is None or vessel.parent_point is None:
+        return along
+    return along + float(ostium_distance_mm(vessels, vessel.parent)[vessel.parent_point])
+
+
+def blood_along(vessels: list[Vessel], index: int, scene: Scene) -> np.ndarray:
+    """Return the attenuation of undiluted blood at each point of a vessel, (N,) HU."""
+    blood = scene.blood.get(vessels[index].side, Blood(scene.blood_hu))
+    return blood.at(ostium_distance_mm(vessels, index))
+
+
+def _recentred(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:
+    """Return one vessel measured where it runs, and moved to where its sections' centres are."""
+    vessel = vessels[index]
+    fit, trusted, core = _measured(vessels, index, scene, iterations=5)
+    certain = trusted / (1 + (fit.radius_sd_mm / 0.2) ** 2)
     shift = np.clip(fit.offset_mm, -0.6, 0.6) * certain[:, None]
     first, second = frames(vessel.points_mm)
     points = vessel.points_mm + smoothed(shift[:, :1] * first + shift[:, 1:] * second, 1.0)
-    joint = vessel.parent_point
-    if vessel.parent is not None and joint is not None:
-        parent = vessels[vessel.parent]
-        joint, points = _joined(parent, points, min(free, len(points) - 2))
-    points = resampled(smoothed(points, 0.5))
-    radius = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(vessel.radius_mm)), fit.radius_mm)
-    vessel = replace(vessel, points_mm=points, radius_mm=radius, parent_point=joint)
-    free = _first_free([*vessels[:index], vessel, *vessels[index + 1 :]], index)
-    fit, own = _measured(vessels, index, points, radius, scene)
-    trusted = (np.arange(len(points)) >= free) & (own > 0.45)
     radius, deviation = _bridged(fit.radius_mm, fit.radius_sd_mm, trusted)
-    return replace(vessel, radius_mm=radius, radius_sd_mm=deviation, trusted=trusted, core_hu=scene.image.at(points))
+    if vessel.parent is not None and vessel.parent_point is not None:
+        parent = vessels[vessel.parent]
+        free = min(_first_free(vessels, index), len(points) - 2)
+        joint = parent.points_mm[vessel.parent_point]
+        # The way from the parent's middle to its wall cannot be seen: it is straight.
+        share = (np.arange(free) / max(free, 1))[:, None]
+        points = np.concatenate([joint + share * (points[free] - joint), points[free:]])
+    moved = resampled(smoothed(points, 0.5))
+    before, after = np.linspace(0, 1, len(points)), np.linspace(0, 1, len(moved))
+    return replace(
+        vessel,
+        points_mm=moved,
+        radius_mm=np.interp(after, before, radius),
+        radius_sd_mm=np.interp(after, before, deviation),
+        core_hu=np.interp(after, before, core),
+        trusted=np.interp(after, before, trusted.astype(float)) > 0.5,
+    )
+
+
+def _final(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:
+    """Return one vessel measured where it runs."""
+    fit, trusted, core = _measured(vessels, index, scene, iterations=9)
+    radius, deviation = _bridged(fit.radius_mm, fit.radius_sd_mm, trusted)
+    return replace(vessels[index], radius_mm=radius, radius_sd_mm=deviation, trusted=trusted, core_hu=core)
+
+
+def _reattached(vessels: list[Vessel], index: int) -> Vessel:
+    """Return one vessel with its parent's point where the parent, moved, is nearest to where it was."""
+    vessel = vessels[index]
+    if vessel.parent is None or vessel.parent_point is None:
+        return vessel
+    parent = vessels[vessel.parent].points_mm
+    joint = int(np.argmin(np.linalg.norm(parent - vessel.points_mm[0], axis=1)))
+    return replace(vessel, parent_point=joint, points_mm=np.concatenate([parent[joint : joint + 1], vessel.points_mm[1:]]))
 
 
 def _first_free(vessels: list[Vessel], index: int) -> int:
@@ -125,49 +208,36 @@ def _first_free(vessels: list[Vessel], index: int) -> int:
     return int(outside[0]) if len(outside) else len(vessel.points_mm) - 1
 
 
-def _joined(parent: Vessel, points: np.ndarray, free: int) -> tuple[int, np.ndarray]:
-    """Return the parent's point that the child's course, drawn back from where it is free, meets; and the course from there."""
-    ahead = min(free + int(2.0 / STEP_MM), len(points) - 1)
-    back = points[free] - points[ahead]
-    back = back / max(float(np.linalg.norm(back)), 1e-9)
-    near = np.linalg.norm(parent.points_mm - points[free], axis=1)
-    candidates = np.flatnonzero(near < near.min() + 1.5)
-    offset = parent.points_mm[candidates] - points[free]
-    along = offset @ back
-    miss = np.linalg.norm(offset - along[:, None] * back, axis=1) + 0.3 * near[candidates]
-    joint = int(candidates[int(np.argmin(miss))])
-    return joint, np.concatenate([parent.points_mm[joint : joint + 1], points[free:]])
-
-
-def _measured(
-    vessels: list[Vessel], index: int, points: np.ndarray, radius: np.ndarray, scene: Scene
-) -> tuple[SectionFit, np.ndarray]:
-    """Return the fit of each section, and which part of each section's rim is the vessel's own."""
+def _measured(vessels: list[Vessel], index: int, scene: Scene, *, iterations: int) -> tuple[SectionFit, np.ndarray, np.ndarray]:
+    """Return the fit of each section, whether it is to be trusted, and the attenuation in its middle."""
+    points, radius = vessels[index].points_mm, vessels[index].radius_mm
     raster = Raster.of(min(float(radius.max()), WIDEST_MM) + REACH_MM)
     first, second = frames(points)
     where = raster.points_mm(points, first, second)
     values = scene.image.at(where)
     weight = _weight(_others(vessels, index), where, values, radius, scene)
+    bloomed = _bloomed(where, scene)
     rim = np.abs(raster.ring_mm[None, :, None] - radius[:, None, None]) < 0.5
     own = (weight * rim).sum((1, 2)) / np.maximum(rim.sum((1, 2)) * weight.shape[2], 1)
+    inner = raster.ring_mm[None, :] <= np.maximum(0.4 * radius[:, None], raster.ring_mm[0] + 1e-6)
+    share = inner * raster.area_mm2
+    core = (share * values.mean(axis=2)).sum(axis=1) / share.sum(axis=1)
     fit = fit_sections(
-        values, weight, raster, blood_hu=np.full(len(points), scene.blood_hu), blur_sd_mm=scene.blur_sd_mm,
-        start_mm=np.clip(radius, 0.3, WIDEST_MM), noise_hu=scene.noise_hu,
+        values, weight, raster, bloomed=bloomed, blood_hu=blood_along(vessels, index, scene), blur_sd_mm=scene.blur_sd_mm,
+        start_mm=np.clip(radius, 0.3, WIDEST_MM), noise_hu=scene.noise_hu, iterations=iterations,
     )  # fmt: skip
-    return fit, own
+    trusted = (np.arange(len(points)) >= _first_free(vessels, index)) & (own > LEAST_OWN_RIM)
+    return fit, trusted, core
 
 
 def _weight(
     others: tuple[np.ndarray, np.ndarray], where: np.ndarray, values: np.ndarray, radius: np.ndarray, scene: Scene
 ) -> np.ndarray:
-    """Return 1 for raster points that belong to the vessel and its surroundings, 0 for calcium and other blood."""
+    """Return 1 for raster points that belong to the vessel and its surroundings, 0 for other blood and calcium itself."""
     weight = np.ones(values.shape)
     ring = np.linalg.norm(where - where.mean(axis=2, keepdims=True), axis=-1)
     edge = ring - radius[:, None, None]
-    if scene.calcium is not None:
-        blooming = 2.355 * scene.blur_sd_mm
-        near = scene.calcium.query(where, distance_upper_bound=blooming)[0]
-        weight[np.isfinite(near)] = 0
+    weight[values > scene.blood_hu + scene.calcium_hu] = 0
     points, widths = others
     if len(points):
         finder = cKDTree(points)
@@ -181,6 +251,15 @@ def _weight(
     foreign[:, :-1] |= foreign[:, 1:] & (edge[:, :-1] > 1.0)
     weight[foreign] = 0
     return weight
+
+
+def _bloomed(where: np.ndarray, scene: Scene) -> np.ndarray:
+    """Return whether calcium is near enough to each raster point to brighten it: nearer than the blur is wide."""
+    if scene.calcium is None:
+        return np.zeros(where.shape[:-1], dtype=bool)
+    near, _ = scene.calcium.query(where, distance_upper_bound=2.355 * scene.blur_sd_mm)
+    bloomed: np.ndarray = np.isfinite(near)
+    return bloomed
 
 
 def _others(vessels: list[Vessel], index: int) -> tuple[np.ndarray, np.ndarray]:
