@@ -35,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
         default="easy",
         help="noise of 12, 25 or 40 HU; less contrast as it grows; motion at hard (default: easy)",
     )
+    coronary.add_argument(
+        "--companions",
+        action="store_true",
+        help="also write what else a scanner sends: localizer, calcium score (3 mm, no contrast), dose report",
+    )
     return top
 
 
@@ -49,6 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     phantom = coronary_phantom(given.seed, given.size, given.difficulty)
     write_study(phantom, given.out / "study")
+    if given.companions:
+        from algorithms.phantom.coronary_companions import write_companions
+
+        write_companions(phantom, given.out / "study")
     write_truth(phantom, given.out / "truth")
     answer = {"study": str(given.out / "study"), "truth": str(given.out / "truth"), "lesions": len(phantom.tree["stenoses"])}
     sys.stdout.write(json.dumps(answer) + "\n")

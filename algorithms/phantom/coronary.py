@@ -6,58 +6,33 @@ every size and difficulty.  Arrays are (Z, Y, X); points are (N, 3) LPS mm; inte
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from algorithms.phantom import coronary_paint as paint
-from algorithms.phantom.coronary_heart import AORTIC_WALL_MM, Distance, Heart, draw_heart
-from algorithms.phantom.coronary_neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
-from algorithms.phantom.coronary_paint import Grid, Solid
-from algorithms.phantom.coronary_plaque import Calcification, Lesion, calcifications, diseased, draw_lesions, outer_radius_mm
+from algorithms.phantom.coronary_neighbours import SideVessel
+from algorithms.phantom.coronary_paint import Grid
+from algorithms.phantom.coronary_person import Person, ct_grid, draw_person
+from algorithms.phantom.coronary_plaque import outer_radius_mm
 from algorithms.phantom.coronary_scanner import DIFFICULTIES, Difficulty, add_motion, add_noise, blur
-from algorithms.phantom.coronary_surface import Surface, survey
-from algorithms.phantom.coronary_thorax import Chest, draw_chest
-from algorithms.phantom.coronary_tree import Habit, Vessel, coronary_vessels, draw_habit
+from algorithms.phantom.coronary_tissues import LABELS, lv_mass_g, solids, tissues_hu, without_contrast
+from algorithms.phantom.coronary_tree import Vessel
+from algorithms.phantom.coronary_truth import facts_document, tree_document
 
 log = logging.getLogger(__name__)
 
-SIZES = {"small": 0.8, "medium": 0.5, "full": 0.4}
-"""Voxel edge in the slice plane, mm; a full study has 512 x 512 x 250 voxels of 0.39-0.43 x 0.5 mm."""
-SLICE_STEP_MM = {"small": 0.8, "medium": 0.5, "full": 0.5}
-LENGTH_MM = 125.0
-"""What the scan covers along the patient."""
-LABELS = {
-    "ascending aorta and root": 1, "LV myocardium": 2, "LV blood": 3, "other blood pool": 4, "coronary lumen": 5,
-    "soft plaque": 6, "calcified plaque": 7, "cardiac vein": 8, "other vessel": 9,
-}  # fmt: skip
-"""Values of ``labels``; 1 to 4 are those of heart.nii.gz."""
-MYOCARDIUM_DENSITY_G_ML = 1.05
-"""Density of myocardium (Vinnakota and Bassingthwaighte, Am J Physiol 286:H1742 (2004): 1.053 g/ml)."""
 VESSEL_WALL_MM = 0.4
-SOLID_STEP_MM = 2.0
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """Everything that is drawn from the seed before any voxel is painted."""
-
-    seed: int
-    heart: Heart
-    chest: Chest
-    habit: Habit
-    surface: Surface
-    vessels: tuple[Vessel, ...]  # with disease
-    lesions: tuple[Lesion, ...]
-    nodules: tuple[Calcification, ...]
-    side_vessels: tuple[SideVessel, ...]
-    field_mm: float  # width of the reconstructed field
-    contrast_hu: float  # of blood in the ascending aorta
+"""Thickness of an artery's healthy wall, at the thin end of what ultrasound shows, because CT sees little of it."""
+FAT_SHEATH_MM = 1.6
+"""Fat that an artery carries with it where it bulges into the lung."""
+MOTION_REACH_MM = 28.0
+"""Standard deviation of the region that moves, around the middle of the right coronary artery."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,154 +60,6 @@ class CoronaryPhantom:
         return self.grid.origin_mm
 
 
-def draw_person(seed: int) -> Person:
-    """Return the person that ``seed`` (>= 0) stands for."""
-    heart_rng, tree_rng, plaque_rng, chest_rng = (np.random.default_rng([seed, stream]) for stream in range(4))
-    heart = draw_heart(heart_rng)
-    surface = survey(heart)
-    habit = draw_habit(tree_rng)
-    healthy = coronary_vessels(surface, habit, tree_rng)
-    lesions = draw_lesions(healthy, plaque_rng)
-    vessels = diseased(healthy, lesions)
-    nodules = calcifications(healthy, lesions, plaque_rng)
-    chest = draw_chest(heart, chest_rng)
-    side = mammary_arteries(chest, chest_rng) + lung_vessels(chest, heart, chest_rng)
-    side += cardiac_veins(surface, healthy, chest_rng)
-    field_mm = float(chest_rng.uniform(200.0, 218.0))
-    contrast_hu = float(chest_rng.uniform(380.0, 500.0))
-    return Person(
-        seed, heart, chest, habit, surface, tuple(vessels), tuple(lesions), tuple(nodules), tuple(side), field_mm, contrast_hu
-    )
-
-
-def ct_grid(person: Person, size: str) -> Grid:
-    """Return the grid of a scan of ``person`` at ``size``: the whole heart, centred in the slice plane."""
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}")
-    count = 512 if size == "full" else 2 * round(person.field_mm / SIZES[size] / 2)
-    pixel = person.field_mm / count
-    step = SLICE_STEP_MM[size]
-    slices = round(LENGTH_MM / step)
-    lumens = np.concatenate([v.points_mm for v in person.vessels])
-    middle = person.heart.at(12, 6, -4)
-    bottom = float(lumens[:, 2].min()) - 7.0
-    origin = (middle[0] - pixel * (count - 1) / 2, middle[1] - pixel * (count - 1) / 2, bottom)
-    rounded = tuple(round(float(o), 2) for o in origin)
-    return Grid((slices, count, count), (step, round(pixel, 6), round(pixel, 6)), rounded)  # type: ignore[arg-type]
-
-
-def tissues_hu(person: Person, difficulty: Difficulty) -> dict[str, float]:
-    """Return the Hounsfield units of every tissue in the arterial phase."""
-    rng = np.random.default_rng([person.seed, 4])
-    blood = person.contrast_hu * difficulty.contrast
-    right = blood * float(rng.uniform(0.35, 0.6))
-    return {
-        "air": -1000.0, "skin": 20.0, "subcutaneous fat": -105.0, "muscle": 55.0, "cavity": -95.0,
-        "lung": float(rng.uniform(-870, -810)),
-        "bone": 480.0, "marrow": float(rng.uniform(130, 220)), "cartilage": 110.0, "disc": 85.0, "canal": 25.0,
-        "oesophagus": 40.0, "liver": 70.0, "stomach": 45.0, "pericardium": 15.0, "epicardial fat": -92.0,
-        "myocardium": float(rng.uniform(95, 120)), "atrial wall": 80.0, "aortic wall": 50.0, "papillary muscles": 110.0,
-        "aorta": blood, "LV blood": blood * 0.98, "LA blood": blood * 0.97, "RV blood": right, "RA blood": right * 0.95,
-        "caval veins": right * 1.1, "pulmonary arteries": right * 1.15, "pulmonary veins": blood * 0.99,
-        "coronary lumen": blood * 0.98, "vessel wall": 35.0, "soft plaque": float(rng.uniform(30, 80)),
-        "calcified plaque": float(rng.uniform(800, 1200)), "cardiac vein": blood * difficulty.vein_contrast,
-        "mammary artery": blood * 0.97, "lung artery": right * 1.15, "lung vein": blood * 0.98,
-    }  # fmt: skip
-
-
-def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
-    """Return the tissues in the order in which they are painted, each with the name of its Hounsfield units."""
-    heart, chest = person.heart, person.chest
-    low = np.floor((np.array(grid.origin_mm) - 3.0) / SOLID_STEP_MM) * SOLID_STEP_MM
-    size = np.array(grid.shape[::-1]) * np.array(grid.spacing_mm[::-1])
-    counts = np.ceil((np.array(grid.origin_mm) + size + 3.0 - low) / SOLID_STEP_MM).astype(int) + 1
-    x, y, z = (low[i] + SOLID_STEP_MM * np.arange(counts[i]) for i in range(3))
-    points = np.stack(np.broadcast_arrays(x, y[:, None], z[:, None, None]), axis=-1).astype(np.float32)
-    other, vessel = LABELS["other blood pool"], LABELS["other vessel"]
-
-    def shell(distance: Distance, thickness_mm: float) -> Distance:
-        return lambda p: distance(p) - thickness_mm
-
-    layers: list[tuple[str, str, int, Distance]] = [
-        ("skin", "skin", 0, chest.skin),
-        ("subcutaneous fat", "subcutaneous fat", 0, shell(chest.skin, -2.0)),
-        ("muscle", "muscle", 0, chest.muscle),
-        ("cavity", "cavity", 0, chest.cavity),
-        ("lungs", "lung", 0, lambda p: chest.lungs(p, heart.pericardium(p))),
-        ("liver", "liver", 0, lambda p: np.maximum(chest.liver(p), chest.cavity(p))),
-        ("stomach", "stomach", 0, lambda p: np.maximum(chest.stomach(p), chest.cavity(p))),
-        ("back muscles", "muscle", 0, chest.back_muscles),
-        ("ribs", "bone", 0, chest.ribs),
-        ("rib marrow", "marrow", 0, shell(chest.ribs, -1.6)),
-        ("cartilage", "cartilage", 0, chest.cartilage),
-        ("sternum", "bone", 0, chest.sternum),
-        ("sternal marrow", "marrow", 0, shell(chest.sternum, -1.5)),
-        ("arches", "bone", 0, chest.arches),
-        ("vertebrae", "bone", 0, chest.vertebrae),
-        ("vertebral marrow", "marrow", 0, shell(chest.vertebrae, -1.5)),
-        ("discs", "disc", 0, chest.discs),
-        ("canal", "canal", 0, chest.canal),
-        ("oesophagus", "oesophagus", 0, lambda p: chest.oesophagus(p, heart)),
-        ("descending aortic wall", "aortic wall", 0, shell(heart.descending_lumen, AORTIC_WALL_MM)),
-        ("descending aorta", "aorta", vessel, heart.descending_lumen),
-        ("pericardium", "pericardium", 0, shell(heart.pericardium, 1.2)),
-        ("epicardial fat", "epicardial fat", 0, heart.pericardium),
-        ("pulmonary veins", "pulmonary veins", other, heart.pulmonary_veins),
-        ("pulmonary arterial wall", "aortic wall", 0, shell(heart.pulmonary_arteries, 1.2)),
-        ("caval veins", "caval veins", other, heart.caval_veins),
-        ("left appendage", "LA blood", other, heart.left_appendage),
-        ("right appendage", "RA blood", other, heart.right_appendage),
-        ("left atrial wall", "atrial wall", 0, heart.la_outer),
-        ("right atrial wall", "atrial wall", 0, heart.ra_outer),
-        ("right ventricular wall", "myocardium", 0, heart.rv_outer),
-        ("pulmonary arteries", "pulmonary arteries", other, heart.pulmonary_arteries),
-        ("RA blood", "RA blood", other, heart.ra_blood),
-        ("RV blood", "RV blood", other, heart.rv_blood),
-        ("LA blood", "LA blood", other, heart.la_blood),
-        ("LV myocardium", "myocardium", LABELS["LV myocardium"], heart.lv_epicardium),
-        ("aortic wall", "aortic wall", 0, shell(heart.ascending_lumen, AORTIC_WALL_MM)),
-        ("LV blood", "LV blood", LABELS["LV blood"], heart.lv_blood),
-        ("papillary muscles", "papillary muscles", LABELS["LV blood"], heart.papillary_muscles),
-        ("ascending aorta", "aorta", LABELS["ascending aorta and root"], heart.ascending_lumen),
-    ]
-    made = []
-    for name, tissue, label, distance in layers:
-        part = _reach(distance, points)
-        sampled = Solid(name, label, low + SOLID_STEP_MM * np.array([p.start for p in part[::-1]]), SOLID_STEP_MM, distance(points[part]))
-        made.append((paint.tighten(sampled, 1.2), tissue))
-    return made
-
-
-def _reach(distance: Distance, points: np.ndarray) -> tuple[slice, slice, slice]:
-    """Return the block of ``points`` (Z, Y, X, 3) outside which ``distance`` is surely more than a voxel: a look at every 4th."""
-    stride = 4
-    sparse = distance(points[::stride, ::stride, ::stride])
-    near = np.argwhere(sparse < 1.5 * stride * SOLID_STEP_MM)
-    if len(near) == 0:
-        return slice(0, 2), slice(0, 2), slice(0, 2)
-    low = np.maximum((near.min(axis=0) - 1) * stride, 0)
-    high = np.minimum((near.max(axis=0) + 2) * stride, points.shape[:3])
-    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
-
-
-def lv_mass_g(layers: Sequence[tuple[Solid, str]]) -> float:
-    """Return the mass of the left-ventricular myocardium that is left after everything else is painted over it."""
-    wall = next(solid for solid, _ in layers if solid.name == "LV myocardium")
-    after = False
-    part = np.clip(0.5 - wall.distance_mm / wall.step_mm, 0, 1)
-    for solid, _ in layers:
-        if after:
-            offset = np.round((solid.origin_mm - wall.origin_mm) / wall.step_mm).astype(int)[::-1]
-            low = np.maximum(offset, 0)
-            high = np.minimum(offset + solid.distance_mm.shape, part.shape)
-            if (high > low).all():
-                here = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-                there = tuple(slice(a - o, b - o) for a, b, o in zip(low, high, offset, strict=True))
-                part[here] *= 1 - np.clip(0.5 - solid.distance_mm[there] / wall.step_mm, 0, 1)
-        after |= solid is wall
-    return float(part.sum(dtype=float) * wall.step_mm**3 / 1000.0 * MYOCARDIUM_DENSITY_G_ML)
-
-
 def coronary_phantom(seed: int, size: str = "small", difficulty: str = "easy") -> CoronaryPhantom:
     """Return the scan of the person that ``seed`` stands for.
 
@@ -245,10 +72,31 @@ def coronary_phantom(seed: int, size: str = "small", difficulty: str = "easy") -
     difficulty
         ``easy`` (12 HU of noise), ``moderate`` (25 HU, less contrast) or ``hard`` (40 HU, motion of the right artery).
     """
+    if seed < 0 or difficulty not in DIFFICULTIES:
+        raise ValueError(f"seed must be >= 0 and difficulty one of {', '.join(DIFFICULTIES)}")
     person = draw_person(seed)
     grid = ct_grid(person, size)
     level = DIFFICULTIES[difficulty]
     hu_of = tissues_hu(person, level)
+    hu, labels, lumen, mass_g = _painted(person, grid, hu_of)
+    volume = _scanned(hu, grid, person, level)
+    facts = facts_document(person, grid, hu_of, mass_g) | {"size": size, "difficulty": difficulty, "noise_hu": level.noise_hu}
+    log.info("painted phantom of %d x %d x %d voxels with %d lesions", *grid.shape, len(person.lesions))
+    return CoronaryPhantom(person, size, difficulty, grid, volume, labels, lumen, tree_document(person), facts)
+
+
+def calcium_scan(person: Person, difficulty: str) -> tuple[np.ndarray, Grid]:
+    """Return the same chest before contrast, in 3 mm slices: int16 (Z, Y, X) and its grid."""
+    fine = ct_grid(person, "small")
+    slices = int(fine.shape[0] * fine.spacing_mm[0] / 3.0)
+    grid = Grid((slices, *fine.shape[1:]), (3.0, *fine.spacing_mm[1:]), fine.origin_mm)
+    level = DIFFICULTIES[difficulty]
+    hu, _, _, _ = _painted(person, grid, without_contrast(tissues_hu(person, level)))
+    return _scanned(hu, grid, person, level), grid
+
+
+def _painted(person: Person, grid: Grid, hu_of: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return intensities, labels and lumen share (Z, Y, X) before the scanner, and the mass of the left ventricle (g)."""
     hu = np.full(grid.shape, hu_of["air"], dtype=np.float32)
     labels = np.zeros(grid.shape, dtype=np.uint8)
     layers = solids(person, grid)
@@ -256,18 +104,20 @@ def coronary_phantom(seed: int, size: str = "small", difficulty: str = "easy") -
     for vessel in person.side_vessels:
         _paint_side_vessel(hu, labels, grid, vessel, hu_of[vessel.name])
     lumen = _paint_arteries(hu, labels, grid, person, hu_of)
+    return hu, labels, lumen, lv_mass_g(layers)
+
+
+def _scanned(hu: np.ndarray, grid: Grid, person: Person, level: Difficulty) -> np.ndarray:
+    """Return what the scanner makes of ``hu`` (Z, Y, X), which is overwritten: int16 Hounsfield units."""
     if level.motion_mm:
         right = next(v for v in person.vessels if v.name == "RCA")
         middle = right.points_mm[len(right.points_mm) // 2]
-        way = np.random.default_rng([seed, 5]).normal(0, 1, 3)
-        add_motion(hu, grid, middle, 28.0, 2 * level.motion_mm * way / np.linalg.norm(way))
+        way = np.random.default_rng([person.seed, 5]).normal(0, 1, 3)
+        add_motion(hu, grid, middle, MOTION_REACH_MM, 2 * level.motion_mm * way / np.linalg.norm(way))
     blur(hu, grid.spacing_mm)
-    add_noise(hu, grid, level.noise_hu, np.random.default_rng([seed, 6]))
+    add_noise(hu, grid, level.noise_hu, np.random.default_rng([person.seed, 6]))
     np.clip(np.rint(hu, out=hu), -1024, 3071, out=hu)
-    tree = tree_document(person)
-    facts = _facts(person, grid, size, difficulty, hu_of, lv_mass_g(layers))
-    log.info("painted phantom of %d x %d x %d voxels with %d lesions", *grid.shape, len(person.lesions))
-    return CoronaryPhantom(person, size, difficulty, grid, hu.astype(np.int16), labels, lumen, tree, facts)
+    return hu.astype(np.int16)
 
 
 def _paint_side_vessel(hu: np.ndarray, labels: np.ndarray, grid: Grid, vessel: SideVessel, value: float) -> None:
@@ -284,34 +134,34 @@ def _paint_side_vessel(hu: np.ndarray, labels: np.ndarray, grid: Grid, vessel: S
 
 def _paint_arteries(hu: np.ndarray, labels: np.ndarray, grid: Grid, person: Person, hu_of: dict[str, float]) -> np.ndarray:
     """Paint wall, plaque, calcium and lumen of all arteries, and return the lumen's share of every voxel in 64ths."""
-    vessels, lesions = list(person.vessels), list(person.lesions)
-    part = grid.around(np.concatenate([v.axis_mm for v in vessels]), 5.0)
+    part = grid.around(np.concatenate([v.axis_mm for v in person.vessels]), 5.0)
     block = grid.block(part)
-    lumen, outer, wall, calcium = (np.zeros(block.shape, dtype=np.uint64) for _ in range(4))
-    for index, vessel in enumerate(vessels):
-        plaque_radius = outer_radius_mm(vessel, index, lesions)
+    lumen, outer, wall, calcium, sheath = (np.zeros(block.shape, dtype=np.uint64) for _ in range(5))
+    for index, vessel in enumerate(person.vessels):
+        plaque_radius = outer_radius_mm(vessel, index, person.lesions)
         _sweep_vessel(lumen, block, vessel, vessel.points_mm, vessel.radius_mm)
         _sweep_vessel(outer, block, vessel, vessel.axis_mm, plaque_radius)
         _sweep_vessel(wall, block, vessel, vessel.axis_mm, plaque_radius + VESSEL_WALL_MM)
+        _sweep_vessel(sheath, block, vessel, vessel.axis_mm, plaque_radius + FAT_SHEATH_MM)
     for nodule in person.nodules:
         paint.sweep_tube(calcium, block, nodule.path_mm, nodule.radius_mm)
-    # An artery that opens into the aorta has no wall or plaque inside the aorta's lumen.
+    # An artery that opens into the aorta has neither wall nor plaque inside the aorta's lumen.
     aorta = labels[part] == LABELS["ascending aorta and root"]
     calcium &= wall & ~lumen
     soft = outer & ~lumen & ~calcium
     rim = wall & ~outer & ~lumen & ~calcium
-    for bits in (calcium, soft, rim):
+    for bits in (lumen, calcium, soft, rim):
         bits[aorta] = 0
-    shares = [paint.share(b) for b in (lumen, calcium, soft, rim)]
-    values = [hu_of[n] for n in ("coronary lumen", "calcified plaque", "soft plaque", "vessel wall")]
     here = hu[part]
+    # An artery that bulges into the lung takes its fat along; whatever is denser than fat stays.
+    np.maximum(here, here + paint.share(sheath) * (np.float32(hu_of["epicardial fat"]) - here), out=here)
+    shares = [paint.share(b) for b in (lumen, calcium, soft, rim)]
     mixed = here * (1 - sum(shares))
-    for filled, value in zip(shares, values, strict=True):
-        mixed += filled * np.float32(value)
+    for filled, name in zip(shares, ("coronary lumen", "calcified plaque", "soft plaque", "vessel wall"), strict=True):
+        mixed += filled * np.float32(hu_of[name])
     hu[part] = mixed
-    marks = labels[part]
     for filled, name in zip(shares[2::-1], ("soft plaque", "calcified plaque", "coronary lumen"), strict=True):
-        marks[(filled >= 0.5) & ~aorta] = LABELS[name]
+        labels[part][filled >= 0.5] = LABELS[name]
     fraction = np.zeros(grid.shape, dtype=np.uint8)
     fraction[part] = np.bitwise_count(lumen)
     return fraction
@@ -325,65 +175,6 @@ def _sweep_vessel(bits: np.ndarray, grid: Grid, vessel: Vessel, path: np.ndarray
         paint.sweep_cap(bits, grid, path[-1], float(radius[-1]))
 
 
-def tree_document(person: Person) -> dict[str, Any]:
-    """Return the true tree in the format of tree.json (docs/coronary.md)."""
-    branches = []
-    for vessel in person.vessels:
-        points = vessel.points_mm.copy()
-        if vessel.parent is not None and vessel.parent_point is not None:
-            points[0] = person.vessels[vessel.parent].points_mm[vessel.parent_point]
-        branches.append(
-            {
-                "name": vessel.name,
-                "parent": vessel.parent,
-                "parent_point": vessel.parent_point,
-                "segment": [int(s) for s in vessel.segment],
-                "points_mm": np.round(points, 4).tolist(),
-                "radius_mm": np.round(vessel.radius_mm, 4).tolist(),
-                "reference_radius_mm": np.round(vessel.reference_radius_mm, 4).tolist(),
-                "radius_sd_mm": [0.0] * len(points),
-            }
-        )
-    stenoses = [_stenosis(person.vessels[lesion.vessel], lesion) for lesion in person.lesions]
-    return {"coordinate_system": "LPS mm", "branches": branches, "stenoses": stenoses, "doubts": []}
-
-
-def _stenosis(vessel: Vessel, lesion: Lesion) -> dict[str, Any]:
-    open_mm, reference_mm = 2 * vessel.radius_mm[lesion.throat], 2 * vessel.reference_radius_mm[lesion.throat]
-    return {
-        "branch": lesion.vessel,
-        "start": lesion.start,
-        "throat": lesion.throat,
-        "end": lesion.end,
-        "diameter_stenosis": round(float(1 - open_mm / reference_mm), 4),
-        "area_stenosis": round(float(1 - (open_mm / reference_mm) ** 2), 4),
-        "minimal_lumen_diameter_mm": round(float(open_mm), 4),
-        "reference_diameter_mm": round(float(reference_mm), 4),
-        "length_mm": round(lesion.length_mm, 4),
-        "segment": int(vessel.segment[lesion.throat]),
-    }
-
-
-def _facts(person: Person, grid: Grid, size: str, difficulty: str, hu_of: dict[str, float], mass_g: float) -> dict[str, Any]:
-    roots = {"left": person.vessels[0], "right": next(v for v in person.vessels if v.name == "RCA")}
-    return {
-        "seed": person.seed,
-        "size": size,
-        "difficulty": difficulty,
-        "spacing_mm": list(grid.spacing_mm),
-        "shape": list(grid.shape),
-        "origin_mm": list(grid.origin_mm),
-        "lv_mass_g": round(mass_g, 3),
-        "ostia": {side: [round(float(c), 4) for c in vessel.points_mm[0]] for side, vessel in roots.items()},
-        "aortic_annulus_mm": [0.0, 0.0, 0.0],
-        "habit": asdict(person.habit),
-        "lesions": [asdict(lesion) | {"vessel": person.vessels[lesion.vessel].name} for lesion in person.lesions],
-        "tissue_hu": {name: round(value, 2) for name, value in hu_of.items()},
-        "noise_hu": DIFFICULTIES[difficulty].noise_hu,
-        "labels": LABELS,
-    }
-
-
 def write_truth(phantom: CoronaryPhantom, folder: Path) -> None:
     """Write ``tree.json``, ``labels.nii.gz``, ``lumen_fraction.nii.gz`` and ``phantom.json`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -394,9 +185,24 @@ def write_truth(phantom: CoronaryPhantom, folder: Path) -> None:
 
 
 def _write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:
-    import SimpleITK
-
-    image = SimpleITK.GetImageFromArray(values)
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetOrigin(grid.origin_mm)
-    SimpleITK.WriteImage(image, str(path), useCompression=True)
+    """Write uint8 ``values`` (Z, Y, X) as NIfTI-1 (nifti1.h, 348-byte header); its axes are RAS, so x and y change sign."""
+    header = np.zeros(
+        1,
+        dtype=[("sizeof_hdr", "<i4"), ("unused", "S36"), ("dim", "<i2", 8), ("intent", "<f4", 3), ("intent_code", "<i2"),
+               ("datatype", "<i2"), ("bitpix", "<i2"), ("slice_start", "<i2"), ("pixdim", "<f4", 8), ("vox_offset", "<f4"),
+               ("scl_slope", "<f4"), ("scl_inter", "<f4"), ("slice_end", "<i2"), ("slice_code", "u1"), ("xyzt_units", "u1"),
+               ("cal", "<f4", 4), ("gl", "<i4", 2), ("descrip", "S80"), ("aux_file", "S24"), ("qform_code", "<i2"),
+               ("sform_code", "<i2"), ("quatern", "<f4", 3), ("qoffset", "<f4", 3), ("srow", "<f4", (3, 4)),
+               ("intent_name", "S16"), ("magic", "S4")],
+    )  # fmt: skip
+    z, y, x = grid.spacing_mm
+    header["sizeof_hdr"], header["magic"], header["vox_offset"], header["scl_slope"] = 348, b"n+1", 352, 1
+    header["dim"] = (3, *grid.shape[::-1], 1, 1, 1, 1)
+    header["datatype"], header["bitpix"], header["xyzt_units"] = 2, 8, 2
+    header["pixdim"] = (1, x, y, z, 0, 0, 0, 0)
+    # Half a turn about z takes LPS to RAS: the quaternion (0, 0, 0, 1).
+    header["qform_code"], header["sform_code"], header["quatern"] = 1, 1, (0, 0, 1)
+    place = np.array([[-x, 0, 0, -grid.origin_mm[0]], [0, -y, 0, -grid.origin_mm[1]], [0, 0, z, grid.origin_mm[2]]])
+    header["srow"], header["qoffset"] = place, place[:, 3]
+    packed = gzip.compress(header.tobytes() + b"\0" * 4 + np.ascontiguousarray(values, dtype=np.uint8).tobytes(), 1, mtime=0)
+    path.write_bytes(packed)

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.shapes import ellipsoid_mm, half_space_mm, smooth_path, smooth_union_mm, tube_mm
+from algorithms.phantom.shapes import (
+    ellipsoid_mm,
+    half_space_mm,
+    intersection_mm,
+    smooth_path,
+    smooth_union_mm,
+    tube_mm,
+    union_mm,
+)
 
 Distance = Callable[[np.ndarray], np.ndarray]
 
@@ -53,7 +61,8 @@ class Heart:
     def at(self, apex_mm: float, septum_mm: float, anterior_mm: float) -> np.ndarray:
         """Return the point at these ventricular coordinates, measured from the centre of the ventricular base."""
         base = -np.array([-10.0, 17.0, 8.0]) @ self.axes
-        return (base + np.array([apex_mm, septum_mm, anterior_mm]) @ self.axes) * self.scale
+        placed: np.ndarray = (base + np.array([apex_mm, septum_mm, anterior_mm]) @ self.axes) * self.scale
+        return placed
 
     def root_point(self, height_mm: float) -> np.ndarray:
         """Return the point of the root's axis ``height_mm`` (at root scale 1) above the annulus."""
@@ -68,21 +77,22 @@ class Heart:
         if second[1] > 0:
             second = -second
         angles = np.deg2rad([0.0, 120.0, 240.0])
-        return np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second
+        placed: np.ndarray = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second
+        return placed
 
     # --- left ventricle
 
     def lv_epicardium(self, points: np.ndarray) -> np.ndarray:
         semi = np.array([LV_SEMI_LONG_MM, LV_SEMI_SHORT_MM, LV_SEMI_SHORT_MM]) * self.scale
         whole = ellipsoid_mm(points, self.at(LV_BASE_MM, 0, 0), self.axes, semi)
-        return np.maximum(whole, half_space_mm(points, self.at(0, 0, 0), -self.apex))
+        return intersection_mm(whole, half_space_mm(points, self.at(0, 0, 0), -self.apex))
 
     def lv_blood(self, points: np.ndarray) -> np.ndarray:
         semi = np.array([LV_SEMI_LONG_MM, LV_SEMI_SHORT_MM, LV_SEMI_SHORT_MM]) * self.scale - self.wall_mm
         whole = ellipsoid_mm(points, self.at(LV_BASE_MM, 0, 0), self.axes, semi)
         cavity = np.maximum(whole, half_space_mm(points, self.at(-1.0, 0, 0), -self.apex))
         outflow = np.stack([self.at(14.0, 6.0, 4.0), self.root_point(2.0)])
-        return np.minimum(cavity, tube_mm(points, outflow, np.array([12.0, 11.5]) * self.root_scale))
+        return union_mm(cavity, tube_mm(points, outflow, np.array([12.0, 11.5]) * self.root_scale))
 
     def papillary_muscles(self, points: np.ndarray) -> np.ndarray:
         inner = LV_SEMI_SHORT_MM - self.wall_mm / self.scale
@@ -92,7 +102,7 @@ class Heart:
             for a in np.deg2rad([140.0, 232.0])
         ]  # fmt: skip
         radius = np.array([3.2, 4.6]) * self.scale
-        return np.minimum(tube_mm(points, muscles[0], radius), tube_mm(points, muscles[1], radius))
+        return union_mm(tube_mm(points, muscles[0], radius), tube_mm(points, muscles[1], radius))
 
     # --- right ventricle and pulmonary trunk
 
@@ -103,7 +113,7 @@ class Heart:
         return smooth_union_mm(body, tube_mm(points, outflow, np.array([18.0, 16.5, 14.5]) * self.scale), 8.0)
 
     def rv_blood(self, points: np.ndarray) -> np.ndarray:
-        return np.maximum(self.rv_outer(points) + 2.8, -(self.lv_epicardium(points) - 0.3))
+        return intersection_mm(self.rv_outer(points) + 2.8, -(self.lv_epicardium(points) - 0.3))
 
     def pulmonary_valve(self) -> np.ndarray:
         return self.at(6.0, 28.0, 36.0)
@@ -120,7 +130,7 @@ class Heart:
         trunk = tube_mm(points, self.pulmonary_path(), np.full(len(self.pulmonary_path()), 13.0) * self.scale)
         right = smooth_path(fork + np.array([[0, 0, 0], [-24, 9, 1], [-52, 14, -4], [-72, 20, -14]]) * self.scale, 8.0)
         left = smooth_path(fork + np.array([[0, 0, 0], [20, 16, 5], [38, 28, 0], [48, 34, -16]]) * self.scale, 8.0)
-        sides = np.minimum(
+        sides = union_mm(
             tube_mm(points, right, np.linspace(10.5, 8.0, len(right)) * self.scale),
             tube_mm(points, left, np.linspace(10.5, 7.5, len(left)) * self.scale),
         )
@@ -143,7 +153,7 @@ class Heart:
         return tube_mm(points, path, np.array([16.0, 14.5]) * self.scale + wall_mm)
 
     def left_appendage(self, points: np.ndarray) -> np.ndarray:
-        tip = self.pulmonary_valve() + np.array([24.0, 12.0, 10.0]) * self.scale
+        tip = self.pulmonary_valve() + np.array([25.0, 18.0, 8.0]) * self.scale
         path = smooth_path(np.stack([self.at(-30, -36, 6), self.at(-22, -34, 24), tip]), 6.0)
         return tube_mm(points, path, np.linspace(9.0, 5.5, len(path)) * self.scale)
 
@@ -182,8 +192,8 @@ class Heart:
     def caval_veins(self, points: np.ndarray) -> np.ndarray:
         centre = self.at(-33, 37, -28)
         upper = centre + np.array([[3, 0, 20], [9, -4, 55], [10, -4, 120]], dtype=float) * self.scale
-        lower = centre + np.array([[4, 8, -18], [8, 12, -45], [8, 14, -120]], dtype=float) * self.scale
-        return np.minimum(
+        lower = centre + np.array([[1, 19, -12], [3, 30, -38], [4, 34, -120]], dtype=float) * self.scale
+        return union_mm(
             tube_mm(points, upper, np.full(3, 9.0) * self.scale), tube_mm(points, lower, np.full(3, 11.5) * self.scale)
         )
 
@@ -226,15 +236,16 @@ class Heart:
 
     def right_heart(self, points: np.ndarray) -> np.ndarray:
         path = np.stack([self.pulmonary_valve(), self.pulmonary_path()[len(self.pulmonary_path()) // 2], self.pulmonary_fork()])
-        return np.minimum(self.rv_outer(points), tube_mm(points, path, np.full(3, 13.0) * self.scale) - 1.2)
+        return union_mm(self.rv_outer(points), tube_mm(points, path, np.full(3, 13.0) * self.scale) - 1.2)
 
     def surface(self, points: np.ndarray) -> np.ndarray:
         """Return the distance to the outer surface of muscle and great vessels, on which the arteries run."""
         distance = smooth_union_mm(self.lv_epicardium(points), self.right_heart(points), GROOVE_BLEND_MM)
-        atria = smooth_union_mm(self.la_outer(points), self.ra_outer(points), GROOVE_BLEND_MM)
+        right = union_mm(self.ra_outer(points), self.caval_veins(points) - 1.0)
+        atria = smooth_union_mm(self.la_outer(points), right, GROOVE_BLEND_MM)
         distance = smooth_union_mm(distance, atria, GROOVE_BLEND_MM)
         trunk = tube_mm(points, smooth_path(self.aortic_path(), 5.0)[4:16:4], np.array([14.0, 15.0, 16.0]) * self.root_scale)
-        aorta = np.minimum(self.root_lumen(points), trunk) - AORTIC_WALL_MM
+        aorta = union_mm(self.root_lumen(points), trunk) - AORTIC_WALL_MM
         return smooth_union_mm(distance, aorta, 4.0)
 
     def pericardium(self, points: np.ndarray) -> np.ndarray:

@@ -109,14 +109,24 @@ def cardiac_veins(surface: Surface, arteries: Sequence[Vessel], rng: np.random.G
     side = np.deg2rad(float(rng.uniform(176, 200)))
     lateral = surface.hit(np.deg2rad(np.array([60.0, 78, 96, 112])), side + np.deg2rad(np.array([-6.0, -3, 0, 2])))
     lateral = np.concatenate([lateral, left[np.argmin(np.abs(around - side))][None]])
-    courses = [(great, great_radius), (middle, np.linspace(0.9, 2.0, len(middle))), (lateral, np.linspace(0.8, 1.5, len(lateral)))]
-    return [_beside(surface, arteries, controls, radius, float(rng.uniform(0.3, 1.0))) for controls, radius in courses]
+    courses = [
+        (great, great_radius),
+        (middle, np.linspace(0.9, 2.0, len(middle))),
+        (lateral, np.linspace(0.8, 1.5, len(lateral))),
+    ]
+    veins: list[SideVessel] = []
+    for controls, radius in courses:
+        veins += _beside(surface, arteries, controls, radius, float(rng.uniform(0.3, 1.0)))
+    return veins
 
 
 def _beside(
     surface: Surface, arteries: Sequence[Vessel], controls: np.ndarray, radius: np.ndarray, gap_mm: float
-) -> SideVessel:
-    """Return a vein along ``controls`` (N, 3), moved until ``gap_mm`` or more parts it from every artery and the muscle."""
+) -> list[SideVessel]:
+    """Return a vein along ``controls`` (N, 3), moved until ``gap_mm`` or more parts it from every artery and the muscle.
+
+    Where it cannot pass between two arteries it is left out, so it may come in pieces.
+    """
     from scipy.spatial import cKDTree
 
     points = np.concatenate([v.axis_mm for v in arteries])
@@ -124,19 +134,23 @@ def _beside(
     tree = cKDTree(points)
     path = smooth_path(controls, 1.0)
     share = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(controls, axis=0), axis=1))])
-    for turn in range(60):
+    for turn in range(70):
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
         thick = np.interp(along / along[-1], share / share[-1], radius)
-        if turn < 50:
+        if turn < 45:
             path[1:-1] += 0.3 * (0.5 * (path[:-2] + path[2:]) - path[1:-1])
         outward = surface.normal(path)
         distance, nearest = tree.query(path)
         lack = np.maximum(thick + wide[nearest] + gap_mm - distance, 0)
-        away = (path - points[nearest]) / np.maximum(distance, 1e-3)[:, None] + 0.5 * outward
+        away = (path - points[nearest]) / np.maximum(distance, 1e-3)[:, None] + (0.5 if turn < 45 else 1.0) * outward
         path = path + 0.6 * lack[:, None] * away / np.maximum(np.linalg.norm(away, axis=1), 1e-3)[:, None]
         dip = np.clip(thick + 0.4 - surface.at(path), 0, 3)
         # The last centimetre opens into the atrium, so nothing holds it outside the muscle.
         dip *= np.clip((along[-1] - along - 8.0) / 6.0, 0, 1)
         path = path + 0.6 * dip[:, None] * outward
     fine = resample_path(path, STEP_MM)
-    return SideVessel("cardiac vein", fine, np.interp(np.linspace(0, 1, len(fine)), along / along[-1], thick))
+    distance, nearest = tree.query(fine)
+    thick = np.interp(np.linspace(0, 1, len(fine)), along / along[-1], thick)
+    thick = np.minimum(thick, distance - wide[nearest] - 0.1)
+    open_runs = np.split(np.arange(len(fine)), np.nonzero(np.diff(thick > 0.4))[0] + 1)
+    return [SideVessel("cardiac vein", fine[run], thick[run]) for run in open_runs if thick[run[0]] > 0.4 and len(run) > 10]

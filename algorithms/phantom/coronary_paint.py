@@ -49,15 +49,17 @@ class Grid:
         """Return the grid of a block of this grid."""
         origin = tuple(self.origin_mm[i] + self.spacing_mm[2 - i] * part[2 - i].start for i in range(3))
         shape = tuple(s.stop - s.start for s in part)
-        return Grid(shape, self.spacing_mm, origin)  # type: ignore[arg-type]
+        return Grid(shape, self.spacing_mm, origin)
 
 
 @numba.njit(cache=True, nogil=True)
-def _sweep(
-    bits: np.ndarray, origin: np.ndarray, spacing: np.ndarray, path: np.ndarray, ways: np.ndarray, radius: np.ndarray
-) -> None:
-    """Set the sub-voxel bits inside discs of ``radius`` (N,) swept along ``path`` (N, 3) at right angles to ``ways`` (N, 3)."""
+def _sweep(bits: np.ndarray, frame: np.ndarray, path: np.ndarray, ways: np.ndarray, radius: np.ndarray) -> None:
+    """Set the sub-voxel bits inside discs of ``radius`` (N,) swept along ``path`` (N, 3) at right angles to ``ways`` (N, 3).
+
+    ``frame`` (2, 3) is the first voxel's centre and the spacing, both along x, y, z.
+    """
     shape = bits.shape
+    origin, spacing = frame[0], frame[1]
     for i in range(len(path) - 1):
         wide = max(radius[i], radius[i + 1]) + 0.5 * np.linalg.norm(path[i + 1] - path[i])
         low = np.empty(3, np.int64)
@@ -99,9 +101,9 @@ def _sweep(
 
 def sweep_tube(bits: np.ndarray, grid: Grid, path_mm: np.ndarray, radius_mm: np.ndarray) -> None:
     """Add to ``bits`` (Z, Y, X) uint64 the sub-voxels inside the tube along ``path_mm`` (N, 3) with ``radius_mm`` (N,)."""
-    origin, spacing = np.array(grid.origin_mm, dtype=float), np.array(grid.spacing_mm[::-1], dtype=float)
+    frame = np.array([grid.origin_mm, grid.spacing_mm[::-1]], dtype=float)
     path = np.ascontiguousarray(path_mm, dtype=float)
-    _sweep(bits, origin, spacing, path, np.ascontiguousarray(tangents(path)), np.ascontiguousarray(radius_mm, dtype=float))
+    _sweep(bits, frame, path, np.ascontiguousarray(tangents(path)), np.ascontiguousarray(radius_mm, dtype=float))
 
 
 def sweep_cap(bits: np.ndarray, grid: Grid, centre_mm: np.ndarray, radius_mm: float) -> None:

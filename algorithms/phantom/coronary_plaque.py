@@ -7,6 +7,7 @@ An eccentric lesion shifts the open circle towards one wall; the plaque fills th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,7 +132,7 @@ def diseased(vessels: list[Vessel], lesions: list[Lesion]) -> list[Vessel]:
     return sick
 
 
-def outer_radius_mm(vessel: Vessel, index: int, lesions: list[Lesion]) -> np.ndarray:
+def outer_radius_mm(vessel: Vessel, index: int, lesions: Sequence[Lesion]) -> np.ndarray:
     """Return the radius (N,) within which plaque may lie: the reference, widened where plaque remodels the vessel."""
     outer = vessel.reference_radius_mm.copy()
     for lesion in lesions:
@@ -152,17 +153,23 @@ def calcifications(vessels: list[Vessel], lesions: list[Lesion], rng: np.random.
             spread = (number + 0.5) / count
             middle = lesion.start + (lesion.end - lesion.start) * (0.25 + 0.5 * spread + rng.normal(0, 0.05))
             turn = lesion.turn + np.pi + rng.normal(0, 0.5)  # opposite the open lumen, where the plaque is thick
-            nodules.append(_nodule(vessel, lesion.vessel, int(middle), float(rng.uniform(2.0, 5.0)), float(turn), rng))
+            nodules.append(
+                _nodule(vessel, lesion.vessel, int(middle), length_mm=float(rng.uniform(2.0, 5.0)), turn=float(turn), rng=rng)
+            )
     if lesions:
         for _ in range(int(rng.integers(0, 4))):
             index = int(rng.choice([i for i, v in enumerate(vessels) if v.name in MAIN and v.name != "LM"]))
             vessel = vessels[index]
             point = int(rng.integers(len(vessel.axis_mm) // 12, len(vessel.axis_mm) // 2))
-            nodules.append(_nodule(vessel, index, point, float(rng.uniform(1.0, 3.0)), float(rng.uniform(0, 6.28)), rng))
+            nodules.append(
+                _nodule(vessel, index, point, length_mm=float(rng.uniform(1.0, 3.0)), turn=float(rng.uniform(0, 6.28)), rng=rng)
+            )
     return nodules
 
 
-def _nodule(vessel: Vessel, index: int, middle: int, length_mm: float, turn: float, rng: np.random.Generator) -> Calcification:
+def _nodule(
+    vessel: Vessel, index: int, middle: int, *, length_mm: float, turn: float, rng: np.random.Generator
+) -> Calcification:
     half = max(2, round(length_mm / 2 / 0.5))
     span = slice(max(0, middle - half), min(len(vessel.axis_mm), middle + half + 1))
     count = len(vessel.axis_mm[span])

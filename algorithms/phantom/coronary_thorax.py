@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.shapes import box_mm, ellipsoid_mm, elliptic_cylinder_mm, smooth_union_mm
+from algorithms.phantom.shapes import box_mm, ellipsoid_mm, elliptic_cylinder_mm, intersection_mm, smooth_union_mm, union_mm
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Chest:
         along = (height + 14.0) % 28.0 - 14.0
         distance: np.ndarray = np.sqrt((across / 3.8) ** 2 + (along / 6.2) ** 2) * 3.8 - 3.8
         # In front the ribs end in cartilage before the breastbone.
-        return np.maximum(distance, -(points[..., 1] - (self.front() + 26.0)))
+        return intersection_mm(distance, -(points[..., 1] - (self.front() + 26.0)))
 
     def cartilage(self, points: np.ndarray) -> np.ndarray:
         across = self.skin(points) + self.subcutaneous + 10.0
         height = points[..., 2] - 26.0 * (points[..., 1] - self.middle_y) / self.half_depth
         along = (height + 14.0) % 28.0 - 14.0
         distance: np.ndarray = np.sqrt((across / 3.8) ** 2 + (along / 6.2) ** 2) * 3.8 - 3.8
-        return np.maximum(distance, points[..., 1] - (self.front() + 26.0))
+        return intersection_mm(distance, points[..., 1] - (self.front() + 26.0))
 
     def front(self) -> float:
         """Return y of the inner chest wall behind the breastbone."""
@@ -69,7 +69,7 @@ class Chest:
     def discs(self, points: np.ndarray) -> np.ndarray:
         """Return the distance to the discs between the vertebral bodies, one in 25 mm."""
         level = np.abs((points[..., 2] + 12.5) % 25.0 - 12.5) - 2.2
-        return np.maximum(self.vertebrae(points), level)
+        return intersection_mm(self.vertebrae(points), level)
 
     def arches(self, points: np.ndarray) -> np.ndarray:
         """Return the distance to laminae, transverse and spinous processes around the spinal canal."""
@@ -78,7 +78,7 @@ class Chest:
         spinous = box_mm(points, np.array([-3.0, y + 42.0, 0.0]), np.array([3.5, 11.0, 400.0]), 2.0)
         transverse = box_mm(points, np.array([-3.0, y + 22.0, 0.0]), np.array([32.0, 5.0, 400.0]), 3.0)
         level = np.abs((points[..., 2] + 2.0) % 25.0 - 12.5) - 7.0
-        return np.minimum(ring, np.maximum(np.minimum(spinous, transverse), level))
+        return union_mm(ring, np.maximum(np.minimum(spinous, transverse), level))
 
     def canal(self, points: np.ndarray) -> np.ndarray:
         return elliptic_cylinder_mm(points, np.array([-3.0, self.spine_y() + 21.0, 0.0]), np.array([9.0, 8.5]))
@@ -88,7 +88,7 @@ class Chest:
         sides = [
             elliptic_cylinder_mm(points, np.array([-3.0 + s * 26.0, y + 36.0, 0.0]), np.array([22.0, 14.0])) for s in (-1, 1)
         ]
-        return np.minimum(*sides)
+        return union_mm(*sides)
 
     def oesophagus(self, points: np.ndarray, heart: Heart) -> np.ndarray:
         y = min(heart.at(-26, -19, -5)[1] + 33.0, self.spine_y() - 22.0)
@@ -117,7 +117,7 @@ class Chest:
         inner = self.cavity(points) + 1.5
         below = np.minimum(self.liver(points), self.stomach(points)) - 2.5
         spine = self.vertebrae(points) - 2.0
-        return np.maximum.reduce([inner, -self.mediastinum(points, pericardium_mm), -below, -spine])
+        return intersection_mm(inner, -self.mediastinum(points, pericardium_mm), -below, -spine)
 
 
 def draw_chest(heart: Heart, rng: np.random.Generator) -> Chest:

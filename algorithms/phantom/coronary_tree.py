@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.coronary_surface import Surface
-from algorithms.phantom.shapes import resample_path, smooth_path
+from algorithms.phantom.coronary_surface import Crowd, Surface
+from algorithms.phantom.shapes import eased_path, resample_path, smooth_path, smoothed_path
 
 STEP_MM = 0.5
 """Spacing of the points of a branch."""
@@ -143,13 +143,20 @@ class Planner:
         if parent is not None and parent_point is not None:
             limit = 0.92 * 2 * self.vessels[parent].reference_radius_mm[parent_point]
             diameters *= min(1.0, limit / diameters[0])
-        clearance = diameters / 2 + 1.0 + self._undulation(len(rough), 0.7)
-        path = self.surface.settle(rough, clearance, free_mm=free_mm)
+        # An artery lies in fat: never less than half a millimetre of it, mostly one or two.
+        clearance = diameters / 2 + 0.5 + np.log1p(np.exp(self._undulation(len(rough), 1.0)))
+        crowd = Crowd(
+            np.concatenate([np.zeros((0, 3)), *(v.axis_mm for v in self.vessels)]),
+            np.concatenate([np.zeros(0), *(v.reference_radius_mm for v in self.vessels)]),
+        )
+        path = self.surface.settle(rough, clearance, crowd, free_mm=free_mm)
         sway = self._undulation(len(path), 1.1 * self.habit.tortuosity)
         distance = np.linspace(0, 2.0 * (len(path) - 1), len(path))
         sway *= np.clip((distance - max(free_mm, 4.0)) / 8.0, 0, 1)
-        path = self.surface.settle(self.surface.wave(path, sway), clearance, free_mm=free_mm, stiffness=0.1, rounds=8)
-        path = resample_path(smooth_path(path, 0.1), STEP_MM)
+        path = self.surface.wave(path, sway)
+        path = self.surface.settle(path, clearance, crowd, free_mm=free_mm, stiffness=0.1, rounds=12)
+        path = smoothed_path(resample_path(smooth_path(path, 0.1), STEP_MM), 1.6, STEP_MM)
+        path = eased_path(resample_path(path, STEP_MM), STEP_MM, 3.2)
         radius = np.interp(np.linspace(0, 1, len(path)), np.linspace(0, 1, len(diameters)), diameters / 2)
         self.add(name, path, radius, parent, parent_point)
         return len(self.vessels) - 1
@@ -187,43 +194,66 @@ class Planner:
 
 def coronary_vessels(surface: Surface, habit: Habit, rng: np.random.Generator) -> list[Vessel]:
     """Return the arteries without disease, parents before children; roots are LM and RCA."""
-    plan = Planner(surface, habit, rng)
-    _left(plan)
-    _right(plan)
-    return _numbered(_without_contacts(plan.vessels))
+    for _ in range(12):
+        plan = Planner(surface, habit, rng)
+        _left(plan)
+        _right(plan)
+        vessels = _without_contacts(plan.vessels)
+        if not _faulty(surface.heart, vessels):
+            break
+    return _numbered(vessels)
+
+
+def _faulty(heart: Heart, vessels: list[Vessel]) -> bool:
+    """Return whether a main artery touches another one away from a fork, or any but a septal one enters a chamber."""
+    from scipy.spatial import cKDTree
+
+    main = {v.name: v for v in vessels if v.name in {"LAD", "LCx", "RCA"}}
+    for vessel in vessels:
+        far = vessel.distance_mm > 6.0
+        if vessel.name == "S1" or not far.any():
+            continue
+        points, radius = vessel.axis_mm[far], vessel.reference_radius_mm[far]
+        bodies = (heart.lv_epicardium, heart.right_heart, heart.la_outer, heart.ra_outer, heart.root_lumen)
+        if min(float((body(points) - radius).min()) for body in bodies) < -0.1:
+            return True
+    gap, nearest = cKDTree(main["LAD"].axis_mm).query(main["LCx"].axis_mm)
+    gap = gap - main["LCx"].reference_radius_mm - main["LAD"].reference_radius_mm[nearest]
+    return bool((gap[main["LCx"].distance_mm > 9.0] < 0.3).any())
 
 
 def _left(plan: Planner) -> None:
     start, way = plan.ostium(0)
-    polars = np.deg2rad([108.0, 98, 88, 76, 64, 52, 40, 28])
+    polars = np.deg2rad([98.0, 88, 76, 64, 52, 40, 28])
     groove = plan.surface.anterior_groove(polars[:-1])
     groove = np.append(groove, groove[-1]) + np.deg2rad(3.0)
     groove[-3:] = groove[-4]
     tail = np.deg2rad([14.0, -2.0, -14.0, -26.0] if plan.habit.wraps_apex else [18.0])
     groove, polars = np.append(groove, np.full(len(tail), groove[-1])), np.append(polars, tail)
-    course = plan.surface.hit(polars, groove)
-    shoulder = plan.surface.hit(np.deg2rad([121.0]), groove[:1] + np.deg2rad(13.0), 3.2)
-    controls = np.concatenate([[start, start + 4.0 * way], shoulder, course])
-    lad = plan.lay("LAD", controls, None, None, free_mm=14.0)
-    whole = plan.vessels.pop(lad)
+    brow = float(plan.surface.anterior_groove(np.deg2rad([108.0]))[0])
+    meeting = plan.surface.hit(np.deg2rad([122.0]), np.array([brow + np.deg2rad(24.0)]), 4.0)
+    trunk = smooth_path(np.concatenate([[start, start + 3.5 * way], meeting]), STEP_MM)
     length = float(np.clip(plan.rng.normal(*LM_LENGTH_MM), 5.0, 16.0))
-    cut = int(np.searchsorted(whole.distance_mm, length))
-    trunk_radius = plan.diameters_mm("LM", np.linspace(0, 1, cut + 1)) / 2
-    trunk_radius *= max(1.0, 1.08 * whole.reference_radius_mm[0] / trunk_radius[-1])
-    plan.add("LM", whole.axis_mm[: cut + 1], trunk_radius, None, None)
-    plan.add("LAD", whole.axis_mm[cut:], whole.reference_radius_mm[cut:], 0, cut)
-    _circumflex(plan)
+    cut = min(round(length / STEP_MM), round(0.9 * len(trunk)))
+    end = plan.surface.settle(trunk[: cut + 1], np.full(4, 3.2), Crowd(trunk[:0], np.zeros(0)), free_mm=60.0)
+    end = eased_path(resample_path(smoothed_path(resample_path(end, STEP_MM), 1.6, STEP_MM), STEP_MM), STEP_MM, 3.2)
+    radius = plan.diameters_mm("LM", np.linspace(0, 1, len(end))) / 2
+    plan.add("LM", end, radius, None, None)
+    shoulder = plan.surface.hit(np.deg2rad([111.0]), np.array([brow + np.deg2rad(6.0)]), 3.0)
+    course = np.concatenate([end[-1:], shoulder, plan.surface.hit(polars, groove)])
+    plan.lay("LAD", course, 0, len(end) - 1, free_mm=8.0)
+    _circumflex(plan, brow)
     _diagonals(plan)
 
 
-def _circumflex(plan: Planner) -> None:
+def _circumflex(plan: Planner, brow: float) -> None:
     end = {"right": plan.rng.uniform(195, 225), "co": plan.rng.uniform(228, 245), "left": 262.0}[plan.habit.dominance]
-    azimuths = np.arange(124.0, end, 14.0)
+    azimuths = np.append(np.arange(np.rad2deg(brow) + 46.0, end - 8.0, 14.0), end)
     polars = plan.surface.atrioventricular_groove(np.deg2rad(azimuths))
     polars = np.minimum(np.convolve(np.pad(polars, 1, mode="edge"), np.full(3, 1 / 3), "valid"), np.deg2rad(130.0))
     course = plan.surface.hit(polars, np.deg2rad(azimuths))
     fork = plan.vessels[0].points_mm[-1]
-    lcx = plan.lay("LCx", np.concatenate([fork[None], course]), 0, len(plan.vessels[0].points_mm) - 1)
+    lcx = plan.lay("LCx", np.concatenate([fork[None], course]), 0, len(plan.vessels[0].points_mm) - 1, free_mm=8.0)
     shares = {1: [plan.rng.uniform(0.28, 0.4)], 2: [plan.rng.uniform(0.22, 0.32), plan.rng.uniform(0.58, 0.72)]}
     for number, share in enumerate(shares[plan.habit.marginals], start=1):
         point = plan.fork(lcx, share)
@@ -278,6 +308,7 @@ def _right(plan: Planner) -> None:
         azimuths = azimuths[:5]
     polars = plan.surface.atrioventricular_groove(np.deg2rad(azimuths))
     polars = np.convolve(np.pad(polars, 1, mode="edge"), np.full(3, 1 / 3), "valid")
+    polars = np.where(azimuths < -40, np.minimum(polars, np.deg2rad(131.0)), polars)
     course = plan.surface.hit(polars, np.deg2rad(azimuths))
     if dominance != "left":
         crux = np.rad2deg(plan.surface.posterior_groove(np.deg2rad([124.0])))[0]
@@ -321,7 +352,14 @@ def _without_contacts(vessels: list[Vessel]) -> list[Vessel]:
 
 
 def _numbered(vessels: list[Vessel]) -> list[Vessel]:
-    """Return ``vessels`` with the SCCT segments along LAD, LCx and RCA, which change where branches leave."""
+    """Return ``vessels`` with diagonals and marginals counted from the ostium, and the SCCT segments of LAD, LCx and RCA."""
+    for family in ("D", "OM"):
+        members = [i for i, v in enumerate(vessels) if v.name[:-1] == family]
+        members.sort(key=lambda i: vessels[i].parent_point or 0)
+        for number, index in enumerate(members, start=1):
+            name = f"{family}{number}"
+            segment = np.full(len(vessels[index].segment), SEGMENTS[name])
+            vessels[index] = replace(vessels[index], name=name, segment=segment)
     numbered = []
     for index, vessel in enumerate(vessels):
         forks = {v.name: v.parent_point or 0 for v in vessels if v.parent == index}

@@ -6,6 +6,8 @@ first-order for ellipsoids, so surfaces are where they should be and distances n
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 
@@ -60,6 +62,18 @@ def elliptic_cylinder_mm(points: np.ndarray, centre: np.ndarray, semi_mm: np.nda
     return np.where(level < 1e-3, -np.min(semi_mm), distance).astype(points.dtype)
 
 
+def union_mm(*solids: np.ndarray) -> np.ndarray:
+    """Return the distance to what lies in any of ``solids``, given as distances of one shape."""
+    distance: np.ndarray = functools.reduce(np.minimum, solids)
+    return distance
+
+
+def intersection_mm(*solids: np.ndarray) -> np.ndarray:
+    """Return the distance to what lies in all of ``solids``, given as distances of one shape."""
+    distance: np.ndarray = functools.reduce(np.maximum, solids)
+    return distance
+
+
 def smooth_union_mm(first: np.ndarray, second: np.ndarray, blend_mm: float) -> np.ndarray:
     """Return the union of two solids with its crease filled over ``blend_mm``: at most ``blend_mm / 4`` of filling."""
     overlap = np.maximum(blend_mm - np.abs(first - second), 0) / blend_mm
@@ -69,11 +83,15 @@ def smooth_union_mm(first: np.ndarray, second: np.ndarray, blend_mm: float) -> n
 
 def smooth_path(path: np.ndarray, step_mm: float) -> np.ndarray:
     """Return a smooth curve through the control points ``path`` (N, 3), resampled every ``step_mm`` or a little less."""
-    from scipy.interpolate import CubicSpline
-
     knots = np.concatenate([[0.0], np.cumsum(np.sqrt(np.maximum(np.linalg.norm(np.diff(path, axis=0), axis=1), 1e-6)))])
-    curve = CubicSpline(knots, path)(np.linspace(0, knots[-1], 20 * len(path)))  # centripetal knots make no loops
-    return resample_path(curve, step_mm)
+    slopes = np.gradient(path, knots, axis=0, edge_order=1) if len(path) > 2 else np.diff(path, axis=0)[[0, 0]] / knots[-1]
+    wanted = np.linspace(0, knots[-1], 20 * len(path))  # centripetal knots make no loops
+    i = np.clip(np.searchsorted(knots, wanted, side="right") - 1, 0, len(path) - 2)
+    span = (knots[i + 1] - knots[i])[:, None]
+    t = (wanted - knots[i])[:, None] / span
+    start = (1 + 2 * t) * (1 - t) ** 2 * path[i] + t * (1 - t) ** 2 * span * slopes[i]
+    end = t * t * (3 - 2 * t) * path[i + 1] + t * t * (t - 1) * span * slopes[i + 1]
+    return resample_path(start + end, step_mm)
 
 
 def resample_path(path: np.ndarray, step_mm: float) -> np.ndarray:
@@ -82,6 +100,33 @@ def resample_path(path: np.ndarray, step_mm: float) -> np.ndarray:
     count = max(2, int(np.ceil(distance[-1] / step_mm)) + 1)
     wanted = np.linspace(0, distance[-1], count)
     return np.stack([np.interp(wanted, distance, path[:, i]) for i in range(3)], axis=1)
+
+
+def smoothed_path(path: np.ndarray, sigma_mm: float, step_mm: float) -> np.ndarray:
+    """Return ``path`` (N, 3), spaced ``step_mm``, smoothed by a Gaussian along its length with its ends held."""
+    from scipy.ndimage import gaussian_filter1d
+
+    reach = min(len(path) - 1, int(4 * sigma_mm / step_mm) + 1)
+    before, after = 2 * path[0] - path[reach:0:-1], 2 * path[-1] - path[-2 : -reach - 2 : -1]
+    smooth = gaussian_filter1d(np.concatenate([before, path, after]), sigma_mm / step_mm, axis=0)
+    held: np.ndarray = smooth[len(before) : len(before) + len(path)]
+    return held
+
+
+def eased_path(path: np.ndarray, step_mm: float, least_mm: float) -> np.ndarray:
+    """Return ``path`` (N, 3), spaced ``step_mm``, with bends tighter than a radius of ``least_mm`` opened where they are."""
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+    for _ in range(12):
+        forward = tangents(path)
+        curvature = np.linalg.norm(np.gradient(forward, axis=0), axis=1) / step_mm
+        tight = (curvature * least_mm > 1).astype(float)
+        if not tight.any():
+            break
+        reach = 2 * int(3.0 / step_mm) + 1
+        weight = uniform_filter1d(maximum_filter1d(tight, reach), reach)[:, None]
+        path = resample_path(path + weight * (smoothed_path(path, 2.5, step_mm) - path), step_mm)
+    return path
 
 
 def tangents(path: np.ndarray) -> np.ndarray:

@@ -1,0 +1,77 @@
+"""The person behind a coronary phantom: everything that is drawn from the seed before any voxel is painted.
+
+Points are (N, 3) LPS mm with the centre of the aortic annulus at the origin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from algorithms.phantom.coronary_heart import Heart, draw_heart
+from algorithms.phantom.coronary_neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
+from algorithms.phantom.coronary_paint import Grid
+from algorithms.phantom.coronary_plaque import Calcification, Lesion, calcifications, diseased, draw_lesions
+from algorithms.phantom.coronary_surface import Surface, survey
+from algorithms.phantom.coronary_thorax import Chest, draw_chest
+from algorithms.phantom.coronary_tree import Habit, Vessel, coronary_vessels, draw_habit
+
+SIZES = {"small": 0.8, "medium": 0.5, "full": 0.4}
+"""Voxel edge in the slice plane, mm; a full study has 512 x 512 x 250 voxels of 0.39-0.43 x 0.5 mm."""
+SLICE_STEP_MM = {"small": 0.8, "medium": 0.5, "full": 0.5}
+LENGTH_MM = 125.0
+"""What the scan covers along the patient."""
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Everything that is drawn from the seed before any voxel is painted."""
+
+    seed: int
+    heart: Heart
+    chest: Chest
+    habit: Habit
+    surface: Surface
+    vessels: tuple[Vessel, ...]  # with disease
+    lesions: tuple[Lesion, ...]
+    nodules: tuple[Calcification, ...]
+    side_vessels: tuple[SideVessel, ...]
+    field_mm: float  # width of the reconstructed field
+    contrast_hu: float  # of blood in the ascending aorta
+
+
+def draw_person(seed: int) -> Person:
+    """Return the person that ``seed`` (>= 0) stands for."""
+    heart_rng, tree_rng, plaque_rng, chest_rng = (np.random.default_rng([seed, stream]) for stream in range(4))
+    heart = draw_heart(heart_rng)
+    surface = survey(heart)
+    habit = draw_habit(tree_rng)
+    healthy = coronary_vessels(surface, habit, tree_rng)
+    lesions = draw_lesions(healthy, plaque_rng)
+    vessels = diseased(healthy, lesions)
+    nodules = calcifications(healthy, lesions, plaque_rng)
+    chest = draw_chest(heart, chest_rng)
+    side = mammary_arteries(chest, chest_rng) + lung_vessels(chest, heart, chest_rng)
+    side += cardiac_veins(surface, healthy, chest_rng)
+    field_mm = float(chest_rng.uniform(200.0, 218.0))
+    contrast_hu = float(chest_rng.uniform(380.0, 500.0))
+    return Person(
+        seed, heart, chest, habit, surface, tuple(vessels), tuple(lesions), tuple(nodules), tuple(side), field_mm, contrast_hu
+    )
+
+
+def ct_grid(person: Person, size: str) -> Grid:
+    """Return the grid of a scan of ``person`` at ``size``: the whole heart, centred in the slice plane."""
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}")
+    count = 512 if size == "full" else 2 * round(person.field_mm / SIZES[size] / 2)
+    pixel = person.field_mm / count
+    step = SLICE_STEP_MM[size]
+    slices = round(LENGTH_MM / step)
+    lumens = np.concatenate([v.points_mm for v in person.vessels])
+    middle = person.heart.at(12, 6, -4)
+    bottom = float(lumens[:, 2].min()) - 7.0
+    origin = (middle[0] - pixel * (count - 1) / 2, middle[1] - pixel * (count - 1) / 2, bottom)
+    rounded = tuple(round(float(o), 2) for o in origin)
+    return Grid((slices, count, count), (step, round(pixel, 6), round(pixel, 6)), rounded)  # type: ignore[arg-type]
