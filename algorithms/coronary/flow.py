@@ -34,7 +34,7 @@ ROUNDING_MMHG = 1e-9
 """What adding up a tree's losses may cost in rounding; a check that fails by more has found a bug."""
 
 MOST_ITERATIONS = 50
-"""Newton needs 4-8; more than this is a bug, not a hard case, for the problem is convex."""
+"""Newton needs a handful; more than this is a bug, not a hard case, for the problem is convex."""
 
 
 @dataclass(frozen=True, eq=False)
