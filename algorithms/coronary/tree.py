@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Branch:
     radius_sd_mm: np.ndarray  # (N,) one standard deviation of radius_mm
     segment: np.ndarray  # (N,) SCCT segment number
 
-    @property
+    @cached_property
     def distance_mm(self) -> np.ndarray:
         """Return the arc length from the branch's first point, (N,) mm."""
         steps: np.ndarray = np.linalg.norm(np.diff(self.points_mm, axis=0), axis=1)
