@@ -6,6 +6,7 @@ All estimates are made on a grid of about 2 mm; they judge the examination and s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -26,14 +27,39 @@ BLOOD_HU = (150, 900)
 OPENING_MM = 5.0
 """Radius of what survives as a blood pool: the aorta's is 12-18 mm, ribs and cortical bone are thinner."""
 
+SOFT_TISSUE_HU = 50.0
+"""Blood without contrast, and muscle."""
+
 LEAST_POOL_ML = 40.0
-"""Heart chambers and aorta hold 300-600 ml; vertebral bodies and sternum less than this in one piece."""
+"""The left heart holds 100-250 ml and the descending aorta 50 ml or more; a vertebral body holds less."""
+
+MOST_POOLS = 8
+"""Regions looked at: left and right heart, descending aorta, pulmonary arteries; the largest come first."""
+
+ARTERIAL_FRACTION = 0.25
+"""Largest difference in contrast between left heart and aorta; the bolus is mixed when it has passed the lungs."""
+
+BRIGHTER_FRACTION = 0.7
+"""A pool darker than this part of the brightest is not arterial: contrast leaves the right heart first."""
+
+AORTA_MM = (14.0, 40.0)
+"""Width of a descending aorta, of a small woman to an aneurysm."""
 
 TEXTURE_HU = 60.0
 """Largest local deviation (3 x 3 x 3 coarse voxels) of blood: spongy bone beside its shell varies by more."""
 
 NOISY_HU = 60.0
 """Above it, plaque and lumen can hardly be told apart; SCCT's guideline scans for 30 HU (doi:10.1016/j.jcct.2016.10.002)."""
+
+
+LOWEST_AREA = 0.3
+"""Descending aorta (3-5 cm2) over left ventricle and atrium with it (15-45 cm2)."""
+
+HIGHEST_AREA = 0.5
+"""Ascending and descending aorta (8-14 cm2), and the arch, over the same."""
+
+CUT_FACTOR = 1.5
+"""A case is rejected at the limit times this, and doubted from the limit on."""
 
 
 class Check(TypedDict):
@@ -73,18 +99,18 @@ def judge(volume: np.ndarray, spacing_mm: tuple[float, float, float], least_cont
     coarse = volume[:: strides[0], :: strides[1], :: strides[2]]
     coarse_mm = np.asarray(spacing_mm) * strides
     units = hounsfield_checks(coarse)
-    pool = blood_pool(coarse, coarse_mm)
-    aorta_hu = contrast_hu(coarse, pool, least_contrast_hu, float(np.prod(coarse_mm)))
-    noise = noise_hu(volume, _interior(pool, coarse_mm) * strides, spacing_mm)
+    pool = arterial_pool(blood_pools(coarse, coarse_mm), coarse_mm, least_contrast_hu)
+    aorta_hu = pool.hu
+    noise = noise_hu(volume, _interior(pool.voxels, coarse_mm) * strides, spacing_mm)
     steps = step_slices(volume)
     checks = (
         *units,
-        check("aorta_contrast", (round(aorta_hu, 1), "HU"), ">= 300", aorta_hu >= 300, "median of the central blood pool"),
+        check("aorta_contrast", (round(aorta_hu, 1), "HU"), ">= 300", aorta_hu >= 300, "median of left heart and aorta"),
         check("noise", (round(noise, 1), "HU"), f"<= {NOISY_HU:g}", noise <= NOISY_HU, "deviation in homogeneous blood"),
         check("contrast_to_noise", (round(aorta_hu / max(noise, 1.0), 1), "1"), ">= 10", aorta_hu >= 10 * max(noise, 1.0),
               "contrast over noise"),
         check("step_artefacts", (float(len(steps)), "1"), "0", not steps, "slices at which the body's outline jumps"),
-        *coverage_checks(pool, coarse_mm),
+        *coverage_checks(pool.voxels, coarse_mm),
     )  # fmt: skip
     return Judgement(aorta_hu, noise, checks)
 
@@ -114,46 +140,68 @@ def _ball(radius_mm: float, spacing_mm: np.ndarray) -> np.ndarray:
     return np.asarray((grid**2).sum(axis=-1) <= (radius_mm + 0.01) ** 2)
 
 
-def blood_pool(coarse: np.ndarray, coarse_mm: np.ndarray) -> np.ndarray:
-    """Return the largest homogeneous bright region: chambers and great vessels in one piece, bool (Z, Y, X)."""
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """One connected, homogeneous, bright region: its voxels (Z, Y, X), contrast and volume."""
+
+    voxels: np.ndarray
+    hu: float
+    ml: float
+
+
+def blood_pools(coarse: np.ndarray, coarse_mm: np.ndarray) -> list[Pool]:
+    """Return the contrasted regions that are too large and too even to be bone, largest first."""
     smooth = ndimage.uniform_filter(coarse.astype(np.float32), 3)
     variance = ndimage.uniform_filter(coarse.astype(np.float32) ** 2, 3) - smooth**2
     bright = (smooth > BLOOD_HU[0]) & (smooth < BLOOD_HU[1])
     core = bright & (variance < TEXTURE_HU**2)
-    inside = ndimage.distance_transform_edt(core, sampling=coarse_mm) > OPENING_MM - 1.0
-    labels, count = ndimage.label(inside)
-    if count == 0:
-        return np.zeros(coarse.shape, dtype=bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    seed = labels == int(np.argmax(sizes))
-    # Back to the full width of the region that the seed came from, and no further.
-    return np.asarray((ndimage.distance_transform_edt(~seed, sampling=coarse_mm) <= OPENING_MM) & bright)
+    labels, count = ndimage.label(ndimage.distance_transform_edt(core, sampling=coarse_mm) > OPENING_MM - 1.0)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    pools: list[Pool] = []
+    for label in np.argsort(-sizes, kind="stable")[:MOST_POOLS] + 1:
+        seed = labels == label
+        hu = float(np.median(coarse[seed]))
+        # Back to the full width of the region, up to where brightness falls to half of the way to soft tissue.
+        near = ndimage.distance_transform_edt(~seed, sampling=coarse_mm) <= OPENING_MM
+        voxels = near & (smooth > 0.5 * (hu + SOFT_TISSUE_HU))
+        ml = float(voxels.sum() * np.prod(coarse_mm) / 1000)
+        if ml >= LEAST_POOL_ML:
+            pools.append(Pool(voxels, hu, ml))
+    return pools
 
 
-def contrast_hu(coarse: np.ndarray, pool: np.ndarray, least_contrast_hu: float, voxel_mm3: float) -> float:
-    """Return the contrast of the upper half of the blood pool, where aorta and left atrium lie, HU.
+def arterial_pool(pools: Sequence[Pool], coarse_mm: np.ndarray, least_contrast_hu: float) -> Pool:
+    """Return the left heart with the aorta: every pool about as bright as the arteries are.
+
+    The arteries' brightness is that of the descending aorta, a tube through most of the volume; where there is none, that of
+    the largest among the brighter pools.  A right heart that the contrast has left is darker and is not counted.
 
     Raises
     ------
     DataError
-        If there is no blood pool, or it is too dark.
+        If there is no pool, or the arteries are too dark.
     """
-    pool_ml = float(pool.sum()) * voxel_mm3 / 1000
     remedy = "send the contrast-enhanced coronary phase"
-    if pool_ml < LEAST_POOL_ML:
+    if not pools:
         raise DataError(
             f"no contrasted blood was found above {BLOOD_HU[0]} HU, wanted {least_contrast_hu:.0f} HU or more; {remedy}"
         )
-    heights = np.nonzero(pool.any(axis=(1, 2)))[0]
-    upper = pool.copy()
-    upper[: int(np.median(heights))] = False
-    estimate = float(np.median(coarse[upper]))
-    if estimate < least_contrast_hu:
-        raise DataError(
-            f"contrast of {estimate:.0f} HU in the central blood, wanted {least_contrast_hu:.0f} HU or more; {remedy}"
-        )
-    return estimate
+    tubes = [pool for pool in pools if _is_tube(pool.voxels, coarse_mm)]
+    brighter = [pool for pool in pools if pool.hu > BRIGHTER_FRACTION * max(pool.hu for pool in pools)]
+    arterial_hu = max(tubes or brighter, key=lambda pool: pool.ml).hu
+    if arterial_hu < least_contrast_hu:
+        raise DataError(f"contrast of {arterial_hu:.0f} HU in the blood, wanted {least_contrast_hu:.0f} HU or more; {remedy}")
+    members = [pool for pool in pools if abs(pool.hu - arterial_hu) < ARTERIAL_FRACTION * arterial_hu]
+    voxels = np.logical_or.reduce([pool.voxels for pool in members])
+    return Pool(voxels, arterial_hu, sum(pool.ml for pool in members))
+
+
+def _is_tube(voxels: np.ndarray, coarse_mm: np.ndarray) -> bool:
+    """Return whether a region is a vessel of the aorta's width through more than half of the volume."""
+    area_mm2 = voxels.sum(axis=(1, 2)) * coarse_mm[1] * coarse_mm[2]
+    crossed = area_mm2[area_mm2 > 0]
+    width_mm = np.sqrt(4 / np.pi * np.median(crossed))
+    return bool(len(crossed) > 0.5 * len(area_mm2) and AORTA_MM[0] <= width_mm <= AORTA_MM[1] and crossed.max() < 2000)
 
 
 def _interior(pool: np.ndarray, coarse_mm: np.ndarray) -> np.ndarray:
@@ -196,10 +244,10 @@ def step_slices(volume: np.ndarray) -> list[int]:
 
 
 def coverage_checks(pool: np.ndarray, coarse_mm: np.ndarray) -> list[Check]:
-    """Return the checks that the heart lies within the volume.
+    """Return the checks that the heart lies within the volume; ``pool`` is the left heart with the aorta.
 
-    Below the apex only the descending aorta is bright; above the ostia only great vessels are.  So the area of the blood pool
-    in the lowest and highest slices, over its greatest area, tells how much of the heart is cut off.
+    Below the apex only the descending aorta is bright; above the ostia only the aorta is.  So the area of the blood pool in
+    the lowest and highest slices, over its greatest area, tells how much of the heart is cut off.
 
     Raises
     ------
@@ -214,7 +262,7 @@ def coverage_checks(pool: np.ndarray, coarse_mm: np.ndarray) -> list[Check]:
         ("below", below, LOWEST_AREA, "apex"),
         ("above", above, HIGHEST_AREA, "coronary ostia"),
     ):
-        if fraction > 1.5 * limit:
+        if fraction > CUT_FACTOR * limit:
             raise DataError(
                 f"the heart is cut off {end}: the outermost slices hold {fraction:.0%} of its greatest blood area, "
                 f"wanted {limit:.0%} or less beyond the {wanted}; send the series that covers the whole heart"
@@ -225,10 +273,3 @@ def coverage_checks(pool: np.ndarray, coarse_mm: np.ndarray) -> list[Check]:
         check("heart_above", (round(above, 3), "1"), f"<= {HIGHEST_AREA:g}", above <= HIGHEST_AREA,
               "blood area in the highest slices over the greatest: above the ostia only great vessels are left"),
     ]  # fmt: skip
-
-
-LOWEST_AREA = 0.25
-"""Descending aorta (3-5 cm2) and inferior vena cava over the mid-heart's 40-80 cm2."""
-
-HIGHEST_AREA = 0.6
-"""Ascending and descending aorta, pulmonary trunk and superior vena cava (20-25 cm2) over the mid-heart's."""
