@@ -31,7 +31,7 @@ BANDS = ((0.75, "positive"), (0.80, "grey"), (1.0, "negative"))
 WIDTH_IN = 7.0
 """Width of a full-width picture: the text's width on A4."""
 
-LEFT_IN, RIGHT_IN = 0.52, 0.18
+LEFT_IN, RIGHT_IN = 0.52, 0.30
 """Margins beside the axes, equal in all graphs of a vessel so that their distances line up on the page."""
 
 

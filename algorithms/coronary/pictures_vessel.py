@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from algorithms.coronary import pictures_style as style
@@ -81,32 +82,49 @@ def resampled(path: VesselPath) -> tuple[np.ndarray, np.ndarray]:
 def draw_pullback(path: VesselPath, tree: Tree, ffr: Mapping[str, Any], end_mm: float, out: Path) -> None:
     """Write the graph of FFR with its interval, and of lumen diameter, against the distance from the ostium."""
     value, low, high = (path.along([b[name] for b in ffr["branches"]]) for name in ("ffr", "ffr_low", "ffr_high"))
-    with style.figure(style.WIDTH_IN, 3.3) as drawn:
-        upper, lower = _stacked(drawn, 3.3, (1.62, 0.86), gaps=(0.2, 0.22))
-        floor = min(0.5, float(np.floor(low.min() * 10) / 10))
-        upper.axhspan(0.75, 0.80, color=TONES["grey"].line, alpha=0.16, lw=0)
-        upper.axhline(0.80, color=TONES["grey"].line, lw=0.7)
-        upper.axhline(0.75, color=TONES["grey"].line, lw=0.7)
-        upper.fill_between(path.distance_mm, low, high, color=TONES["negative"].line, alpha=0.22, lw=0)
-        upper.plot(path.distance_mm, value, color=TONES["negative"].ink, lw=1.6)
-        upper.set(ylim=(floor, 1.02), ylabel="FFR")
-        upper.set_yticks(sorted({floor, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0}))
-        lower.fill_between(
-            path.distance_mm, 2 * (path.radius_mm - path.radius_sd_mm), 2 * (path.radius_mm + path.radius_sd_mm),
-            color=MUTED, alpha=0.18, lw=0,
-        )  # fmt: skip
-        lower.plot(path.distance_mm, 2 * path.reference_radius_mm, color=MUTED, lw=0.9, ls=(0, (4, 2)))
-        lower.plot(path.distance_mm, 2 * path.radius_mm, color=INK, lw=1.3)
-        lower.set(ylim=(0, None), ylabel="lumen (mm)", xlabel="distance from the ostium (mm)")
-        upper.tick_params(labelbottom=False)
+    height = 2.85
+    with style.figure(style.WIDTH_IN, height) as drawn:
+        upper, lower = _stacked(drawn, height, (1.4, 0.72), gaps=(0.2, 0.16))
         for axes in (upper, lower):
             axes.set_xlim(0, end_mm)
             axes.yaxis.grid(True, color=RULE, lw=0.4)
             axes.set_axisbelow(True)
+        _draw_ffr(upper, path.distance_mm, (value, low, high))
+        _draw_lumen(lower, path)
         _mark_lesions(upper, lower, path, tree, ffr)
         _mark_segments(upper, path)
         _mark_branches(lower, path, tree)
         style.save(drawn, out)
+
+
+def _draw_ffr(axes: Axes, distance_mm: np.ndarray, values: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    value, low, high = values
+    floor = min(style.FFR_RANGE[0], float(np.floor(low.min() * 10) / 10))
+    axes.axhspan(0.75, 0.80, color=TONES["grey"].line, alpha=0.16, lw=0)
+    for edge in (0.75, 0.80):
+        axes.axhline(edge, color=TONES["grey"].line, lw=0.7)
+        axes.annotate(
+            f"{edge:.2f}", (1, edge), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
+            va="center", fontsize=7.5, color=TONES["grey"].ink, annotation_clip=False,
+        )  # fmt: skip
+    axes.fill_between(distance_mm, low, high, color=MUTED, alpha=0.17, lw=0)
+    points = np.stack([distance_mm, value], axis=1)
+    line = LineCollection(
+        [points[i : i + 3] for i in range(len(points) - 1)], cmap=style.ffr_colours(), norm=style.ffr_norm(), lw=2.2
+    )
+    line.set_array(value[:-1])
+    axes.add_collection(line)
+    axes.set(ylim=(floor, 1.02), ylabel="FFR", yticks=np.arange(floor, 1.01, 0.1))
+    axes.yaxis.set_major_formatter("{x:.1f}")
+    axes.tick_params(labelbottom=False)
+
+
+def _draw_lumen(axes: Axes, path: VesselPath) -> None:
+    low, high = 2 * (path.radius_mm - path.radius_sd_mm), 2 * (path.radius_mm + path.radius_sd_mm)
+    axes.fill_between(path.distance_mm, low, high, color=MUTED, alpha=0.18, lw=0)
+    axes.plot(path.distance_mm, 2 * path.reference_radius_mm, color=MUTED, lw=0.9, ls=(0, (4, 2)))
+    axes.plot(path.distance_mm, 2 * path.radius_mm, color=INK, lw=1.3)
+    axes.set(ylim=(0, 1.08 * float(high.max())), ylabel="lumen (mm)", xlabel="distance from the ostium (mm)")
 
 
 def _stacked(drawn: Any, height_in: float, heights_in: tuple[float, ...], gaps: tuple[float, ...]) -> list[Axes]:
@@ -211,7 +229,7 @@ def _bracket(axes: Axes, ends_mm: np.ndarray, label: str) -> None:
         )  # fmt: skip
 
 
-def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, out: Path) -> None:
+def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, label: str, out: Path) -> None:
     """Write a lesion close by: a cut along 30 mm of it, and sections across before, at and after its throat."""
     at, points = resampled(path)
     one, two = frames(points)
@@ -229,7 +247,7 @@ def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, out: P
         )
         _lumen_edges(axes, path, at, points, one)
         axes.set(xlim=span, ylim=(-CLOSE_MM, CLOSE_MM))
-        axes.set_title("along the lesion, 30 mm", loc="left", pad=3, color=MUTED, fontsize=8)
+        axes.set_title(f"{label}  along the lesion, 30 mm", loc="left", pad=3, color=MUTED, fontsize=8)
         axes.set_axis_off()
         for number, title in enumerate(("before", "throat", "after")):
             place, position = places[number], positions[number]

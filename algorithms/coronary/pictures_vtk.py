@@ -15,50 +15,97 @@ import numpy as np
 
 EXIT_NO_CONTEXT = 3
 
+SKIN_MM = 8.0
+"""How far the heart is moved away from the viewer before it hides a vessel: what lies on its skin is not behind it."""
+
+HIDDEN_PALENESS = 0.55
+"""How much of the way to white a vessel behind the heart goes."""
+
+GHOST_OPACITY = 0.30
+"""How dark the heart's shade is: seen, and no more."""
+
 
 def main(folder: Path) -> int:
     """Draw the scene in ``folder``; return the exit code."""
     from vtkmodules import vtkInteractionStyle, vtkRenderingOpenGL2  # noqa: F401  (registers the OpenGL classes)
-    from vtkmodules.util import numpy_support
-    from vtkmodules.vtkRenderingCore import vtkRenderer, vtkRenderWindow, vtkWindowToImageFilter
+    from vtkmodules.vtkRenderingCore import vtkRenderWindow
 
     with np.load(folder / "scene.npz") as stored:
         scene = {name: stored[name] for name in stored.files}
-    renderer = vtkRenderer()
-    renderer.SetBackground(1, 1, 1)
-    for index in range(int(scene["branches"])):
-        renderer.AddActor(_tube(scene[f"points_{index}"], scene[f"radius_{index}"], scene[f"colour_{index}"]))
-        for end in (0, -1):
-            renderer.AddActor(
-                _ball(scene[f"points_{index}"][end], scene[f"radius_{index}"][end], scene[f"colour_{index}"][end])
-            )
-    for name in ("ghost_aorta", "ghost_heart"):
-        if f"{name}_points" in scene:
-            renderer.AddActor(_ghost(scene[f"{name}_points"], scene[f"{name}_faces"], 0.16 if name == "ghost_aorta" else 0.10))
-    width, height = (int(n) for n in scene["size"])
     window = vtkRenderWindow()
     window.SetOffScreenRendering(1)
     window.SetMultiSamples(8)
     window.SetAlphaBitPlanes(1)
-    window.SetSize(width, height)
-    window.AddRenderer(renderer)
+    window.SetSize(*(int(n) for n in scene["sizes"][0]))
     if not window.SupportsOpenGL():
         return EXIT_NO_CONTEXT
-    for number, (right, up, centre) in enumerate(scene["views"]):
-        _aim(renderer.GetActiveCamera(), right, up, centre, float(scene["height_mm"]))
-        renderer.ResetCameraClippingRange()
-        window.Render()
-        grab = vtkWindowToImageFilter()
-        grab.SetInput(window)
-        grab.ReadFrontBufferOff()
-        grab.Update()
-        image = grab.GetOutput()
-        pixels = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())  # type: ignore[no-untyped-call]
-        pixels = pixels.reshape(height, width, -1)[::-1, :, :3]
-        if pixels.min() == pixels.max():
+    tubes, heart = _tubes(scene), _ghosts(scene)
+    for number, view in enumerate(scene["views"]):
+        window.SetSize(*(int(n) for n in scene["sizes"][number]))
+        drawn = _photograph(window, tubes, view, float(scene["height_mm"]))
+        if drawn.min() == drawn.max():
             return EXIT_NO_CONTEXT
-        np.save(folder / f"view-{number}.npy", np.ascontiguousarray(pixels))
+        if heart:
+            alone = _photograph(window, heart, view, float(scene["height_mm"]))
+            for actor in heart:
+                actor.SetPosition(*(-SKIN_MM * np.cross(view[0], view[1])))
+            both = _photograph(window, [*tubes, *heart], view, float(scene["height_mm"]))
+            for actor in heart:
+                actor.SetPosition(0, 0, 0)
+            drawn = _mixed(drawn, alone, both)
+        np.save(folder / f"view-{number}.npy", drawn[..., :3])
     return 0
+
+
+def _tubes(scene: Mapping[str, np.ndarray]) -> list[Any]:
+    actors = []
+    for index in range(int(scene["branches"])):
+        points, radius, colour = (scene[f"{name}_{index}"] for name in ("points", "radius", "colour"))
+        actors += [_tube(points, radius, colour), *(_ball(points[end], radius[end], colour[end]) for end in (0, -1))]
+    return actors
+
+
+def _ghosts(scene: Mapping[str, np.ndarray]) -> list[Any]:
+    names = sorted(name.removesuffix("_points") for name in scene if name.startswith("ghost_") and name.endswith("_points"))
+    return [_ghost(scene[f"{name}_points"], scene[f"{name}_faces"]) for name in names]
+
+
+def _mixed(drawn: np.ndarray, heart: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Return vessels (H, W, 4) on the heart's shade, (H, W, 3), paler where the heart hides them.
+
+    The shade falls on the paper and not on the vessels: the colour of a vessel in front means the same everywhere.
+    """
+    paper = 1 - drawn[..., 3:] / 255.0
+    shaded = drawn[..., :3] - GHOST_OPACITY * (255.0 - heart[..., :3]) * paper
+    covered = np.abs(drawn[..., :3].astype(float) - both[..., :3]).max(axis=2, keepdims=True) > 8
+    faded = np.where(covered, shaded + HIDDEN_PALENESS * (255.0 - shaded) * (1 - paper), shaded)
+    return np.asarray(faded.round().astype(np.uint8))
+
+
+def _photograph(window: Any, actors: list[Any], view: np.ndarray, height_mm: float) -> np.ndarray:
+    """Return what ``actors`` look like in ``window`` on white, (H, W, 4) uint8; the last is how much of a pixel they cover."""
+    from vtkmodules.util import numpy_support
+    from vtkmodules.vtkRenderingCore import vtkRenderer, vtkWindowToImageFilter
+
+    renderer = vtkRenderer()
+    renderer.SetBackground(1, 1, 1)
+    renderer.SetBackgroundAlpha(0.0)
+    for actor in actors:
+        renderer.AddActor(actor)
+    window.AddRenderer(renderer)
+    right, up, centre = view
+    _aim(renderer.GetActiveCamera(), right, up, centre, height_mm)
+    renderer.ResetCameraClippingRange()
+    window.Render()
+    grab = vtkWindowToImageFilter()
+    grab.SetInput(window)
+    grab.ReadFrontBufferOff()
+    grab.SetInputBufferTypeToRGBA()
+    grab.Update()
+    window.RemoveRenderer(renderer)
+    width, height = window.GetSize()
+    flat = numpy_support.vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())  # type: ignore[no-untyped-call]
+    return np.array(flat.reshape(height, width, 4)[::-1])
 
 
 def _aim(camera: Any, right: np.ndarray, up: np.ndarray, centre: np.ndarray, height_mm: float) -> None:
@@ -140,7 +187,7 @@ def _actor(mapper: Any) -> Any:
     return actor
 
 
-def _ghost(points_mm: np.ndarray, faces: np.ndarray, opacity: float) -> Any:
+def _ghost(points_mm: np.ndarray, faces: np.ndarray) -> Any:
     from vtkmodules.util import numpy_support
     from vtkmodules.vtkCommonCore import vtkPoints
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
@@ -151,7 +198,7 @@ def _ghost(points_mm: np.ndarray, faces: np.ndarray, opacity: float) -> Any:
     points.SetData(_array(points_mm))
     cells = vtkCellArray()
     threes = np.hstack([np.full((len(faces), 1), 3), faces]).astype(np.int64)
-    cells.SetCells(len(faces), numpy_support.numpy_to_vtkIdTypeArray(threes.ravel(), deep=True))  # type: ignore[no-untyped-call]
+    cells.ImportLegacyFormat(numpy_support.numpy_to_vtkIdTypeArray(threes.ravel(), deep=True))  # type: ignore[no-untyped-call]
     surface = vtkPolyData()
     surface.SetPoints(points)
     surface.SetPolys(cells)
@@ -168,9 +215,7 @@ def _ghost(points_mm: np.ndarray, faces: np.ndarray, opacity: float) -> Any:
     mapper.ScalarVisibilityOff()
     actor = vtkActor()
     actor.SetMapper(mapper)
-    actor.GetProperty().SetColor(0.55, 0.60, 0.66)
-    actor.GetProperty().SetOpacity(opacity)
-    actor.GetProperty().BackfaceCullingOn()
+    actor.GetProperty().SetColor(0.62, 0.68, 0.75)
     return actor
 
 

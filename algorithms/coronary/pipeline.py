@@ -309,7 +309,7 @@ RENDER = Stage(
         "doi:10.1145/1330511.1330513; "
         "Schroeder, Martin, Lorensen, The Visualization Toolkit, 4th ed., Kitware (2006)"
     ),
-    inputs=("volume", "quality", "tree", "ffr"),
+    inputs=("volume", "heart", "tree", "ffr"),
     outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
     parameters=(
         Parameter(

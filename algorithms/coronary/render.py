@@ -32,6 +32,7 @@ REFORMATION = (
     "{name} straightened along its centreline: two cuts at right angles, the lumen's edge, the lesions. "
     "Distances line up with the graph."
 )
+LESION = "Lesions close by: a cut along each, and sections before, at and after its throat with the lumen's edge and diameter."
 
 FIRST_PAGE = "LAD"
 """The vessel on whose page a lesion of the left main is shown close by."""
@@ -43,7 +44,8 @@ def run(inputs: Mapping[str, Path], out: Path, *, tree_pictures: str = "solid") 
     ffr = json.loads(inputs["ffr"].read_text())
     folder = out / "pictures"
     folder.mkdir(parents=True)
-    pictures, notes = _tree_entries(tree, ffr, folder, tree_pictures == "solid")
+    heart = read_grid(inputs["heart"])
+    pictures, notes = _tree_entries(pictures_tree.Scene(tree, ffr, heart), folder, tree_pictures == "solid")
     volume = read_grid(inputs["volume"])
     paths = shown_paths(tree)
     # One length of axis for all vessels: a millimetre is as long on every page.
@@ -72,10 +74,11 @@ def _entry(
     return {"name": name, "path": path, "kind": kind, "vessel": vessel, "stenosis": stenosis, "caption": caption, "alt": alt}
 
 
-def _tree_entries(tree: Tree, ffr: Mapping[str, Any], folder: Path, solid: bool) -> tuple[list[dict[str, Any]], list[str]]:
-    paths, notes = pictures_tree.draw_tree(tree, ffr, folder, solid)
+def _tree_entries(scene: pictures_tree.Scene, folder: Path, solid: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    paths, notes = pictures_tree.draw_tree(scene, folder, solid)
     caption = "Coronary tree coloured by FFR on a scale fixed from 0.5 to 1.0; lesions are circled, with the FFR beyond them."
-    names = ", ".join(b.name for b in tree.branches)
+    caption += "" if notes else " Grey: aorta and left ventricle; vessels behind them are paler."
+    names = ", ".join(b.name for b in scene.tree.branches)
     entries = [
         _entry("tree", path.name, caption, alt=f"Coronary tree ({names}) coloured by FFR. View: {view.title}.")
         for path, view in zip(paths, pictures_tree.VIEWS, strict=True)
@@ -109,10 +112,7 @@ def _vessel_entries(path: VesselPath, case: _Case, folder: Path) -> list[dict[st
         if tree.branches[stenosis.branch].name != name and not (name == FIRST_PAGE and stenosis.branch != path.branch[-1]):
             continue
         file, label = f"lesion-{index + 1}.png", lesion_label(index)
-        pictures_vessel.draw_lesion(path, positions, case.volume, folder / file)
+        pictures_vessel.draw_lesion(path, positions, case.volume, label, folder / file)
         where = SCCT_SEGMENTS.get(stenosis.segment, name)
-        caption = (
-            f"{label}, {where}: a cut along the lesion, and sections before, at and after its throat with their diameters."
-        )
-        entries.append(_entry("lesion", file, caption, alt=f"CT of lesion {label}.", vessel=name, stenosis=index))
+        entries.append(_entry("lesion", file, LESION, alt=f"CT of lesion {label}, {where}.", vessel=name, stenosis=index))
     return entries

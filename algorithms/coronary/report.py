@@ -79,8 +79,8 @@ def coronary_report(
     text = methods(record, artefacts, bibliography)
     parts += [
         sections.image_section(result, artefacts, pictures),
-        sections.boundary_section(result, bibliography),
-        sections.uncertainty_section(result, bibliography),
+        sections.boundary_section(result),
+        sections.uncertainty_section(result),
         sections.checks_section(result),
         Section("Methods", (text, bibliography.references())) if text.paragraphs else None,
         sections.provenance_section(result, {s.name: s.settings({}) for s in PIPELINE.stages}),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from algorithms.coronary import report_sections as sections
 from algorithms.coronary.report_cadrads import percent
+from algorithms.coronary.report_words import sentence
 from algorithms.report.blocks import Block, Callout, Paragraph, Section, Verdict
 
 TITLES = {
@@ -30,8 +32,8 @@ def answer_section(result: Mapping[str, Any], pictures: sections.Pictures, notes
 
 
 def _findings(result: Mapping[str, Any], pictures: sections.Pictures, notes: Sequence[str]) -> list[Block]:
-    blocks: list[Block] = [sections.vessel_table(result)] if result["vessels"] else []
-    blocks += sections.figures(pictures, "tree", columns=3)
+    blocks: list[Block] = sections.vessel_blocks(result)
+    blocks += [replace(figure, lead=True) for figure in sections.figures(pictures, "tree")]
     blocks += [Paragraph(note, small=True) for note in notes]
     suggestion = result["cad_rads"]
     if suggestion:
@@ -91,7 +93,9 @@ def _held(result: Mapping[str, Any]) -> Verdict:
 
 
 def _reasons(result: Mapping[str, Any]) -> Callout:
-    return Callout("warning", "Why it is held", tuple(f"{sentence(r['message'])} {r['remedy']}" for r in result["reasons"]))
+    found = [sentence(r["message"]) for r in result["reasons"]]
+    remedies = dict.fromkeys(r["remedy"] for r in result["reasons"])
+    return Callout("warning", "Why it is held, and what helps", (*found, *remedies))
 
 
 def _rejected(result: Mapping[str, Any]) -> Verdict:
@@ -111,9 +115,3 @@ def _remedy(result: Mapping[str, Any]) -> Callout:
     reason = result["reasons"][0]
     sentences = [reason["remedy"]] + ([f"Reference: {reason['reference']}"] if reason["reference"] else [])
     return Callout("neutral", "What to do", tuple(sentences))
-
-
-def sentence(message: str) -> str:
-    """Return an error's message (lower case, no full stop) as a sentence."""
-    text = message.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

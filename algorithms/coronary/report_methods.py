@@ -7,6 +7,7 @@ from typing import Any
 
 from algorithms.coronary import report_cadrads
 from algorithms.coronary.report_result import Artefacts
+from algorithms.coronary.report_words import words
 from algorithms.report.blocks import Bibliography, Cited, Methods
 
 BANDS_SOURCE = (
@@ -45,7 +46,7 @@ def methods(record: Mapping[str, Any], artefacts: Artefacts, bibliography: Bibli
     for stage in record["stages"]:
         if stage["state"] != "done":
             continue
-        part = flow if stage["name"] in {"boundary", "flow", "ffr"} else image
+        part = flow if stage["name"] in {"boundary", "flow", "ffr", "render"} else image
         part.append(bibliography.cite(SENTENCES.get(stage["name"], stage["help"]), *sources_of(stage)))
         if stage["name"] == "centreline":
             part.append(bibliography.cite("Segments are those of the SCCT model.", SEGMENTS_SOURCE))
@@ -56,15 +57,15 @@ def methods(record: Mapping[str, Any], artefacts: Artefacts, bibliography: Bibli
 
 def _reading(ffr: Mapping[str, Any], bibliography: Bibliography) -> list[Cited]:
     interval = ffr["interval"]
-    names = [source["name"] for source in interval["sources"]]
+    names = [words(source["name"]).lower() for source in interval["sources"]]
     return [
         bibliography.cite(
             "A lesion's value is read 10 to 20 mm beyond its end where the vessel is long enough; above 0.80 is negative, "
             "0.76 to 0.80 is the grey zone, 0.75 and below is positive.", BANDS_SOURCE,
         ),
         bibliography.cite(
-            f"Intervals of {100 * interval['level']:.0f} % come from {interval['samples']} perturbed solutions"
-            + (f" (perturbed: {', '.join(names)})." if names else "."), *(s["source"] for s in interval["sources"]),
+            f"Intervals of {100 * interval['level']:.0f} % come from {interval['samples']} solutions with perturbed inputs"
+            + (f": {', '.join(names)}." if names else "."),
         ),
         bibliography.cite(
             "The CAD-RADS category is suggested from the largest diameter stenosis and the lowest lesion FFR.",

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.coronary.report_cadrads import suggest
+from algorithms.coronary.report_words import limit, with_unit, words
 from algorithms.coronary.tree import SCCT_SEGMENTS, Tree, read_tree
 
 SCHEMA = "https://heartwood.invalid/coronary/result/1"
 """Name of the document's schema, result.schema.json; ``.invalid`` is a domain that never resolves (RFC 2606)."""
 
 STATEMENT = (
-    "For research only. Not a medical device; developed and tested on synthetic studies and not validated on patients. "
+    "For research only, not a medical device: developed on synthetic studies, not validated on patients. "
     "No decision about a person may rest on it."
 )
 
@@ -126,10 +127,8 @@ def _reason(stage: str, message: str, remedy: str = "", reference: str | None = 
 
 def check_sentence(check: Mapping[str, Any]) -> str:
     """Return what a failed check found and what it wanted."""
-    value = check["value"]
-    shown = f"{value:.3g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
     unit = "" if check["unit"] in {"", "1"} else f" {check['unit']}"
-    return f"{check['name']} is {shown}{unit}, wanted {check['limit']}{unit}"
+    return f"{words(check['name'])} is {with_unit(check['value'], check['unit'])}, wanted {limit(check['limit'])}{unit}"
 
 
 def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from algorithms.coronary.pictures_path import shown_paths
 from algorithms.coronary.pictures_style import BANDS, FFR_RANGE
 from algorithms.coronary.report_cadrads import percent
 from algorithms.coronary.report_result import Artefacts
+from algorithms.coronary.report_words import facts, limit, sentence, shown, with_unit, words
 from algorithms.report.blocks import (
     Badge,
-    Bibliography,
     Block,
     Callout,
     Cell,
@@ -28,6 +29,9 @@ from algorithms.report.blocks import (
 
 Pictures = Sequence[tuple[Mapping[str, Any], Picture]]
 """Entries of pictures.json, each with its picture."""
+
+FIRST_PAGE = ("LM", "LAD", "LCx", "RCA")
+"""Vessels that have a line on the first page whatever their state."""
 
 BAND_WORDS = {"positive": "positive", "grey": "grey zone", "negative": "negative"}
 NOT_AVAILABLE = "–"
@@ -51,7 +55,7 @@ def _band_cell(entry: Mapping[str, Any]) -> Cell:
     return Badge(BAND_WORDS[entry["band"]], entry["band"]) if entry["band"] else NOT_AVAILABLE
 
 
-def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: int = 1) -> list[Block]:
+def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: int = 1) -> list[Figure]:
     """Return one figure of all pictures of ``kind`` (and ``vessel``) that exist, or nothing."""
     found = [(e, p) for e, p in pictures if e["kind"] == kind and (vessel is None or e["vessel"] == vessel)]
     if not found:
@@ -59,20 +63,26 @@ def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: i
     return [Figure(tuple(p for _, p in found), found[0][0]["caption"], columns)]
 
 
-def vessel_table(result: Mapping[str, Any]) -> Table:
-    """Return the table of the first page: a line a vessel."""
-    rows = []
+def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
+    """Return the table of the first page, a line a vessel, and in one sentence the side branches that are well."""
+    rows, well = [], []
     for vessel in result["vessels"]:
         own = [result["stenoses"][i] for i in vessel["stenoses"]]
+        if vessel["vessel"] not in FIRST_PAGE and not own and vessel["band"] == "negative":
+            well.append(f"{vessel['vessel']} {vessel['ffr']:.2f}")
+            continue
         worst = max(own, key=percent, default=None)
-        stenosis = f"{percent(worst)} %" if worst else "none found"
-        rows.append((vessel["vessel"], stenosis, worst["segment_name"] if worst else "", _ffr_cell(vessel), _band_cell(vessel)))
+        found = (f"{percent(worst)} %", worst["segment_name"]) if worst else ("none found", "")
+        rows.append((vessel["vessel"], *found, _ffr_cell(vessel), _band_cell(vessel)))
     columns = (
-        Column("Vessel", width=0.8), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
-        Column(f"FFR ({_level(result)} interval)", width=2.7), Column("Band", width=0.9),
+        Column("Vessel", width=0.7), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
+        Column(f"FFR ({_level(result)} interval)", width=2.5), Column("Band", width=0.9),
     )  # fmt: skip
-    caption = "FFR of each vessel beyond its most severe lesion, or at its end where it has none; scale 0.5 to 1.0."
-    return Table(columns, tuple(rows), caption)
+    caption = "FFR of each vessel beyond its most severe lesion, or far along it where it has none; scale 0.5 to 1.0."
+    blocks: list[Block] = [Table(columns, tuple(rows), caption)] if rows else []
+    if well:
+        blocks.append(Paragraph(f"Side branches without a stenosis and with FFR above 0.80: {', '.join(well)}.", small=True))
+    return blocks
 
 
 def _level(result: Mapping[str, Any]) -> str:
@@ -80,26 +90,29 @@ def _level(result: Mapping[str, Any]) -> str:
 
 
 def vessel_sections(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> list[Section]:
-    """Return a page a vessel: graph, reformation, lesions."""
+    """Return graph, reformation and lesions of each vessel; a vessel with lesions has a page, those without share one."""
     if artefacts.tree is None:
         return []
-    sections = []
+    sections: list[Section] = []
+    full = True
     for path in shown_paths(artefacts.tree):
         branches = set(path.branch.tolist())
         own = [s for s in result["stenoses"] if s["branch"] in branches]
-        blocks: list[Block] = figures(pictures, "pullback", path.name) + figures(pictures, "reformation", path.name)
+        kinds = ("pullback", "reformation")
+        drawn = [block for kind in kinds for block in figures(pictures, kind, path.name)]
+        # The first vessel's captions tell how to read those of the others too.
+        blocks: list[Block] = [b if not sections else replace(b, caption="") for b in drawn]
+        if not own:
+            blocks = [replace(b, width=0.86) for b in blocks if isinstance(b, Figure)]
         blocks.append(_lesion_table(own) if own else Paragraph(f"No stenosis was found on the way to the end of {path.name}."))
-        for entry, picture in pictures:
-            if entry["kind"] == "lesion" and entry["vessel"] == path.name:
-                blocks.append(Figure((picture,), entry["caption"]))
+        blocks += figures(pictures, "lesion", path.name)
         tip = next((v["tip_ffr"] for v in result["vessels"] if v["vessel"] == path.name), None)
         if tip is not None:
-            blocks.append(
-                Paragraph(
-                    f"FFR at the very tip is {tip:.2f}; values far beyond a lesion are not meant for decisions.", small=True
-                )
-            )
-        sections.append(Section(path.name, tuple(blocks), new_page=True))
+            said = f"FFR at the very tip of {path.name} is {tip:.2f}; values far beyond a lesion are not meant for decisions."
+            blocks.append(Paragraph(said, small=True))
+        new_page = bool(own) or full
+        full = bool(own) or not new_page
+        sections.append(Section(path.name, tuple(blocks), new_page))
     return sections
 
 
@@ -122,74 +135,42 @@ def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, caption + (f" FFR is read beyond the lesion's end: {read}." if read else ""), small=True)
 
 
-FACTS = {
-    "spacing_mm": ("Voxel spacing (z, y, x)", "mm"), "shape": ("Voxels (z, y, x)", ""), "PatientSex": ("Sex", ""),
-    "PatientAge": ("Age", ""), "PatientSize": ("Height", "m"), "PatientWeight": ("Weight", "kg"),
-    "Manufacturer": ("Scanner", ""), "ManufacturerModelName": ("Model", ""), "ConvolutionKernel": ("Kernel", ""),
-    "KVP": ("Tube voltage", "kV"), "SliceThickness": ("Slice thickness", "mm"),
-}  # fmt: skip
-"""How the facts of quality.json are named for a reader."""
-
-
 def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> Section | None:
     """Return what the study was and how good it was, or ``None`` where nothing is known of it."""
     blocks: list[Block] = []
     rows: list[tuple[str, Cell]] = []
     if result["image"]:
-        for name, value in result["image"]["facts"].items():
-            title, unit = FACTS.get(name, (name, ""))
-            if value not in (None, "", []):
-                rows.append((title, f"{shown(value)} {unit}".rstrip()))
-        for name, title in (("aorta_hu_estimate", "Contrast in the aorta"), ("noise_hu", "Noise")):
+        rows += facts(result["image"])
+        for name, title in (("aorta_hu_estimate", "Contrast in the blood"), ("noise_hu", "Noise")):
             if result["image"][name] is not None:
                 rows.append((title, f"{result['image'][name]:.0f} HU"))
     chosen = [s for s in artefacts.selection.get("series", []) if s["chosen"]]
     rows += [("Slices chosen", str(s["instances"])) for s in chosen]
     blocks += [KeyValues(tuple(rows))] if rows else []
-    blocks += [Paragraph(f"The series was chosen because: {s['reason']}.", small=True) for s in chosen]
+    blocks += [Paragraph(sentence(s["reason"]), small=True) for s in chosen]
     blocks += figures(pictures, "quality")
     return Section("Image quality", tuple(blocks), new_page=True) if blocks else None
 
 
-def shown(value: Any) -> str:
-    """Return a fact for a reader: numbers short, lists with signs between."""
-    if isinstance(value, list):
-        return " × ".join(shown(v) for v in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def boundary_section(result: Mapping[str, Any], bibliography: Bibliography) -> Section | None:
+def boundary_section(result: Mapping[str, Any]) -> Section | None:
     """Return the boundary values, each marked measured or assumed, with its source."""
     if not result["boundary"]:
         return None
     rows = tuple(
         (
-            words(name), shown(entry["value"]), "" if entry["unit"] == "1" else entry["unit"],
-            Badge("assumed", "grey") if entry["assumed"] else Badge("measured", "negative"),
-            bibliography.cite("", entry["source"]) if entry.get("source") else "",
+            words(name), with_unit(entry["value"], entry["unit"]),
+            Badge("assumed", "grey") if entry["assumed"] else Badge("measured", "negative"), entry.get("source", ""),
         )
         for name, entry in result["boundary"].items()
     )  # fmt: skip
     columns = (
-        Column("Value", width=2.0),
-        Column("", True),
-        Column("Unit", width=0.8),
-        Column("Origin", width=0.8),
-        Column("Source", width=0.6),
+        Column("Input", width=1.5),
+        Column("Value", width=0.9),
+        Column("Origin", width=0.75),
+        Column("Source", width=3.4),
     )
-    blocks: tuple[Block, ...] = (Table(columns, rows, "What the flow model was told. An assumed value is not this patient's."),)
-    return Section("Boundary conditions", blocks)
-
-
-UNITS = ("mmhg_s_ml", "ml_s", "mmhg", "pa_s", "kg_m3", "mm", "_g")
-
-
-def words(name: str) -> str:
-    """Return a field's name for a reader, without its unit: ``aortic_pressure_mmhg`` is aortic pressure."""
-    for unit in UNITS:
-        name = name.removesuffix(unit)
-    name = name.strip("_").replace("_", " ")
-    return name if name[:2].isupper() else name.replace("lv ", "LV ").replace("ffr", "FFR")
+    caption = "What the flow model was told. An assumed value is not this patient's."
+    return Section("Boundary conditions", (Table(columns, rows, caption, small=True),))
 
 
 def checks_section(result: Mapping[str, Any]) -> Section | None:
@@ -198,7 +179,7 @@ def checks_section(result: Mapping[str, Any]) -> Section | None:
         return None
     rows = tuple(
         (
-            c["name"], c["stage"], f"{shown(c['value'])} {'' if c['unit'] == '1' else c['unit']}".rstrip(), c["limit"],
+            words(c["name"]), c["stage"], with_unit(c["value"], c["unit"]), limit(c["limit"]),
             Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), c["help"],
         )
         for c in result["checks"]
@@ -217,21 +198,16 @@ def checks_section(result: Mapping[str, Any]) -> Section | None:
     )
 
 
-def uncertainty_section(result: Mapping[str, Any], bibliography: Bibliography) -> Section | None:
+def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
     """Return what the interval is made of."""
     interval = result["interval"]
     if not interval or not interval["sources"]:
         return None
-    rows = tuple(
-        (s["name"], f"{shown(s['sd'])} {'' if s['unit'] == '1' else s['unit']}".rstrip(), bibliography.cite("", s["source"]))
-        for s in interval["sources"]
-    )
-    caption = (
-        f"What was perturbed for the {_level(result)} interval, {interval['samples']} times, by one standard deviation of:"
-    )
-    table = Table((Column("Input", width=2), Column("Standard deviation", width=1), Column("Source", width=1)), rows, caption)
+    rows = tuple((words(s["name"]), with_unit(s["sd"], s["unit"]), s["source"]) for s in interval["sources"])
+    caption = f"What was perturbed for the {_level(result)} interval, {interval['samples']} times."
+    columns = (Column("Input", width=1.5), Column("Standard deviation", width=1.65), Column("Source", width=3.4))
     note = Paragraph("The interval holds only what is listed here; an error of the model itself is not in it.", small=True)
-    return Section("Uncertainty", (table, note))
+    return Section("Uncertainty", (Table(columns, rows, caption, small=True), note))
 
 
 def provenance_section(result: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> Section:
@@ -253,7 +229,7 @@ def provenance_section(result: Mapping[str, Any], defaults: Mapping[str, Mapping
     if hashes:
         named = (Column("Artefact", width=0.8), Column("Stage", width=0.8), Column("sha256", width=4.6))
         blocks.append(Table(named, hashes, "Artefacts by content.", small=True))
-    return Section("Provenance", tuple(blocks), new_page=True)
+    return Section("Provenance", tuple(blocks))
 
 
 _STATES = {"done": "negative", "failed": "positive"}

@@ -7,6 +7,7 @@ citation, and that stands beside it (:class:`Cited`), never in it.  A tone says 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -146,13 +147,15 @@ class Picture:
 class Figure:
     """Pictures side by side in ``columns`` (one below the other on a narrow screen), with one caption.
 
-    ``width`` is the share of the text's width that the figure takes on paper.
+    ``width`` is the share of the text's width that the figure takes on paper; with ``lead`` the first picture is
+    twice as wide as the others, which stand beside it in one column.
     """
 
     pictures: tuple[Picture, ...]
     caption: str
     columns: int = 1
     width: float = 1.0
+    lead: bool = False
     kind: ClassVar[str] = "figure"
 
 
@@ -202,17 +205,26 @@ class Report:
 
 
 class Bibliography:
-    """Numbers references in the order in which they are first cited."""
+    """Numbers references in the order in which they are first cited.
+
+    Two references with the same DOI, or the same volume, page and year, are one; the longer text is printed.
+    """
 
     def __init__(self) -> None:
         self.entries: list[str] = []
 
     def numbers(self, sources: tuple[str, ...]) -> tuple[int, ...]:
         """Return the number of each source, 1 for the first one ever cited."""
-        for source in sources:
-            if source not in self.entries:
-                self.entries.append(source)
-        return tuple(sorted(self.entries.index(source) + 1 for source in sources))
+        return tuple(sorted({self._number(source) for source in sources}))
+
+    def _number(self, source: str) -> int:
+        keys = _identifiers(source)
+        for index, entry in enumerate(self.entries):
+            if entry == source or keys & _identifiers(entry):
+                self.entries[index] = max(entry, source, key=len)
+                return index + 1
+        self.entries.append(source)
+        return len(self.entries)
 
     def cite(self, text: str, *sources: str) -> Cited:
         """Return ``text`` with the numbers of its ``sources``."""
@@ -221,6 +233,12 @@ class Bibliography:
     def references(self) -> References:
         """Return the list to print."""
         return References(tuple(self.entries))
+
+
+def _identifiers(source: str) -> set[str]:
+    """Return what tells a paper from others in a reference: its DOI, and volume:page (year) where only one is named."""
+    places = re.findall(r"\d+:\w+ \(\d{4}\)", source)
+    return {doi.rstrip(".,)") for doi in re.findall(r"doi:\S+", source)} | (set(places) if len(places) == 1 else set())
 
 
 def plain(thing: Any) -> Any:

@@ -40,6 +40,8 @@ def build(folder: Path, spacing_mm: float = 0.8, doubts: tuple[str, ...] = (), c
         paths[name].write_text(json.dumps(document))
     paths["volume"] = folder / "volume.nii"
     write_grid(invented_volume(tree, spacing_mm), paths["volume"])
+    paths["heart"] = folder / "heart.nii.gz"
+    write_grid(invented_heart(), paths["heart"])
     return paths
 
 
@@ -274,7 +276,19 @@ def invented_volume(tree: Tree, spacing_mm: float) -> Grid:
             share = np.clip((radius - away) / spacing_mm + 0.5, 0, 1)
             hu[box] = np.maximum(hu[box], np.where(share > 0, -80 + 500 * share, -1000))
     values = (hu + rng.normal(0, 24, shape)).astype(np.int16)
-    return Grid(values, (spacing_mm,) * 3, (float(lower[0]), float(lower[1]), float(lower[2])))
+    return Grid(values, (spacing_mm, spacing_mm, spacing_mm), (float(lower[0]), float(lower[1]), float(lower[2])))
+
+
+def invented_heart() -> Grid:
+    """Return the labels of a ventricle inside the vessels and of an aorta above it, 3 mm voxels."""
+    lower = CENTRE_MM - AXES_MM - 14
+    z, y, x = np.meshgrid(*(lower[2 - i] + 3.0 * np.arange(n) for i, n in enumerate((45, 36, 40))), indexing="ij")
+    inside = sum(((v - c) / (0.9 * a)) ** 2 for v, c, a in zip((x, y, z), CENTRE_MM, AXES_MM, strict=True))
+    labels = np.where(inside < 0.6, 3, np.where(inside < 1, 2, 0))
+    aorta = (np.hypot(x - CENTRE_MM[0] + 8, y - CENTRE_MM[1]) < 14) & (z > CENTRE_MM[2] + 30)
+    return Grid(
+        np.where(aorta, 1, labels).astype(np.uint8), (3.0, 3.0, 3.0), (float(lower[0]), float(lower[1]), float(lower[2]))
+    )
 
 
 def record(failed: str | None = None, kind: str = "data", message: str = "") -> dict[str, Any]:

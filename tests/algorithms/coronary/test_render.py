@@ -15,7 +15,7 @@ from algorithms.coronary.grid import Grid
 from algorithms.coronary.pictures_path import shown_paths, vessel_path
 from algorithms.coronary.pictures_style import FFR_RANGE, ffr_colours, ffr_norm
 from algorithms.coronary.pictures_vessel import frames, hounsfield
-from tests.algorithms.coronary.invented_case import build, invented_tree
+from tests.algorithms.coronary.invented_case import build, invented_heart, invented_tree
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def test_a_flat_tree_says_what_to_install(drawn):
 
 def test_a_solid_tree_is_drawn_in_the_colours_of_its_ffr(monkeypatch):
     """RCA at FFR 0.6 is red, the left vessels at 1.0 blue; from the front the RCA lies on the picture's left."""
-    monkeypatch.setattr(pictures_tree, "PIXELS_PER_MM", 2.0)
+    monkeypatch.setattr(pictures_tree, "PIXELS_PER_IN", 80)
     tree = invented_tree()
     values = [0.6 if b.name == "RCA" else 1.0 for b in tree.branches]
     ffr = {"branches": [{"ffr": [v] * len(b.points_mm)} for v, b in zip(values, tree.branches, strict=True)]}
-    images = pictures_tree.solid_pictures(tree, ffr, pictures_tree.Frame.around(tree))
+    images = pictures_tree.solid_pictures(pictures_tree.Scene(tree, ffr), pictures_tree.Frame.around(tree))
     if images is None:
         pytest.skip("this machine draws nothing off screen: libegl1, libgl1 and libegl-mesa0 are not installed")
     front = images[0].astype(float)
@@ -88,13 +88,36 @@ def test_a_solid_tree_is_drawn_in_the_colours_of_its_ffr(monkeypatch):
     assert (columns * red).sum() / red.sum() < 0.4 < (columns * (inked & ~red)).sum() / (inked & ~red).sum()
 
 
+def test_a_vessel_behind_the_heart_is_paler(monkeypatch):
+    """From the front the posterior descending artery lies behind the ventricle, the LAD before it: only the first fades."""
+    monkeypatch.setattr(pictures_tree, "PIXELS_PER_IN", 80)
+    tree = invented_tree()
+    ffr = {"branches": [{"ffr": [1.0] * len(b.points_mm)} for b in tree.branches]}
+    frame = pictures_tree.Frame.around(tree)
+    alone = pictures_tree.solid_pictures(pictures_tree.Scene(tree, ffr), frame)
+    shaded = pictures_tree.solid_pictures(pictures_tree.Scene(tree, ffr, invented_heart()), frame)
+    if alone is None or shaded is None:
+        pytest.skip("this machine draws nothing off screen: libegl1, libgl1 and libegl-mesa0 are not installed")
+    size = np.array(alone[0].shape[1::-1])
+
+    def change(name):
+        """Return how much lighter the middle of a branch became, at each of its points."""
+        points = next(b.points_mm for b in tree.branches if b.name == name)
+        flat = pictures_tree.VIEWS[0].project(points - frame.centre_mm) / (frame.width_mm, frame.height_mm)
+        x, y = np.rint((flat * (1, -1) + 0.5) * size - 0.5).astype(int).T
+        return shaded[0][y, x].min(axis=1).astype(int) - alone[0][y, x].min(axis=1)
+
+    assert np.abs(change("LAD")).max() <= 2
+    assert np.median(change("R-PDA")) > 60
+
+
 def test_a_machine_that_draws_nothing_gets_no_solid_picture(monkeypatch):
     """VTK cannot load its drawing library from an empty folder, ends its process, and the caller goes on."""
     tree = invented_tree()
     monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkOSOpenGLRenderWindow")
     monkeypatch.setenv("VTK_OSMESA_LIBRARY", "absent")
     ffr = {"branches": [{"ffr": [0.9] * len(b.points_mm)} for b in tree.branches]}
-    drawn = pictures_tree.solid_pictures(tree, ffr, pictures_tree.Frame.around(tree))
+    drawn = pictures_tree.solid_pictures(pictures_tree.Scene(tree, ffr), pictures_tree.Frame.around(tree))
 
     assert drawn is None
 

@@ -86,7 +86,7 @@ def test_a_failed_run_check_withholds_every_ffr(tmp_path):
 
     assert (document["verdict"], document["ffr_withheld"]) == ("held", True)
     assert set(values) == {None}
-    assert document["reasons"][0]["message"] == "mass balance is 0.031, wanted <= 1e-06"
+    assert document["reasons"][0]["message"] == "Mass balance is 0.031, wanted ≤ 10⁻⁶"
     assert document["cad_rads"]["modifier"] is None
 
 
