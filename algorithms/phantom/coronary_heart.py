@@ -258,9 +258,9 @@ class Heart:
         return smooth_union_mm(distance, root, blend) - self.fat_mm
 
 
-def draw_heart(rng: np.random.Generator) -> Heart:
-    """Return a heart with size, position and wall drawn within the range of adults."""
-    scale = float(np.clip(rng.normal(1.0, 0.045), 0.91, 1.09))
+def draw_heart(rng: np.random.Generator, female: bool) -> Heart:
+    """Return a heart with size, position and wall drawn within the range of adults; women's are smaller and thinner."""
+    scale = float(np.clip(rng.normal(0.97 if female else 1.02, 0.035), 0.91, 1.09))
     turn = rng.normal(0, 0.09, 3)
     apex = _unit(np.array([0.66, -0.52, -0.54]) + turn)
     septum = np.array([-0.65, -0.76, -0.05]) + rng.normal(0, 0.06, 3)
@@ -271,7 +271,7 @@ def draw_heart(rng: np.random.Generator) -> Heart:
         apex=apex,
         septum=septum,
         anterior=anterior,
-        wall_mm=float(np.clip(rng.normal(9.6, 1.1), 7.8, 12.0)) * scale,
+        wall_mm=float(np.clip(rng.normal(9.9 if female else 10.9, 1.0), 8.4, 13.2)) * scale,
         atrium_scale=float(np.clip(rng.normal(1.0, 0.05), 0.9, 1.1)),
         root_scale=scale * float(np.clip(rng.normal(1.0, 0.05), 0.92, 1.1)),
         root_axis=_unit(np.array([-0.30, -0.14, 0.92]) + rng.normal(0, 0.05, 3)),

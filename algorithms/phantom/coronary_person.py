@@ -44,9 +44,9 @@ class Person:
 def draw_person(seed: int) -> Person:
     """Return the person that ``seed`` (>= 0) stands for."""
     heart_rng, tree_rng, plaque_rng, chest_rng = (np.random.default_rng([seed, stream]) for stream in range(4))
-    heart = draw_heart(heart_rng)
-    surface = survey(heart)
     habit = draw_habit(tree_rng)
+    heart = draw_heart(heart_rng, habit.female)
+    surface = survey(heart)
     healthy = coronary_vessels(surface, habit, tree_rng)
     lesions = draw_lesions(healthy, plaque_rng)
     vessels = diseased(healthy, lesions)

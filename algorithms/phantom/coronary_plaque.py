@@ -45,6 +45,8 @@ class Calcification:
 
 MAIN = {"LM": 0.05, "LAD": 0.46, "LCx": 0.20, "RCA": 0.29}
 """How often the first lesion sits in each main vessel."""
+LEAST_MAIN_MM, LEAST_SIDE_MM = 2.0, 1.5
+"""Least reference diameter of a lesion: narrower segments are not read (Leipsic et al., JCCT 8:342 (2014): 1.5 mm)."""
 
 
 def draw_lesions(vessels: list[Vessel], rng: np.random.Generator) -> list[Lesion]:
@@ -68,6 +70,7 @@ def _place(vessels: list[Vessel], index: int, severity: float, taken: list[Lesio
     """Return one lesion on vessel ``index`` clear of forks and of other lesions, or none where no place is free."""
     vessel = vessels[index]
     distance = vessel.distance_mm
+    least_mm = LEAST_MAIN_MM if vessel.name in MAIN else LEAST_SIDE_MM
     forks = [distance[v.parent_point or 0] for v in vessels if v.parent == index]
     for attempt in range(60):
         length = float(rng.uniform(8, 18)) * (0.6 if attempt > 30 or vessel.name == "LM" else 1.0)
@@ -76,7 +79,7 @@ def _place(vessels: list[Vessel], index: int, severity: float, taken: list[Lesio
         if last - length <= first:
             continue
         start = float(rng.uniform(first, last - length))
-        wide = vessel.reference_radius_mm[np.searchsorted(distance, start + length / 2)] >= 0.75
+        wide = 2 * vessel.reference_radius_mm[np.searchsorted(distance, start + length / 2)] >= least_mm
         clear = all(not start - 1.0 < f < start + length + 1.0 for f in forks)
         apart = all(
             lesion.vessel != index or start > distance[lesion.end] + 8.0 or start + length < distance[lesion.start] - 8.0
