@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from matplotlib.collections import LineCollection
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
+from algorithms.contract.errors import TransientError
 from algorithms.coronary import pictures_style as style
 from algorithms.coronary import pictures_vtk
 from algorithms.coronary.grid import Grid
@@ -48,7 +50,8 @@ MARGIN_MM = np.array([15.0, 10.0])
 """Room for words beside and above the tree."""
 
 GHOST_STEP_MM = 1.5
-TIMEOUT_S = 120
+TIMEOUT_S = 300
+"""Some 20 times what three views take on two idle cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +152,12 @@ def solid_pictures(scene: Scene, frame: Frame) -> list[np.ndarray] | None:
         folder = Path(name)
         pictures_vtk.describe(told, folder)
         command = [sys.executable, "-P", pictures_vtk.__file__, str(folder)]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        try:
+            ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise TransientError(f"the tree was not drawn within {TIMEOUT_S} s") from None
+        if ended.returncode == -signal.SIGKILL:
+            raise TransientError("the program that draws the tree was killed, most likely for its memory")
         if ended.returncode == pictures_vtk.EXIT_NO_CONTEXT or ended.returncode < 0:
             return None
         if ended.returncode:

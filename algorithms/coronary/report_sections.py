@@ -34,19 +34,19 @@ FIRST_PAGE = ("LM", "LAD", "LCx", "RCA")
 """Vessels that have a line on the first page whatever their state."""
 
 BAND_WORDS = {"positive": "positive", "grey": "grey zone", "negative": "negative"}
-NOT_AVAILABLE = "–"
+NOT_AVAILABLE, WITHHELD = "–", "not given"
 
 
 def ffr_text(entry: Mapping[str, Any]) -> str:
-    """Return an FFR with its interval, or a dash where it is not released."""
+    """Return an FFR with its interval, or that there is none."""
     if entry["ffr"] is None:
-        return NOT_AVAILABLE
+        return WITHHELD
     return f"{entry['ffr']:.2f} ({entry['ffr_low']:.2f}–{entry['ffr_high']:.2f})"
 
 
 def _ffr_cell(entry: Mapping[str, Any]) -> Cell:
     if entry["ffr"] is None:
-        return NOT_AVAILABLE
+        return WITHHELD
     ends = (entry["ffr"], entry["ffr_low"], entry["ffr_high"])
     return Interval(*ends, *FFR_RANGE, BANDS, ffr_text(entry), entry["band"])
 
@@ -148,8 +148,9 @@ def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pic
     rows += [("Slices chosen", str(s["instances"])) for s in chosen]
     blocks += [KeyValues(tuple(rows))] if rows else []
     blocks += [Paragraph(sentence(s["reason"]), small=True) for s in chosen]
-    blocks += figures(pictures, "quality")
-    return Section("Image quality", tuple(blocks), new_page=True) if blocks else None
+    shown_first = result["verdict"] in {"rejected", "failed"}  # there the slices stand on the first page
+    blocks += [] if shown_first else figures(pictures, "quality")
+    return Section("Image quality", tuple(blocks), new_page=not shown_first) if blocks else None
 
 
 def boundary_section(result: Mapping[str, Any]) -> Section | None:

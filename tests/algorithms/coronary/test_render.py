@@ -111,11 +111,13 @@ def test_a_vessel_behind_the_heart_is_paler(monkeypatch):
     assert np.median(change("R-PDA")) > 60
 
 
-def test_a_machine_that_draws_nothing_gets_no_solid_picture(monkeypatch):
-    """VTK cannot load its drawing library from an empty folder, ends its process, and the caller goes on."""
+def test_a_machine_that_draws_nothing_gets_no_solid_picture(monkeypatch, tmp_path):
+    """Empty files stand before the libraries that VTK draws with: it ends its process there, and the caller goes on."""
     tree = invented_tree()
-    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkOSOpenGLRenderWindow")
-    monkeypatch.setenv("VTK_OSMESA_LIBRARY", "absent")
+    for name in ("libEGL.so.1", "libEGL.so", "libOSMesa.so", "libOSMesa.so.8", "libOSMesa.so.6"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.delenv("DISPLAY", raising=False)
     ffr = {"branches": [{"ffr": [0.9] * len(b.points_mm)} for b in tree.branches]}
     drawn = pictures_tree.solid_pictures(pictures_tree.Scene(tree, ffr), pictures_tree.Frame.around(tree))
 
