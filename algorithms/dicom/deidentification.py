@@ -29,7 +29,7 @@ from pydicom.valuerep import format_number_as_ds
 from algorithms.contract.errors import DataError
 from algorithms.dicom import pixel_data
 from algorithms.dicom.ct_policy import CT_IMAGE, MAKERS, OPTIONS, PRESENT, Rule
-from algorithms.dicom.headers import PARSE_ERRORS
+from algorithms.dicom.headers import PARSE_ERRORS, silent_parsing
 from algorithms.dicom.kernel import kernel_name
 from algorithms.dicom.pseudonym import dicom_date, replaced_patient, replaced_uid, shift_days, shifted_date
 from algorithms.dicom.series import CT_IMAGE_STORAGE
@@ -93,7 +93,7 @@ def deidentified(data: bytes, subject: Subject) -> tuple[bytes, Outcome]:
         If it is not a CT image that can be cleaned: another object, burned-in text, unknown compression.
     """
     outcome = Outcome(subject)
-    with pydicom.config.disable_value_validation():
+    with silent_parsing():
         try:
             source = pydicom.dcmread(BytesIO(data))
             _require_ct_image(source)
@@ -410,9 +410,9 @@ def _raw(source: Dataset, tag: BaseTag | int) -> bytes:
 
 
 def _element(source: Dataset, tag: BaseTag | int) -> DataElement:
-    """Return the decoded element, or its bytes as an unknown one where its value breaks its VR."""
+    """Return the decoded element, or its bytes where its value breaks its VR."""
     raw = _raw(source, tag)
     try:
         return source[tag]
     except PARSE_ERRORS:
-        return DataElement(tag, "UN", raw)
+        return DataElement(tag, "OB", raw)

@@ -7,8 +7,11 @@ meets the file; deflated files are refused before they are inflated.
 
 from __future__ import annotations
 
+import logging
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -122,18 +125,31 @@ def _answers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any] | st
 
 def read_header(folder: str, name: str) -> dict[str, Any] | str:
     """Return a `Header`'s fields, or the kind of the file if it is not a DICOM image or document; for the child process."""
-    import pydicom
-
     path = Path(folder, name)
     with path.open("rb") as file:
         file.seek(128)
         if file.read(4) != b"DICM":
             return "not DICOM"
-    with pydicom.config.disable_value_validation():
+    with silent_parsing():
         try:
             return _parsed(path)
         except PARSE_ERRORS:
             return "unreadable"
+
+
+@contextmanager
+def silent_parsing() -> Iterator[None]:
+    """Let pydicom take any value as it is and say nothing: its warnings and its log repeat the values that they complain of."""
+    import pydicom
+
+    log = logging.getLogger("pydicom")
+    before, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = before
 
 
 def _parsed(path: Path) -> dict[str, Any] | str:
