@@ -16,6 +16,10 @@ MAIN = ("LAD", "LCx", "RCA")
 """Vessels that get a page whether diseased or not; a side branch gets one when a lesion lies on it."""
 
 
+SHORTEST_MM = 5.0
+"""A vessel that ends sooner is a stump, with nothing to straighten."""
+
+
 @dataclass(frozen=True, eq=False)
 class VesselPath:
     """A branch with the branches it comes from: arrays along its N points.
@@ -85,7 +89,8 @@ def shown_paths(tree: Tree) -> list[VesselPath]:
     for stenosis in tree.stenoses:
         if stenosis.branch not in on_main and stenosis.branch not in chosen:
             chosen.append(stenosis.branch)
-    return [vessel_path(tree, index) for index in chosen]
+    paths = [vessel_path(tree, index) for index in chosen]
+    return [path for path in paths if path.distance_mm[-1] >= SHORTEST_MM]
 
 
 def lesion_label(index: int) -> str:

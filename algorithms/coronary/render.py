@@ -34,9 +34,6 @@ REFORMATION = (
 )
 LESION = "Lesions close by: a cut along each, and sections before, at and after its throat with the lumen's edge and diameter."
 
-FIRST_PAGE = "LAD"
-"""The vessel on whose page a lesion of the left main is shown close by."""
-
 
 def run(inputs: Mapping[str, Path], out: Path, *, tree_pictures: str = "solid") -> dict[str, float | int | str]:
     """Write the folder ``pictures`` below ``out``; return how many pictures there are and how the tree was drawn."""
@@ -50,8 +47,9 @@ def run(inputs: Mapping[str, Path], out: Path, *, tree_pictures: str = "solid") 
     paths = shown_paths(tree)
     # One length of axis for all vessels: a millimetre is as long on every page.
     end_mm = 10.0 * float(np.ceil(max((p.distance_mm[-1] for p in paths), default=100.0) / 10))
+    closed_up: set[int] = set()
     for path in paths:
-        pictures += _vessel_entries(path, _Case(tree, ffr, volume, end_mm), folder)
+        pictures += _vessel_entries(path, _Case(tree, ffr, volume, end_mm), folder, closed_up)
     centre = np.mean([b.points_mm.mean(axis=0) for b in tree.branches], axis=0)
     draw_quality(volume, centre, folder / "quality.png")
     pictures.append(quality_entry("quality.png"))
@@ -96,7 +94,8 @@ class _Case:
     end_mm: float
 
 
-def _vessel_entries(path: VesselPath, case: _Case, folder: Path) -> list[dict[str, Any]]:
+def _vessel_entries(path: VesselPath, case: _Case, folder: Path, closed_up: set[int]) -> list[dict[str, Any]]:
+    """Draw one vessel; a lesion that several share (of the left main) is shown close by once, with the first of them."""
     tree, name = case.tree, path.name
     graph, cut = f"pullback-{name}.svg", f"reformation-{name}.png"
     pictures_vessel.draw_pullback(path, tree, case.ffr, case.end_mm, folder / graph)
@@ -109,8 +108,9 @@ def _vessel_entries(path: VesselPath, case: _Case, folder: Path) -> list[dict[st
     ]
     for index, *positions in path.stenoses(tree):
         stenosis = tree.stenoses[index]
-        if tree.branches[stenosis.branch].name != name and not (name == FIRST_PAGE and stenosis.branch != path.branch[-1]):
+        if index in closed_up:
             continue
+        closed_up.add(index)
         file, label = f"lesion-{index + 1}.png", lesion_label(index)
         pictures_vessel.draw_lesion(path, positions, case.volume, label, folder / file)
         where = SCCT_SEGMENTS.get(stenosis.segment, name)

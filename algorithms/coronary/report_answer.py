@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from algorithms.coronary import report_sections as sections
-from algorithms.coronary.report_cadrads import percent
+from algorithms.coronary.report_cadrads import percent, shown_percent
 from algorithms.coronary.report_words import sentence
 from algorithms.report.blocks import Block, Callout, Paragraph, Section, Verdict
 
@@ -56,7 +56,7 @@ def answered(result: Mapping[str, Any]) -> Verdict:
         text = _lowest_lesion(lowest, result)
         facts.append(("Lowest FFR", f"{lowest['ffr']:.2f}"))
     if result["stenoses"]:
-        facts.append(("Tightest stenosis", f"{max(percent(s) for s in result['stenoses'])} %"))
+        facts.append(("Tightest stenosis", shown_percent(max(result["stenoses"], key=percent))))
     facts.append(("Suggested", result["cad_rads"]["text"]))
     return Verdict(tone, "Answered", title, text, tuple(facts))
 
@@ -64,11 +64,11 @@ def answered(result: Mapping[str, Any]) -> Verdict:
 def _lowest_lesion(lesion: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     level = f"{100 * result['interval']['level']:.0f} %"
     text = f"FFR is {lesion['ffr']:.2f} ({level} interval {lesion['ffr_low']:.2f} to {lesion['ffr_high']:.2f}) "
-    text += f"beyond {lesion['label']}, a stenosis of {percent(lesion)} % in the {lesion['segment_name']}."
+    text += f"beyond {lesion['label']}, a stenosis of {shown_percent(lesion)} in the {lesion['segment_name']}."
     # Of lesions in series the last has the lowest FFR, but the one that loses most is what a reader looks for.
     steepest = max((s for s in result["stenoses"] if s["vessel"] == lesion["vessel"]), key=lambda s: s["delta_ffr"] or 0.0)
     if steepest is not lesion:
-        text += f" Most is lost across {steepest['label']}, {percent(steepest)} % in the {steepest['segment_name']}: "
+        text += f" Most is lost across {steepest['label']}, {shown_percent(steepest)} in the {steepest['segment_name']}: "
         text += f"ΔFFR {steepest['delta_ffr']:.2f}."
     if lesion["band"] != "positive" and lesion["ffr_low"] <= 0.75:
         return text + " The interval reaches below 0.75: a flow-limiting stenosis is not excluded."

@@ -51,6 +51,11 @@ def percent(stenosis: Mapping[str, Any]) -> int:
     return int(100 * stenosis["diameter_stenosis"] + 0.5)
 
 
+def shown_percent(stenosis: Mapping[str, Any]) -> str:
+    """Return the diameter stenosis for a reader; number and sign stay on one line."""
+    return f"{percent(stenosis)}\u00a0%"
+
+
 def _category(stenoses: Sequence[Mapping[str, Any]]) -> str:
     worst: dict[str, int] = {}
     for stenosis in stenoses:

@@ -8,7 +8,7 @@ from typing import Any
 
 from algorithms.coronary.pictures_path import shown_paths
 from algorithms.coronary.pictures_style import BANDS, FFR_RANGE
-from algorithms.coronary.report_cadrads import percent
+from algorithms.coronary.report_cadrads import percent, shown_percent
 from algorithms.coronary.report_result import Artefacts
 from algorithms.coronary.report_words import facts, limit, sentence, shown, with_unit, words
 from algorithms.report.blocks import (
@@ -72,13 +72,13 @@ def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
             well.append(f"{vessel['vessel']} {vessel['ffr']:.2f}")
             continue
         worst = max(own, key=percent, default=None)
-        found = (f"{percent(worst)} %", worst["segment_name"]) if worst else ("none found", "")
+        found = (shown_percent(worst), worst["segment_name"]) if worst else ("none found", "")
         rows.append((vessel["vessel"], *found, _ffr_cell(vessel), _band_cell(vessel)))
     columns = (
         Column("Vessel", width=0.7), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
         Column(f"FFR ({_level(result)} interval)", width=2.5), Column("Band", width=0.9),
     )  # fmt: skip
-    caption = "FFR of each vessel beyond its most severe lesion, or far along it where it has none; scale 0.5 to 1.0."
+    caption = "Lowest FFR beyond a lesion of each vessel, or FFR far along it where it has none; scale 0.5 to 1.0."
     blocks: list[Block] = [Table(columns, tuple(rows), caption)] if rows else []
     if well:
         blocks.append(Paragraph(f"Side branches without a stenosis and with FFR above 0.80: {', '.join(well)}.", small=True))
@@ -124,7 +124,7 @@ def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            s["label"], f"{s['segment_name']} ({s['segment']})", f"{percent(s)} %", f"{100 * s['area_stenosis']:.0f} %",
+            s["label"], f"{s['segment_name']} ({s['segment']})", shown_percent(s), f"{100 * s['area_stenosis']:.0f} %",
             f"{s['minimal_lumen_diameter_mm']:.1f}", f"{s['reference_diameter_mm']:.1f}", f"{s['length_mm']:.0f}",
             ffr_text(s), NOT_AVAILABLE if s["delta_ffr"] is None else f"{s['delta_ffr']:.2f}", _band_cell(s),
         )

@@ -15,7 +15,10 @@ from algorithms.coronary.grid import Grid
 from algorithms.coronary.pictures_path import shown_paths, vessel_path
 from algorithms.coronary.pictures_style import FFR_RANGE, ffr_colours, ffr_norm
 from algorithms.coronary.pictures_vessel import frames, hounsfield
+from algorithms.coronary.tree import write_tree
 from tests.algorithms.coronary.invented_case import build, invented_heart, invented_tree
+
+ARRAYS = ("points_mm", "radius_mm", "reference_radius_mm", "radius_sd_mm", "segment")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +153,29 @@ def test_a_side_branch_gets_a_page_only_with_a_lesion():
 
     assert [path.name for path in shown_paths(tree)] == ["LAD", "LCx", "RCA"]
     assert [path.name for path in shown_paths(moved)] == ["LAD", "LCx", "RCA", "D1"]
+
+
+def test_a_lesion_of_the_left_main_is_shown_close_by_once(artefacts, tmp_path):
+    """LAD and LCx both run through the left main; its lesion stands on the page of the first."""
+    tree = invented_tree()
+    lesion = replace(tree.stenoses[0], branch=0, start=2, throat=6, end=10, segment=5)
+    write_tree(replace(tree, stenoses=(lesion,)), tmp_path / "tree.json")
+    ffr = json.loads(artefacts["ffr"].read_text())
+    ffr["lesions"] = []
+    (tmp_path / "ffr.json").write_text(json.dumps(ffr))
+    render.run(artefacts | {n: tmp_path / f"{n}.json" for n in ("tree", "ffr")}, tmp_path, tree_pictures="flat")
+
+    assert [(e["vessel"], e["stenosis"]) for e in listed(tmp_path / "pictures") if e["kind"] == "lesion"] == [("LAD", 0)]
+
+
+def test_a_stump_has_no_page():
+    """A vessel of 2 mm cannot be straightened; the others are shown all the same."""
+    tree = invented_tree()
+    rca = tree.branches[3]
+    cut = {name: getattr(rca, name)[:5] for name in ARRAYS}
+    stump = replace(tree, branches=(*tree.branches[:3], replace(rca, **cut), *tree.branches[4:6]), stenoses=())
+
+    assert [path.name for path in shown_paths(stump)] == ["LAD", "LCx"]
 
 
 def test_frames_stay_across_the_path_and_do_not_twist():

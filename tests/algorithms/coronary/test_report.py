@@ -12,7 +12,10 @@ import pytest
 
 from algorithms.coronary import report
 from algorithms.coronary.pipeline import PIPELINE
+from algorithms.coronary.report_answer import answered
 from algorithms.coronary.report_cadrads import suggest
+from algorithms.coronary.report_words import shown
+from algorithms.coronary.report_words import words as named
 from tests.algorithms.coronary.invented_case import build, record
 
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())
@@ -169,6 +172,72 @@ def test_the_stage_writes_what_it_declares(artefacts, tmp_path):
     out = reported(artefacts, tmp_path, record())
 
     assert {path.name for path in out.iterdir()} == {output.path for output in PIPELINE.stage("report").outputs}
+
+
+def test_a_case_without_a_stenosis_says_so(artefacts, tmp_path):
+    """No lesion, no ischaemia modifier; the lowest FFR of a vessel is given instead."""
+    documents = {name: json.loads(artefacts[name].read_text()) for name in ("tree", "ffr")}
+    documents["tree"]["stenoses"] = []
+    documents["ffr"]["lesions"] = []
+    for vessel in documents["ffr"]["vessels"]:
+        vessel["lesions"] = []
+    for name, document in documents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+    out = reported(artefacts | {name: tmp_path / f"{name}.json" for name in documents}, tmp_path, record())
+
+    assert answer(out)["cad_rads"]["text"] == "CAD-RADS 0"
+    assert "No stenosis found" in words(out)
+
+
+@pytest.mark.parametrize(
+    ("lesions", "said"),
+    [
+        pytest.param([(0.69, 0.60, 0.74, 0.29)], "beyond L1", id="one"),
+        pytest.param([(0.69, 0.60, 0.79, 0.29), (0.67, 0.60, 0.74, 0.01)], "Most is lost across L1", id="in series"),
+        pytest.param([(0.74, 0.60, 0.84, 0.2)], "reaches above 0.80", id="positive and perhaps not"),
+        pytest.param([(0.85, 0.74, 0.9, 0.1)], "flow-limiting stenosis is not excluded", id="negative and perhaps not"),
+        pytest.param([(0.85, 0.78, 0.9, 0.1)], "into the grey zone", id="negative, perhaps grey"),
+    ],
+)
+def test_the_answer_says_what_the_interval_leaves_open(lesions, said):
+    """(FFR, low, high, delta) of lesions of one vessel, from the ostium on; bands as of Norgaard 2019."""
+    bands = [("positive" if f <= 0.75 else "grey" if f <= 0.80 else "negative") for f, *_ in lesions]
+    stenoses = [
+        {"label": f"L{n + 1}", "vessel": "LAD", "segment_name": "mid LAD", "diameter_stenosis": 0.5, "ffr": f, "ffr_low": low}
+        | {"ffr_high": high, "delta_ffr": delta, "band": band}
+        for n, ((f, low, high, delta), band) in enumerate(zip(lesions, bands, strict=True))
+    ]
+    result = {"stenoses": stenoses, "vessels": [], "interval": {"level": 0.95}, "cad_rads": {"text": "CAD-RADS 3"}}
+
+    assert said in answered(result).text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(1.385e-16, "1.4 × 10⁻¹⁶", id="tiny"),
+        pytest.param(-90, "−90", id="minus sign"),
+        pytest.param(2.3333333, "2.333", id="four digits"),
+        pytest.param(0.0, "0", id="zero"),
+        pytest.param([0.5, 0.499], "0.5 × 0.499", id="list"),
+    ],
+)
+def test_a_number_is_written_for_a_reader(value, text):
+    """Four digits at most, and powers of ten as they are printed."""
+    assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("aortic_pressure_mmhg", "Aortic pressure", id="unit left out"),
+        pytest.param("lv_mass_g", "LV mass", id="abbreviation"),
+        pytest.param("reynolds number", "Reynolds number", id="a name"),
+    ],
+)
+def test_a_field_is_named_for_a_reader(name, text):
+    """The unit stands with the value, not in the name."""
+    assert named(name) == text
 
 
 def stenosis(branch, severity, ffr=None, band=None):
