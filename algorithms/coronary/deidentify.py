@@ -15,7 +15,7 @@ from typing import Any
 
 from algorithms.contract.errors import DataError
 from algorithms.dicom.confidentiality import EDITION
-from algorithms.dicom.confinement import confined
+from algorithms.dicom.confinement import Confinement
 from algorithms.dicom.ct_policy import OPTIONS
 from algorithms.dicom.deidentification import Taken, written_tags
 from algorithms.dicom.headers import Header, read_named
@@ -30,11 +30,12 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     """Write the folder ``dicom`` and ``privacy.json`` from the study, its selection and the site's secret."""
     secret = bytes.fromhex(inputs["secret"].read_text().strip())
     names = json.loads(inputs["selection"].read_text())["instances"]
-    headers = read_named(inputs["study"], names)
-    require_one_patient_and_study(headers)
     target = out / "dicom"
     target.mkdir()
-    actions, taken, kept, dates = _write(inputs["study"], target, headers, secret)
+    with Confinement() as confinement:
+        headers = read_named(confinement, inputs["study"], names)
+        require_one_patient_and_study(headers)
+        actions, taken, kept, dates = _write(confinement, inputs["study"], target, headers, secret)
     searched = wanted(taken, kept, dates)
     proof = Proof(searched, written_tags())
     _prove(target, proof)
@@ -52,7 +53,7 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
 
 
 def _write(
-    study: Path, target: Path, headers: Sequence[Header], secret: bytes
+    confinement: Confinement, study: Path, target: Path, headers: Sequence[Header], secret: bytes
 ) -> tuple[Counter[tuple[str, str]], list[Taken], set[str], set[str]]:
     """Write the images in the order of their positions, and return what was done and taken out."""
     order = sorted(headers, key=lambda h: (slice_position_mm(h) or 0.0, h.number("InstanceNumber") or 0.0, h.file))
@@ -69,7 +70,7 @@ def _write(
     taken: dict[Taken, None] = {}
     kept: set[str] = set()
     dates: set[str] = set()
-    for answer in confined("algorithms.dicom.deidentification:deidentify_file", context, items):
+    for answer in confinement.map("algorithms.dicom.deidentification:deidentify_file", context, items):
         if answer.failure:
             raise DataError(f"an image of the series cannot be read safely ({answer.failure}); ask the site to resend it")
         done: dict[str, Any] = answer.value

@@ -18,6 +18,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ from typing import IO, Any
 
 from algorithms.contract.errors import DataError
 
-MOST_DEATHS = 20
+MOST_DEATHS = 8
 """Children that one call may lose before it gives up: a folder in which so many files kill the parser is an attack."""
 
 KILLED = "the parser was killed: the item takes too much memory or time"
@@ -39,74 +40,111 @@ class Answer:
     failure: str = ""
 
 
-def confined(
-    function: str, context: Any, items: Sequence[Any], *, memory_gib: float = 2.0, item_seconds: int = 60
-) -> Iterator[Answer]:
-    """Yield ``function(context, item)`` for every item, in order, each computed in a confined child process.
+class Confinement:
+    """A child process that calls functions on untrusted items; started when first needed, and again after each death.
 
     Parameters
     ----------
-    function
-        ``"package.module:name"``; takes and returns values that JSON can carry.
-    context
-        Given to every call, sent to the child once.
-    items
-        What the function is called with, one after the other.
     memory_gib
         Address space of the child.
     item_seconds
         Wall time for one item.
-
-    Raises
-    ------
-    DataError
-        If the function raises it, or if more than ``MOST_DEATHS`` items kill their child.
-    RuntimeError
-        If the function has a bug; names the exception's type and its place, not its text.
     """
-    done = deaths = 0
-    while done < len(items):
-        for answer in _answers_of_one_child(function, context, items[done:], memory_gib, item_seconds):
-            done += 1
-            yield answer
-        if done < len(items):
-            deaths += 1
-            if deaths > MOST_DEATHS:
-                raise DataError(f"{deaths} files kill the parser (too much memory or time); send a study without damaged files")
-            done += 1
-            yield Answer(failure=KILLED)
 
+    def __init__(self, *, memory_gib: float = 1.5, item_seconds: int = 60) -> None:
+        self._limits = (str(int(memory_gib * 2**30)), str(item_seconds))
+        self._child: subprocess.Popen[str] | None = None
 
-def _answers_of_one_child(
-    function: str, context: Any, items: Sequence[Any], memory_gib: float, item_seconds: int
-) -> Iterator[Answer]:
-    command = [sys.executable, "-m", "algorithms.dicom.confinement", function, str(int(memory_gib * 2**30)), str(item_seconds)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as child:
+    def __enter__(self) -> Confinement:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def map(self, function: str, context: Any, items: Sequence[Any]) -> Iterator[Answer]:
+        """Yield ``function(context, item)`` for every item, in order.
+
+        Parameters
+        ----------
+        function
+            ``"package.module:name"``; takes and returns values that JSON can carry.
+        context
+            Given to every call.
+        items
+            What the function is called with, one after the other.
+
+        Raises
+        ------
+        DataError
+            If the function raises it, or if more than ``MOST_DEATHS`` items kill their child.
+        RuntimeError
+            If the function has a bug; names the exception's type and its place, not its text.
+        """
+        done = deaths = 0
+        while done < len(items):
+            for answer in self._until_death(function, context, items[done:]):
+                done += 1
+                yield answer
+            if done < len(items):
+                deaths += 1
+                if deaths > MOST_DEATHS:
+                    raise DataError(
+                        f"{deaths} files kill the parser (too much memory or time); send a study without damaged files"
+                    )
+                done += 1
+                yield Answer(failure=KILLED)
+
+    def _until_death(self, function: str, context: Any, items: Sequence[Any]) -> Iterator[Answer]:
+        """Yield the answers of one child; fewer than ``items`` if it dies."""
+        child = self._started()
         assert child.stdin is not None
         assert child.stdout is not None
         # A thread, because the child answers while it is still being asked: both pipes would fill up.
-        asking = threading.Thread(target=_ask, args=(child.stdin, [context, *items]), daemon=True)
+        asked = [{"function": function, "context": context}, *({"item": item} for item in items)]
+        asking = threading.Thread(target=_ask, args=(child.stdin, asked), daemon=True)
         asking.start()
+        answered = 0
         try:
-            for line in child.stdout:
+            for _ in items:
+                line = child.stdout.readline()
                 if not line.endswith("\n"):
-                    break
+                    return
                 yield _answer(json.loads(line))
+                answered += 1
         finally:
-            child.kill()
+            if answered < len(items):
+                self._stop()
             asking.join()
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._child is None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "algorithms.dicom.confinement", *self._limits],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            )
+        return self._child
+
+    def _stop(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
 
 
 def _ask(stdin: IO[str], lines: Sequence[Any]) -> None:
-    try:
-        with stdin:
-            for line in lines:
-                stdin.write(json.dumps(line) + "\n")
-    except BrokenPipeError:
-        return  # the child died; whoever reads its answers sees that
+    # A child that died does not listen; whoever reads its answers sees that.
+    with suppress(BrokenPipeError, ValueError):
+        for line in lines:
+            stdin.write(json.dumps(line) + "\n")
+        stdin.flush()
 
 
 def _answer(message: dict[str, Any]) -> Answer:
@@ -117,20 +155,25 @@ def _answer(message: dict[str, Any]) -> Answer:
     return Answer(message.get("value"), message.get("failure", ""))
 
 
-def _serve(function: str, memory_bytes: int, item_seconds: int) -> None:
+def _serve(memory_bytes: int, item_seconds: int) -> None:
     # Answers go to the real standard output; whatever a library prints goes where standard error went.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.excepthook = lambda kind, _, trace: answers.write(json.dumps({"bug": f"{kind.__name__} at {_place(trace)}"}) + "\n")
-    module, name = function.split(":")
-    call: Callable[[Any, Any], Any] = getattr(importlib.import_module(module), name)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    context = json.loads(sys.stdin.readline())
+    call: Callable[[Any, Any], Any] | None = None
+    context: Any = None
     for line in sys.stdin:
+        asked = json.loads(line)
+        if "function" in asked:
+            module, name = asked["function"].split(":")
+            call, context = getattr(importlib.import_module(module), name), asked["context"]
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+            continue
+        assert call is not None
         signal.alarm(item_seconds)
-        message = _message(call, context, json.loads(line))
+        message = _message(call, context, asked["item"])
         signal.alarm(0)
         answers.write(json.dumps(message) + "\n")
         answers.flush()
@@ -155,4 +198,4 @@ def _place(trace: TracebackType | None) -> str:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from algorithms.contract.errors import DataError
-from algorithms.dicom.confinement import confined
+from algorithms.dicom.confinement import Confinement
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -43,9 +43,6 @@ PARSE_ERRORS = (
     EOFError, struct.error, OSError, RecursionError,
 )  # fmt: skip
 """What pydicom was seen to raise on damaged and hostile files, beside ``MemoryError``."""
-
-HEADER_MEMORY_GIB = 1.0
-"""Address space for reading headers; a real CT header takes a few kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +91,16 @@ def read_folder(folder: Path) -> Folder:
     )
     headers: list[Header] = []
     counts = dict.fromkeys(("not DICOM", "directory", "deflated", "unreadable"), 0)
-    for name, answer in zip(names, _answers(folder, names), strict=True):
-        if isinstance(answer, str):
-            counts[answer] += 1
-        else:
-            headers.append(Header(file=name, **answer))
+    with Confinement() as confinement:
+        for name, answer in zip(names, _answers(confinement, folder, names), strict=True):
+            if isinstance(answer, str):
+                counts[answer] += 1
+            else:
+                headers.append(Header(file=name, **answer))
     return Folder(tuple(headers), counts["not DICOM"], counts["directory"], counts["deflated"], counts["unreadable"])
 
 
-def read_named(folder: Path, names: Sequence[str]) -> list[Header]:
+def read_named(confinement: Confinement, folder: Path, names: Sequence[str]) -> list[Header]:
     """Return the headers of the files ``names`` in ``folder``.
 
     Raises
@@ -110,16 +108,15 @@ def read_named(folder: Path, names: Sequence[str]) -> list[Header]:
     DataError
         If one of them is not a readable DICOM file.
     """
-    answers = list(_answers(folder, names))
+    answers = list(_answers(confinement, folder, names))
     bad = [answer for answer in answers if isinstance(answer, str)]
     if bad:
         raise DataError(f"{len(bad)} of {len(names)} chosen files are {bad[0]}; receive the study again")
     return [Header(file=name, **answer) for name, answer in zip(names, answers, strict=True) if not isinstance(answer, str)]
 
 
-def _answers(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any] | str]:
-    answers = confined("algorithms.dicom.headers:read_header", str(folder), names, memory_gib=HEADER_MEMORY_GIB)
-    for answer in answers:
+def _answers(confinement: Confinement, folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any] | str]:
+    for answer in confinement.map("algorithms.dicom.headers:read_header", str(folder), names):
         yield "unreadable" if answer.failure else answer.value
 
 
