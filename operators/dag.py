@@ -79,7 +79,7 @@ def params(pipeline: Pipeline) -> dict[str, Param]:
         pattern=f"^{CASE_ID.pattern}$",
         maxLength=16,  # $ alone lets a line feed follow
         title="Case",
-        description=f"The id that `python -m algorithms {pipeline.name} receive STUDY` printed: 16 digits and letters a to f. "
+        description=f"The id that python -m algorithms {pipeline.name} receive STUDY printed: 16 digits and letters a to f. "
         "Never a name, a patient number or a date.",
     )
     return {"case_id": case_id, **{p.name: _param(stage, p) for stage, p in pipeline.parameters()}}

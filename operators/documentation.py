@@ -18,38 +18,33 @@ COMPLETE = "Green when every task before it succeeded. It gives the run its colo
 FAILURES = """\
 ### When a task is red
 
-| the log says | who acts | what happens |
-|---|---|---|
-| `DataError` | the site or the physician: the report says what was found and what to send | fails at once |
-| `TransientError`: no disk, no network, killed for want of memory | nobody | tried again, later and later |
-| `StageBug` | a developer, with the traceback in the log | fails at once |
+- `DataError` in its log: the site or the physician acts; the report says what was found and what to send. It fails at once.
+- `TransientError`, for want of disk, network or memory: nobody acts; it is tried again, later and later.
+- `StageBug`: a developer acts, with the traceback in the log. It fails at once.
 
 The report is written in each case. Clearing a failed task runs it again; what is done already is not computed twice.
 """
 
+ABBREVIATIONS = {"ct": "CT", "ffr": "FFR", "hu": "HU", "lv": "LV"}
+"""Words of parameter names that are not written in small letters."""
+
 
 def of_pipeline(pipeline: Pipeline) -> str:
     """Return the DAG's page: what it answers, what it takes, its stages, what to do with a red one."""
-    rows = [
-        f"| `{s.name}` | {_cell(s.help)} | {_names(s.inputs)} | {_names(o.name for o in s.outputs)} | "
-        f"{s.resources.memory_gib:g} GiB | {s.resources.timeout_s / 60:g} min |"
-        for s in pipeline.stages
-    ]
+    stages = [f"{number}. **{stage.name}**: {stage.help}" for number, stage in enumerate(pipeline.stages, start=1)]
     return "\n".join(
         [
             f"# {pipeline.title}",
             "",
             pipeline.help,
             f"It takes {pipeline.accepts}.",
+            "For research use only.",
             "",
             f"Make a case with `python -m algorithms {pipeline.name} receive STUDY`; trigger this DAG with the id it prints.",
-            "For research use only.",
             "",
             "### Stages",
             "",
-            "| stage | what it does | reads | writes | memory | time limit |",
-            "|---|---|---|---|---|---|",
-            *rows,
+            *stages,
             "",
             FAILURES,
         ]
@@ -77,7 +72,11 @@ def of_parameter(parameter: Parameter) -> str:
     """Return the help below a field of the trigger form."""
     help = parameter.help.rstrip(".")
     limits = bounds_of(parameter)
-    return f"{help}." + (f" Bounds: {limits}." if limits else "") + f" Source: {parameter.source.rstrip('.')}."
+    return (
+        f"{help[:1].upper()}{help[1:]}."
+        + (f" Bounds: {limits}." if limits else "")
+        + f" Source: {parameter.source.rstrip('.')}."
+    )
 
 
 def title_of(parameter: Parameter) -> str:
@@ -85,7 +84,7 @@ def title_of(parameter: Parameter) -> str:
     unit = _unit(parameter)
     slug = re.sub(r"[^a-z0-9]+", "_", unit.lower()).strip("_")
     words = parameter.name.removesuffix(f"_{slug}") if slug else parameter.name
-    title = words.replace("_", " ")
+    title = " ".join(ABBREVIATIONS.get(word, word) for word in words.split("_"))
     return f"{title[:1].upper()}{title[1:]}" + (f" ({unit})" if unit else "")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -39,6 +40,12 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+ICON = "data:image/svg+xml," + quote(
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='#51606f' stroke-width='2' "
+    "stroke-linejoin='round'><path d='M6 2h8l5 5v15H6z M14 2v5h5 M9 15h2l1.5-4 2 6 1-2h1.5'/></svg>"
+)
+"""A page with a pulse, drawn for the run's tab."""
 
 MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".pdf": "application/pdf", ".json": "application/json"}
 
@@ -120,6 +127,7 @@ class Portal(AirflowPlugin):
             "href": f"{portal_path()}/dags/{{DAG_ID}}/runs/{{RUN_ID}}/report.html",
             "destination": "dag_run",
             "url_route": "report",
+            "icon": ICON,
         }
     ]
     operator_extra_links = list(REPORT_LINKS)  # noqa: RUF012

@@ -18,6 +18,7 @@ from airflow.sdk import BaseOperator, Context
 from algorithms.contract.case import Case
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.command import stage_command
+from algorithms.contract.errors import EXIT_OK
 from algorithms.contract.pipeline import Pipeline, Value
 from operators import settings
 from operators.settings import Settings
@@ -64,9 +65,9 @@ class LocalStage(BaseOperator):
             code = self._run(command, answer, here.kill_grace_s)
             answer.seek(0)
             text = answer.read()
-        raise_for_exit(code, case, pipeline.stage(self.stage))
-        result = xcom(text)
+        result = xcom(text) if code == EXIT_OK else {"state": "failed"}
         self.log.info("stage %s %s in %.1f s", self.stage, result["state"], time.monotonic() - started)
+        raise_for_exit(code, case, pipeline.stage(self.stage))
         return result
 
     def command(self, pipeline: Pipeline, case: Case, given: Mapping[str, Value], here: Settings) -> list[str]:

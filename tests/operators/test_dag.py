@@ -128,7 +128,7 @@ def test_the_form_asks_for_the_case_and_offers_every_parameter(dag: DAG) -> None
         field = dag.params.get_param(name)
         assert field.value == p.default
         assert field.schema["section"].startswith(s.name)
-        assert p.help.rstrip(".") in field.description
+        assert p.help.rstrip(".")[1:] in field.description
         assert p.source.rstrip(".") in field.description
         assert field.schema.get("minimum") == p.minimum
         assert field.schema.get("maximum") == p.maximum
@@ -182,9 +182,9 @@ def test_the_dag_survives_the_way_to_the_scheduler(dag: DAG) -> None:
 
 
 def test_the_page_of_the_dag_lists_every_stage(dag: DAG) -> None:
-    """The table is made from the declaration; a stage that is not in it would be a secret."""
+    """The list is made from the declaration; a stage that is not in it would be a secret."""
     for s in pipelines()["coronary"].stages:
-        assert f"| `{s.name}` | {s.help}" in dag.doc_md
+        assert f"**{s.name}**: {s.help}" in dag.doc_md
 
 
 def test_a_pool_counts_memory_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
