@@ -47,6 +47,7 @@ def _write_localizer(phantom: CoronaryPhantom, folder: Path) -> None:
     data.SeriesInstanceUID = series_uid(phantom, LOCALIZER)
     data.SeriesNumber = LOCALIZER
     data.SeriesDescription = "Topogram 0.6 Tr20"
+    data.BodyPartExamined = "CHEST"
     data.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     data.InstanceNumber = 1
     data.AcquisitionNumber = 1
@@ -57,6 +58,7 @@ def _write_localizer(phantom: CoronaryPhantom, folder: Path) -> None:
     data.ImagePositionPatient = [f"{grid.origin_mm[0]:.2f}", "0.00", f"{top:.2f}"]
     data.ImageOrientationPatient = ["1", "0", "0", "0", "0", "-1"]
     add_pixels(data, np.rint(projection).astype(np.int16), (grid.spacing_mm[0], grid.spacing_mm[2]))
+    data.RescaleType = "US"  # a projection has no Hounsfield units (DICOM PS3.3 C.11.1.1.2)
     data.save_as(folder / f"S{LOCALIZER:03d}_0001.dcm", enforce_file_format=True)
 
 
@@ -78,6 +80,9 @@ def _write_dose_report(phantom: CoronaryPhantom, folder: Path) -> None:
     data.SeriesInstanceUID = series_uid(phantom, DOSE_REPORT)
     data.SeriesNumber = DOSE_REPORT
     data.SeriesDescription = "Patient Protocol"
+    data.BodyPartExamined = "CHEST"
+    data.PatientOrientation = ""
+    del data.FrameOfReferenceUID, data.PositionReferenceIndicator
     data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     data.BurnedInAnnotation = "YES"
     data.SeriesTime = data.ContentTime = moment.strftime("%H%M%S")
