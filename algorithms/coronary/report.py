@@ -83,8 +83,9 @@ def coronary_report(
         sections.uncertainty_section(result),
         sections.checks_section(result),
         Section("Methods", (text, bibliography.references())) if text.paragraphs else None,
+        sections.privacy_section(result),
         sections.provenance_section(result, {s.name: s.settings({}) for s in PIPELINE.stages}),
-        sections.limits_section(result["statement"]),
+        sections.limits_section(result),
     ]
     return Report(
         title=record["title"],

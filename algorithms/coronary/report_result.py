@@ -87,6 +87,7 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
         "interval": artefacts.ffr.get("interval"),
         "boundary": artefacts.boundary.get("values"),
         "image": _image(artefacts),
+        "privacy": _privacy(artefacts),
         "checks": checks,
         "provenance": [_provenance(stage) for stage in record["stages"]],
     }
@@ -199,6 +200,13 @@ def _image(artefacts: Artefacts) -> dict[str, Any] | None:
         return None
     names = ("aorta_hu_estimate", "noise_hu")
     return {"facts": dict(artefacts.quality.get("facts", {}))} | {name: artefacts.quality.get(name) for name in names}
+
+
+def _privacy(artefacts: Artefacts) -> dict[str, Any] | None:
+    if not artefacts.privacy:
+        return None
+    scan = {name: artefacts.privacy["scan"][name] for name in ("files", "values_searched", "values_found")}
+    return {name: artefacts.privacy[name] for name in ("profile", "edition", "policy")} | scan
 
 
 def _provenance(stage: Mapping[str, Any]) -> dict[str, Any]:

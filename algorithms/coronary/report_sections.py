@@ -153,6 +153,21 @@ def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pic
     return Section("Image quality", tuple(blocks), new_page=not shown_first) if blocks else None
 
 
+def privacy_section(result: Mapping[str, Any]) -> Section | None:
+    """Return what was done to protect the patient, and the proof."""
+    told = result["privacy"]
+    if not told:
+        return None
+    found = told["values_found"]
+    rows: tuple[tuple[str, Cell], ...] = (
+        ("Identifying values searched for", str(told["values_searched"])),
+        ("Found in what was kept", Badge(str(found), "positive" if found else "negative")),
+        ("Files searched", str(told["files"])),
+        ("Profile", f"PS3.15 Annex E, {told['edition']}"),
+    )
+    return Section("Privacy", (KeyValues(rows), Paragraph(sentence(told["policy"]), small=True)))
+
+
 def boundary_section(result: Mapping[str, Any]) -> Section | None:
     """Return the boundary values, each marked measured or assumed, with its source."""
     if not result["boundary"]:
@@ -244,16 +259,19 @@ def _settings(stage: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]
     )
 
 
-def limits_section(statement: str) -> Section:
-    """Return what the report cannot say."""
-    sentences = (
-        "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
-        "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
-        "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
-        "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
-        "The software was developed on synthetic studies; its accuracy on patients is unknown.",
-    )
-    return Section(
-        "Limits and use",
-        (Callout("neutral", "For research only", (statement,)), Callout("neutral", "What this report cannot know", sentences)),
-    )
+def limits_section(result: Mapping[str, Any]) -> Section:
+    """Return what the report may not be used for, and, where it has values, what they cannot say."""
+    blocks = [Callout("neutral", "For research only", (result["statement"],))]
+    if result["verdict"] in {"answered", "held"}:
+        blocks.append(Callout("neutral", "What this report cannot know", LIMITS))
+    return Section("Limits and use", tuple(blocks))
+
+
+LIMITS = (
+    "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
+    "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
+    "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
+    "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
+    "The software was developed on synthetic studies; its accuracy on patients is unknown.",
+)
+"""What the coronary report cannot say, whatever the patient."""

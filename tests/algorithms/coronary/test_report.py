@@ -66,6 +66,7 @@ def test_an_answered_case_gives_the_measured_values(artefacts, tmp_path):
         told[name] for name in ("ffr", "ffr_low", "ffr_high", "band")
     ]
     assert document["branches"][1]["ffr"] == json.loads(artefacts["ffr"].read_text())["branches"][1]["ffr"]
+    assert document["privacy"]["values_found"] == 0
     assert shown in words(out)
     assert shown in (out / "report.html").read_text()
 
