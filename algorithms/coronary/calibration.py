@@ -80,7 +80,7 @@ def blur_sd_of(
     misfit = []
     for width in widths:
         fit = fit_sections(
-            values_hu[chosen], weight[chosen], raster, bloomed=np.zeros(values_hu[chosen].shape, dtype=bool),
+            values_hu[chosen], weight[chosen], raster, bloom_sd_hu=np.zeros(values_hu[chosen].shape),
             blood_hu=blood_hu[chosen], blur_sd_mm=float(width),
             start_mm=radius_mm[chosen], noise_hu=noise_hu, iterations=6,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
+from algorithms.coronary.calcium import bloom_hu, calcified
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import HeartAxes, heart_axes
 from algorithms.coronary.junction import joined, rough_course
@@ -34,7 +35,7 @@ from algorithms.coronary.sampling import Image, box_around, read_where
 from algorithms.coronary.scct import segments
 from algorithms.coronary.skeleton import Skeleton, skeleton_of
 from algorithms.coronary.stenosis import stenoses_of
-from algorithms.coronary.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, calcium_points, length_mm, traced
+from algorithms.coronary.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, length_mm, traced
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
 from algorithms.coronary.tree_doubts import tree_doubts
 
@@ -140,16 +141,18 @@ def tree_of(
     axes = heart_axes(heart, np.array(list(ostia_mm.values())))
     courses = named_courses(_rough(skeleton, lumen, sides), axes)
     calcium_hu = max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
+    calcium = calcified(volume_hu, repair.mask, blood_hu + calcium_hu)
+    blur_sd_mm = (blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM) / 2.355
     scene = Scene(
         image=Image.of(volume_hu),
         heart=heart,
-        calcium=calcium_points(volume_hu, repair.mask, blood_hu + calcium_hu),
+        bloom=bloom_hu(volume_hu, calcium, blur_sd_mm),
         calcium_hu=calcium_hu,
         blood_hu=blood_hu,
         noise_hu=noise_hu,
-        blur_sd_mm=(blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM) / 2.355,
+        blur_sd_mm=blur_sd_mm,
     )
-    vessels, scene = traced(courses, scene, find_blur=blur_fwhm_mm == 0)
+    vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
     branches = _branches(vessels)
     stenoses = _stenoses(branches, vessels, stenosis_least)
     doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, scene.blood_hu) + _axes_doubts(axes)

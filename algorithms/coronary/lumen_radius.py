@@ -57,7 +57,7 @@ def fit_sections(
     weight: np.ndarray,
     raster: Raster,
     *,
-    bloomed: np.ndarray,
+    bloom_sd_hu: np.ndarray,
     blood_hu: np.ndarray,
     blur_sd_mm: float,
     start_mm: np.ndarray,
@@ -70,9 +70,8 @@ def fit_sections(
     ----------
     values_hu, weight, raster
         (N, K, J) on the points of ``raster``; weight 0 leaves a raster point out (a neighbour, calcium), 1 takes it.
-    bloomed
-        (N, K, J) bool: points that calcium nearby may have made brighter.  There a model that is too dark is no misfit,
-        but one that is too bright is: calcium only adds.
+    bloom_sd_hu
+        (N, K, J) how uncertain each value is because calcium's bloom was taken from it.
     blood_hu
         (N,) attenuation of the undiluted lumen.
     blur_sd_mm
@@ -89,7 +88,7 @@ def fit_sections(
             values_hu[part],
             weight[part],
             raster,
-            bloomed=bloomed[part],
+            bloom_sd=bloom_sd_hu[part],
             blood=blood_hu[part],
             blur=blur_sd_mm,
             start=start_mm[part],
@@ -106,7 +105,7 @@ def _fit(
     weight: np.ndarray,
     raster: Raster,
     *,
-    bloomed: np.ndarray,
+    bloom_sd: np.ndarray,
     blood: np.ndarray,
     blur: float,
     start: np.ndarray,
@@ -116,7 +115,7 @@ def _fit(
     n = len(values)
     modes = _modes(raster.spoke_rad)  # (5, J): 1, cos, sin, cos 2, sin 2
     shape_count, knot_count = 5, len(KNOTS_MM)
-    error = float(np.hypot(noise, MODEL_ERROR_HU))
+    error = np.sqrt(noise**2 + MODEL_ERROR_HU**2 + bloom_sd**2)
     # Noise and misfit are correlated over the blur's width: a raster point counts for its share of that area.
     share = raster.area_mm2[None, :, None] / (4 * np.pi * blur**2)
     base = weight * share / error**2
@@ -134,9 +133,9 @@ def _fit(
         model, slope = _model(unknown, modes, raster, blood, blur)
         residual = values - model
         if step >= 2:
-            robust = np.where(bloomed, 1.0, np.clip(1 - (residual / (4 * error)) ** 2, 0.0, 1.0) ** 2)
+            robust = np.clip(1 - (residual / (4 * error)) ** 2, 0.0, 1.0) ** 2
         far = np.clip((raster.ring_mm[None, :, None] - unknown[:, :1, None] - 2.2) / 1.2, 0, 1)
-        active = base * robust * (1 - far) * ~(bloomed & (residual > 0))
+        active = base * robust * (1 - far)
         precision[:, 1:shape_count] = 1 / np.maximum(SHAPE_SD * unknown[:, :1], 0.05) ** 2
         precision[:, 1:3] = 1 / 0.5**2  # the centre is free: the curve follows it
         flat = slope.reshape(n, -1, unknown.shape[1])
@@ -152,7 +151,7 @@ def _fit(
     covariance = np.linalg.inv(normal)
     area_radius = np.sqrt(unknown[:, 0] ** 2 + (unknown[:, 3:5] ** 2).sum(axis=1) / 2)
     rms = np.sqrt((active * residual**2).sum((1, 2)) / np.maximum(active.sum((1, 2)), 1e-12))
-    misfit = np.maximum(1.0, rms / error)
+    misfit = np.maximum(1.0, rms / np.hypot(noise, MODEL_ERROR_HU))
     deviation = np.sqrt(covariance[:, 0, 0]) * misfit
     return SectionFit(area_radius, deviation, unknown[:, 1:3], unknown[:, shape_count], rms)
 

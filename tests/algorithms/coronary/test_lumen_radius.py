@@ -38,8 +38,8 @@ def section(
 
 def fitted(values: np.ndarray, start_mm: float, blur_mm: float = BLUR_MM, noise_hu: float = 15.0):
     return fit_sections(
-        values, np.ones_like(values), Raster.of(5.0), bloomed=np.zeros(values.shape, dtype=bool), blood_hu=np.full(len(values), BLOOD), blur_sd_mm=blur_mm,
-        start_mm=np.full(len(values), start_mm), noise_hu=noise_hu,
+        values, np.ones_like(values), Raster.of(5.0), bloom_sd_hu=np.zeros(values.shape),
+        blood_hu=np.full(len(values), BLOOD), blur_sd_mm=blur_mm, start_mm=np.full(len(values), start_mm), noise_hu=noise_hu,
     )  # fmt: skip
 
 
