@@ -49,7 +49,7 @@ TEXTURE_HU = 60.0
 """Largest local deviation (3 x 3 x 3 coarse voxels) of blood: spongy bone beside its shell varies by more."""
 
 NOISY_HU = 60.0
-"""Above it, plaque and lumen can hardly be told apart; SCCT's guideline scans for 30 HU (doi:10.1016/j.jcct.2016.10.002)."""
+"""Above it, plaque (0-150 HU) and lumen can hardly be told apart voxel by voxel; an own bound."""
 
 
 LOWEST_AREA = 0.3

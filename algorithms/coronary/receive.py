@@ -36,7 +36,7 @@ from algorithms.dicom.series import (
 log = logging.getLogger(__name__)
 
 THIN_MM = 1.0
-"""Thickest slice that shows a coronary lumen; SCCT asks for 0.5-0.75 mm (doi:10.1016/j.jcct.2016.10.002, 4.5)."""
+"""Thickest slice that shows a coronary lumen of 2-4 mm; an own bound, scanners reconstruct 0.5-0.75 mm."""
 
 COMPLETE_MM = 80.0
 """Shortest stack that may show a whole heart; ranks a full series before a part of one, the volume stage judges."""
