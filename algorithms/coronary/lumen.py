@@ -1,0 +1,164 @@
+"""How much each voxel looks like coronary lumen, and, once the arteries are known as paths, which voxels are their lumen.
+
+Arrays are (Z, Y, X); points are (N, 3) LPS mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy import ndimage
+
+from algorithms.coronary.grid import Grid
+from algorithms.coronary.heart import ASCENDING_AORTA, LEFT_VENTRICLE, MUSCLE_HU, MYOCARDIUM, OTHER_POOL, blood_threshold_hu
+from algorithms.coronary.vesselness import tubeness
+from algorithms.coronary.vessels import WIDE_MM, labels_on, lumen_likeness
+
+WIDE_CORE_ML = 0.1
+"""Least volume of the places where the ball of wide blood fits, ml: a plump bifurcation has less, a chamber more."""
+
+LUNG_HU = -500.0
+"""Mean of lung and soft tissue, HU."""
+
+PASSABLE_HU = 20.0
+"""Smoothed value below which there is fat: no path goes there, HU."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lumen:
+    """On the fine grid: ``hu`` smoothed, ``likeness`` of lumen 0 to 1, ``scale_mm`` of the tube, ``open`` where paths go."""
+
+    hu: Grid
+    likeness: np.ndarray
+    scale_mm: np.ndarray
+    open: np.ndarray
+    wide: np.ndarray
+
+
+def lumen_likelihood(fine: Grid, heart: Grid, aorta_hu: float) -> Lumen:
+    """Return how much each voxel of ``fine`` (HU) looks like coronary lumen, by tubeness and brightness.
+
+    ``heart`` holds the labels of the artefact of that name.  This is the classical segmenter; another one fills the same
+    ``likeness``.
+    """
+    spacing = fine.spacing_mm[0]
+    hu = ndimage.gaussian_filter(fine.values, 0.35 / spacing)
+    labels = labels_on(heart, fine)
+    wide = _wide(fine, labels, aorta_hu)
+    passable = (hu > PASSABLE_HU) & _outside_lungs(fine) & ~wide
+    candidates = passable & (hu > MUSCLE_HU)
+    index = np.argwhere(candidates)
+    tube = tubeness(np.minimum(fine.values, aorta_hu + 100), spacing, index)
+    likeness = np.zeros(hu.shape, np.float32)
+    likeness[candidates] = lumen_likeness(hu[candidates], tube, aorta_hu)
+    scale = np.zeros(hu.shape, np.float32)
+    scale[candidates] = tube.scale_mm
+    return Lumen(fine.with_values(hu), likeness, scale, passable, wide)
+
+
+def _wide(fine: Grid, labels: np.ndarray, aorta_hu: float) -> np.ndarray:
+    """Return the blood (Z, Y, X) too wide for a coronary artery: chambers, great vessels, the coronary sinus's mouth.
+
+    Blood as bright as the aorta's is parted from an artery beside it by the dark wall between them, blood that is fainter
+    (the right heart's, before the contrast has mixed) by the artery being brighter.
+    """
+    spacing = fine.spacing_mm[0]
+    pooled = (labels == OTHER_POOL) | (labels == LEFT_VENTRICLE) | (labels == ASCENDING_AORTA)
+    sharp = ndimage.gaussian_filter(fine.values, 0.35 / spacing)
+    core = _core(sharp > blood_threshold_hu(aorta_hu), pooled, spacing)
+    wide: np.ndarray = ndimage.distance_transform_edt(~core, sampling=spacing) < WIDE_MM
+    calm = ndimage.gaussian_filter(fine.values, 0.8 / spacing)
+    muscle = calm[labels == MYOCARDIUM]
+    faint = float(np.median(muscle)) if muscle.size else MUSCLE_HU
+    core = _core(calm > faint + FAINT_ABOVE_MUSCLE_HU, pooled, spacing)
+    away, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
+    near = away < WIDE_MM
+    pool_hu = calm[tuple(axis[near] for axis in nearest)]
+    wide[near] |= sharp[near] < 0.5 * (pool_hu + aorta_hu)
+    return wide
+
+
+FAINT_ABOVE_MUSCLE_HU = 45.0
+"""How much brighter than muscle the faintest blood is that can be told from it, HU."""
+
+
+def _core(blood: np.ndarray, pooled: np.ndarray, spacing_mm: float) -> np.ndarray:
+    """Return where the ball of wide blood fits into ``blood`` (Z, Y, X): parts of some volume that touch a known pool."""
+    core = ndimage.distance_transform_edt(blood, sampling=spacing_mm) >= WIDE_MM
+    names, count = ndimage.label(core, ndimage.generate_binary_structure(3, 3))
+    volume_ml = np.bincount(names.ravel(), minlength=count + 1) * spacing_mm**3 / 1000
+    keep = (volume_ml >= WIDE_CORE_ML) & (np.bincount(names[pooled], minlength=count + 1) > 0)
+    keep[0] = False
+    kept: np.ndarray = keep[names]
+    return kept
+
+
+def _outside_lungs(fine: Grid) -> np.ndarray:
+    """Return the voxels (Z, Y, X) that are neither lung nor a vessel of ``LUNG_VESSEL_MM`` radius within it."""
+    step = 2
+    spacing = fine.spacing_mm[0] * step
+    lung = fine.values[::step, ::step, ::step] < LUNG_HU
+    grown = ndimage.distance_transform_edt(~lung, sampling=spacing) <= LUNG_VESSEL_MM
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing) > LUNG_VESSEL_MM
+    return labels_on(Grid(~closed, (spacing,) * 3, fine.origin_mm), fine).astype(bool)
+
+
+LUNG_VESSEL_MM = 2.5
+"""Radius to which vessels in the lung are counted as lung, mm: an artery on the heart has more fat around it."""
+
+
+@numba.njit(cache=True)
+def _paint(nearest: np.ndarray, square: np.ndarray, index: np.ndarray, reach_mm: np.ndarray, spacing: np.ndarray) -> None:
+    """Fill ``nearest`` with the number of the point nearest to each voxel within its reach, ``square`` with their mm^2."""
+    nz, ny, nx = nearest.shape
+    for i in range(len(index)):
+        r = reach_mm[i]
+        for z in range(max(0, int(np.ceil(index[i, 0] - r / spacing[0]))), min(nz, int(index[i, 0] + r / spacing[0]) + 1)):
+            dz = (z - index[i, 0]) * spacing[0]
+            for y in range(max(0, int(np.ceil(index[i, 1] - r / spacing[1]))), min(ny, int(index[i, 1] + r / spacing[1]) + 1)):
+                dy = (y - index[i, 1]) * spacing[1]
+                for x in range(
+                    max(0, int(np.ceil(index[i, 2] - r / spacing[2]))), min(nx, int(index[i, 2] + r / spacing[2]) + 1)
+                ):
+                    dx = (x - index[i, 2]) * spacing[2]
+                    d = dz * dz + dy * dy + dx * dx
+                    if d <= r * r and d < square[z, y, x]:
+                        square[z, y, x] = d
+                        nearest[z, y, x] = i
+
+
+def lumen_mask(box: Grid, wide: np.ndarray, points_mm: np.ndarray, radius_mm: np.ndarray, aorta_hu: float) -> np.ndarray:
+    """Return the lumen (Z, Y, X) on the grid of ``box`` (HU) around path points (N, 3) with tubes of ``radius_mm`` (N,).
+
+    A voxel belongs to the path point nearest to it and is lumen where it is brighter than half of what the artery is there,
+    and no brighter than blood can be.  The path itself is always lumen, so that no lesion parts the tree.
+    """
+    spacing = np.asarray(box.spacing_mm)
+    index = box.index(points_mm)
+    nearest = np.full(box.values.shape, -1, np.int32)
+    square = np.full(box.values.shape, np.inf, np.float32)
+    _paint(nearest, square, index, 1.4 * radius_mm + 0.6, spacing)
+    near = nearest >= 0
+    centre_hu = ndimage.map_coordinates(box.values.astype(np.float32), index.T, order=1, mode="nearest")
+    peak = np.minimum(ndimage.percentile_filter(centre_hu, 70, size=7, mode="nearest"), aorta_hu)
+    limit = np.maximum(0.5 * peak + 20.0, MUSCLE_HU + 30.0)
+    hu = box.values[near]
+    owner = nearest[near]
+    mask = np.zeros(box.values.shape, bool)
+    thread = square[near] <= THREAD_MM**2
+    mask[near] = ((hu >= limit[owner]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU) & ~wide[near]) | thread
+    names, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 1))
+    threaded = np.zeros(count + 1, bool)
+    threaded[np.unique(names[near][thread])] = True
+    threaded[0] = False
+    kept: np.ndarray = threaded[names]
+    return kept
+
+
+THREAD_MM = 0.45
+"""Radius around a path that is lumen whatever its brightness, mm: a thread that keeps the tree in one piece."""
+
+CALCIUM_ABOVE_HU = 180.0
+"""How much brighter than the aorta calcified plaque is at least, HU: four times the noise of a poor scan."""

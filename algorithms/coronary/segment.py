@@ -1,0 +1,97 @@
+"""The stage ``segment``: the voxels of the coronary lumen inside the heart box.
+
+Arrays are (Z, Y, X); points are (N, 3) LPS mm.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algorithms.contract.errors import DataError
+from algorithms.coronary.arteries import Artery, grow
+from algorithms.coronary.grid import Grid, read_grid, write_grid
+from algorithms.coronary.lumen import Lumen, lumen_likelihood, lumen_mask
+from algorithms.coronary.vessels import FINE_MM, fine_grid, labels_on
+
+log = logging.getLogger(__name__)
+
+SEGMENTERS = {"classical": lumen_likelihood}
+"""What may say how much a voxel looks like lumen; all have the arguments of :func:`lumen_likelihood`."""
+
+SEED_REACH_MM = 2.5
+"""How far from an ostium's point the growth starts, mm: the radius of a left main."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The lumen (uint8) on the grid of the heart box, and the arteries as paths."""
+
+    lumen: Grid
+    arteries: list[Artery]
+
+
+def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str = "classical") -> Segmentation:
+    """Return the coronary lumen of ``volume`` (HU), given the labels ``heart`` and the content of ``anatomy.json``.
+
+    Raises
+    ------
+    DataError
+        If no ostium is known, or nothing grows from those known.
+    """
+    if not anatomy["ostia"]:
+        raise DataError("no coronary ostium was found, wanted at least one; send a series with the aortic root and less motion")
+    box = volume.box(tuple(anatomy["heart_box"]["start_zyx"]), tuple(anatomy["heart_box"]["stop_zyx"]))
+    aorta_hu = float(anatomy["aorta"]["mean_hu"])
+    last = box.points_mm(np.asarray(box.values.shape) - 1.0)
+    fine = fine_grid(box, np.asarray(box.origin_mm), last)
+    field = SEGMENTERS[segmenter](fine, heart, aorta_hu)
+    ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
+    arteries = grow(field, _seeds(field, ostia), aorta_hu)
+    if not arteries:
+        raise DataError(
+            "no coronary artery could be followed from the ostia found; send a phase with less motion or more contrast"
+        )
+    points = np.concatenate([fine.points_mm(a.index) for a in arteries])
+    radius = np.concatenate([a.radius_mm for a in arteries])
+    wide = labels_on(fine.with_values(field.wide), box).astype(bool)
+    mask = lumen_mask(box, wide, points, radius, aorta_hu)
+    return Segmentation(box.with_values(mask.astype(np.uint8)), arteries)
+
+
+def _seeds(field: Lumen, ostia_mm: np.ndarray) -> np.ndarray:
+    """Return the flat indices of the open voxels within ``SEED_REACH_MM`` of the ostia, at least the nearest one of each."""
+    seeds = []
+    for point in ostia_mm:
+        at = field.hu.index(point)
+        reach = int(np.ceil(2 * SEED_REACH_MM / FINE_MM))
+        start = np.clip(np.rint(at).astype(int) - reach, 0, None)
+        stop = np.minimum(np.rint(at).astype(int) + reach + 1, field.open.shape)
+        index = np.argwhere(field.open[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]) + start
+        if not len(index):
+            continue
+        away = np.linalg.norm(index - at, axis=1) * FINE_MM
+        chosen = index[away <= max(SEED_REACH_MM, float(away.min()))]
+        seeds.append(np.ravel_multi_index(tuple(chosen.T), field.open.shape))
+    return np.unique(np.concatenate(seeds)) if seeds else np.zeros(0, np.int64)
+
+
+def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str) -> dict[str, float | int | str]:
+    """Read ``volume``, ``heart`` and ``anatomy``; write ``lumen.nii.gz``."""
+    anatomy = json.loads(inputs["anatomy"].read_text())
+    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter)
+    write_grid(found.lumen, out / "lumen.nii.gz")
+    voxel_ml = float(np.prod(found.lumen.spacing_mm)) / 1000
+    volume_ml = float(found.lumen.values.sum(dtype=np.int64)) * voxel_ml
+    log.info("grew %d arteries, %.1f ml of lumen", len(found.arteries), volume_ml)
+    return {
+        "arteries": len(found.arteries),
+        "lumen_ml": round(volume_ml, 3),
+        "longest_gap_mm": round(max(a.gap_mm for a in found.arteries), 2),
+    }
