@@ -76,6 +76,8 @@ def coronary_report(
     parts: list[Section | None] = [answer_section(result, pictures, notes)]
     if result["verdict"] in {"answered", "held"}:
         parts += sections.vessel_sections(result, artefacts, pictures)
+    else:
+        parts.append(sections.unfinished_section(result))
     text = methods(record, artefacts, bibliography)
     parts += [
         sections.image_section(result, artefacts, pictures),

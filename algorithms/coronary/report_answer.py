@@ -27,6 +27,10 @@ def answer_section(result: Mapping[str, Any], pictures: sections.Pictures, notes
         blocks = [_held(result), _reasons(result), *_findings(result, pictures, notes)]
     else:
         blocks = [_rejected(result) if verdict == "rejected" else _failed(result), _remedy(result)]
+        if len(result["reasons"]) > 1:
+            blocks.append(
+                Callout("warning", "What was doubtful before", tuple(sentence(r["message"]) for r in result["reasons"][1:]))
+            )
         blocks += sections.figures(pictures, "quality")
     return Section("Answer", tuple(blocks))
 

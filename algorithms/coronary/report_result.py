@@ -99,27 +99,31 @@ def judge(
     """Return the verdict and its reasons: a failure outweighs a doubt, and a doubt outweighs an answer."""
     for stage in record["stages"]:
         if stage["state"] == "failed":
-            return _failure(record, stage)
+            verdict, reason = _failure(record, stage)
+            return verdict, [reason, *_doubts(artefacts)]
     unfinished = [stage["name"] for stage in record["stages"] if stage["state"] != "done"]
     if unfinished or not artefacts.ffr or artefacts.tree is None:
         name = unfinished[0] if unfinished else "ffr"
         return "failed", [_reason(name, f"the stage {name} has not been run", "Run the whole pipeline for this case.")]
-    reasons = [_reason("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
-    reasons += [_reason("centreline", doubt) for doubt in artefacts.tree.doubts]
-    reasons += [_reason(c["stage"], check_sentence(c)) for c in checks if not c["passed"]]
+    reasons = _doubts(artefacts) + [_reason(c["stage"], check_sentence(c)) for c in checks if not c["passed"]]
     return ("held" if reasons else "answered"), reasons
 
 
-def _failure(record: Mapping[str, Any], stage: Mapping[str, Any]) -> tuple[str, list[dict[str, str | None]]]:
+def _doubts(artefacts: Artefacts) -> list[dict[str, str | None]]:
+    reasons = [_reason("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
+    return reasons + [_reason("centreline", doubt) for doubt in (artefacts.tree.doubts if artefacts.tree else ())]
+
+
+def _failure(record: Mapping[str, Any], stage: Mapping[str, Any]) -> tuple[str, dict[str, str | None]]:
     name, kind = stage["name"], stage["failure"]["kind"]
     if kind == "data":
-        return "rejected", [_reason(name, stage["failure"]["message"])]
+        return "rejected", _reason(name, stage["failure"]["message"])
     reference = f"{record['case_id']}/{name}/{(stage['key'] or 'none')[:12]}"
     # The message of a bug is not repeated: it may hold anything, a value from the patient's file too.
     message = f"the stage {name} was stopped by " + (
         "a passing fault of the machine" if kind == "transient" else "an error in the program"
     )
-    return "failed", [_reason(name, message, TRANSIENT_REMEDY if kind == "transient" else BUG_REMEDY, reference)]
+    return "failed", _reason(name, message, TRANSIENT_REMEDY if kind == "transient" else BUG_REMEDY, reference)
 
 
 def _reason(stage: str, message: str, remedy: str = "", reference: str | None = None) -> dict[str, str | None]:

@@ -116,6 +116,14 @@ def vessel_sections(result: Mapping[str, Any], artefacts: Artefacts, pictures: P
     return sections
 
 
+def unfinished_section(result: Mapping[str, Any]) -> Section | None:
+    """Return the stenoses that were measured before a case was rejected or broke off: they may be what stopped it."""
+    if not result["stenoses"]:
+        return None
+    note = Paragraph("Measured on the images before the case was stopped; not released.", small=True)
+    return Section("Stenoses so far", (_lesion_table(result["stenoses"]), note))
+
+
 def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
         Column("Lesion"), Column("Segment"), Column("Diameter stenosis", True), Column("Area stenosis", True),

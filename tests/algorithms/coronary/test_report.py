@@ -123,6 +123,19 @@ def test_a_refused_case_says_what_was_found_and_what_to_send(artefacts, tmp_path
     assert "data:image/png" in (out / "report.html").read_text()
 
 
+def test_a_case_refused_late_shows_what_was_measured(tmp_path):
+    """An occlusion has no FFR: the physician sees the stenoses and the doubts that the tree already had."""
+    message = "the lumen of D1 is closed 12 mm from its origin"
+    artefacts = build(tmp_path / "case", 4.0, doubts=(DOUBT,))
+    out = reported(artefacts, tmp_path, record("boundary", "data", message), ("boundary", "flow", "ffr"))
+    document = answer(out)
+
+    assert [reason["message"] for reason in document["reasons"]] == [message, DOUBT]
+    assert (len(document["stenoses"]), document["cad_rads"]) == (3, None)
+    assert "mid LAD (7)" in words(out)
+    assert "The right coronary artery ends 41 mm" in words(out)
+
+
 def test_a_case_refused_at_the_door_still_has_a_report(tmp_path):
     """Nothing exists but the record."""
     out = reported({}, tmp_path, record("receive", "data", "found 20 slices, wanted 100 to 500"))
