@@ -30,7 +30,7 @@ REMEDIES = {
     "anatomy": "Send a series that shows the whole heart with contrast in the aorta, from above the ostia to the apex.",
     "segment": "Send the series of another phase or a softer kernel; motion and heavy calcium hide the lumen.",
     "centreline": "A physician must compare the vessel tree with the images; the series of another phase may show it better.",
-    "boundary": "Check the values given for this case, and the images from which the myocardial mass was measured.",
+    "boundary": "Compare the vessel tree with the images: a closed vessel is a finding of its own; check the values given too.",
     "flow": "Check the vessel tree: a closed vessel, or a radius that cannot be, has no flow solution.",
     "ffr": "Check the vessel tree and the flow before this one; FFR rests on both.",
 }
