@@ -16,7 +16,7 @@ from scipy import ndimage
 from algorithms.contract.errors import DataError
 
 COARSE_MM = 2.0
-"""Spacing at which the volume is judged."""
+"""Widest spacing at which the volume is judged."""
 
 PADDING_HU = -1020
 """At or below it lies padding outside the field of view as well as air; neither is tissue."""
@@ -44,6 +44,12 @@ BRIGHTER_FRACTION = 0.7
 
 AORTA_MM = (14.0, 40.0)
 """Width of a descending aorta, of a small woman to an aneurysm."""
+
+AORTA_EVENNESS = 1.7
+"""Widest over narrowest; a chain of right heart, caval vein and pulmonary artery is as long, and uneven."""
+
+AORTA_HEIGHT = 0.7
+"""Part of the slices that it runs through; its ends may lie outside a small field of view."""
 
 TEXTURE_HU = 60.0
 """Largest local deviation (3 x 3 x 3 coarse voxels) of blood: spongy bone beside its shell varies by more."""
@@ -95,7 +101,7 @@ def judge(volume: np.ndarray, spacing_mm: tuple[float, float, float], least_cont
     DataError
         If the values are no Hounsfield units, blood is not contrasted, or the heart is cut off.
     """
-    strides = [max(1, round(COARSE_MM / s)) for s in spacing_mm]
+    strides = [max(1, int(COARSE_MM / s)) for s in spacing_mm]
     coarse = volume[:: strides[0], :: strides[1], :: strides[2]]
     coarse_mm = np.asarray(spacing_mm) * strides
     units = hounsfield_checks(coarse)
@@ -197,11 +203,12 @@ def arterial_pool(pools: Sequence[Pool], coarse_mm: np.ndarray, least_contrast_h
 
 
 def _is_tube(voxels: np.ndarray, coarse_mm: np.ndarray) -> bool:
-    """Return whether a region is a vessel of the aorta's width through more than half of the volume."""
+    """Return whether a region is a vessel of the aorta's even width through most of the volume."""
     area_mm2 = voxels.sum(axis=(1, 2)) * coarse_mm[1] * coarse_mm[2]
     crossed = area_mm2[area_mm2 > 0]
-    width_mm = np.sqrt(4 / np.pi * np.median(crossed))
-    return bool(len(crossed) > 0.5 * len(area_mm2) and AORTA_MM[0] <= width_mm <= AORTA_MM[1] and crossed.max() < 2000)
+    narrow_mm, usual_mm, wide_mm = np.sqrt(4 / np.pi * np.percentile(crossed, [10, 50, 90]))
+    long = len(crossed) > AORTA_HEIGHT * len(area_mm2)
+    return bool(long and AORTA_MM[0] <= usual_mm <= AORTA_MM[1] and wide_mm < AORTA_EVENNESS * narrow_mm)
 
 
 def _interior(pool: np.ndarray, coarse_mm: np.ndarray) -> np.ndarray:

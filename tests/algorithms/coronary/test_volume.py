@@ -266,6 +266,22 @@ def test_a_step_between_heart_beats_is_counted(chest):
     assert quality.step_slices(stepped) == [59]
 
 
+@pytest.mark.parametrize("aorta", [True, False], ids=["descending aorta in view", "descending aorta out of view"])
+def test_a_dark_right_heart_is_not_taken_for_the_arteries(chest, aorta):
+    """Contrast has left the right heart, 180 HU, which is the larger pool; the arteries are at 400 HU."""
+    hu = chest.copy()
+    y, x = np.arange(96)[:, None] * 2.0 - 95, np.arange(96)[None, :] * 2.0 - 95
+    heart = (hu > 250) & (y < 25)
+    hu[heart & (x > -6)] -= 220
+    hu[heart & (abs(x + 3) < 3)] = 50
+    if not aorta:
+        hu[:, x**2 + (y - 50) ** 2 < 16**2] = 50
+
+    judgement = quality.judge(hu, SPACING_MM, least_contrast_hu=200)
+
+    assert judgement.aorta_hu == pytest.approx(400, abs=8)  # partial volume at the wall of a pool 18 mm wide
+
+
 @pytest.mark.skipif(REAL_DATA is None, reason="HEARTWOOD_REAL_DATA names no folder of real studies")
 def test_contrast_of_a_real_arterial_chest_is_that_of_its_aorta():
     """An arterial-phase crop with a mask of its aorta: the ascending part, 3 mm inside the wall, has a median of 475 HU."""
