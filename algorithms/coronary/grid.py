@@ -74,10 +74,10 @@ def read_grid(path: Path) -> Grid:
     import SimpleITK
 
     image = SimpleITK.ReadImage(str(path))
-    if np.abs(np.asarray(image.GetDirection()).reshape(3, 3) - np.eye(3)).max() > AXES_TOLERANCE:  # type: ignore[no-untyped-call]
+    if np.abs(np.asarray(image.GetDirection()).reshape(3, 3) - np.eye(3)).max() > AXES_TOLERANCE:
         raise ValueError("the volume's axes are not left, posterior, superior")
-    x, y, z = image.GetSpacing()  # type: ignore[no-untyped-call]
-    ox, oy, oz = image.GetOrigin()  # type: ignore[no-untyped-call]
+    x, y, z = image.GetSpacing()
+    ox, oy, oz = image.GetOrigin()
     return Grid(SimpleITK.GetArrayFromImage(image), (z, y, x), (ox, oy, oz))
 
 
@@ -86,6 +86,6 @@ def write_grid(grid: Grid, path: Path) -> None:
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(grid.values)
-    image.SetSpacing(grid.spacing_mm[::-1])  # type: ignore[no-untyped-call]
-    image.SetOrigin(grid.origin_mm)  # type: ignore[no-untyped-call]
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin_mm)
     SimpleITK.WriteImage(image, str(path), useCompression=path.name.endswith(".gz"))

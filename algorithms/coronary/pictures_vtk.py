@@ -104,7 +104,7 @@ def _photograph(window: Any, actors: list[Any], view: np.ndarray, height_mm: flo
     grab.Update()
     window.RemoveRenderer(renderer)
     width, height = window.GetSize()
-    flat = numpy_support.vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())  # type: ignore[no-untyped-call]
+    flat = numpy_support.vtk_to_numpy(grab.GetOutput().GetPointData().GetScalars())
     return np.array(flat.reshape(height, width, 4)[::-1])
 
 
@@ -120,7 +120,7 @@ def _aim(camera: Any, right: np.ndarray, up: np.ndarray, centre: np.ndarray, hei
 def _array(values: np.ndarray) -> Any:
     from vtkmodules.util import numpy_support
 
-    return numpy_support.numpy_to_vtk(np.ascontiguousarray(values), deep=True)  # type: ignore[no-untyped-call]
+    return numpy_support.numpy_to_vtk(np.ascontiguousarray(values), deep=True)
 
 
 def _tube(points_mm: np.ndarray, radius_mm: np.ndarray, colour: np.ndarray) -> Any:
@@ -198,7 +198,7 @@ def _ghost(points_mm: np.ndarray, faces: np.ndarray) -> Any:
     points.SetData(_array(points_mm))
     cells = vtkCellArray()
     threes = np.hstack([np.full((len(faces), 1), 3), faces]).astype(np.int64)
-    cells.ImportLegacyFormat(numpy_support.numpy_to_vtkIdTypeArray(threes.ravel(), deep=True))  # type: ignore[no-untyped-call]
+    cells.ImportLegacyFormat(numpy_support.numpy_to_vtkIdTypeArray(threes.ravel(), deep=True))
     surface = vtkPolyData()
     surface.SetPoints(points)
     surface.SetPolys(cells)
