@@ -221,7 +221,7 @@ def _report(case: Case, state: StageState, published: Published, answer: Mapping
 def _number_row(subject: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
     value = entry[name]
     if isinstance(value, str):
-        return _row(subject, name, word=value)
+        return _row(subject, name, word=value) if value != subject else None
     if not isinstance(value, float) or name.endswith(("_low", "_high")):
         return None
     return _row(subject, name, value=value, low=entry.get(f"{name}_low"), high=entry.get(f"{name}_high"))

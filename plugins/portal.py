@@ -1,45 +1,17 @@
-"""The portal inside the Airflow web server: a run's report, behind Airflow's login and permissions.
+"""Registers the portal with Airflow: its pages in the web server, its tab on a run's page, its links on the tasks.
 
-``/heartwood/dags/<dag id>/runs/<run id>/<file>`` serves one file of the report that *this* run made.  Whoever may read the
-runs of the DAG may read it, nobody else; a case id alone opens nothing.
+Airflow loads this file into every process, each task's too.  The pages lie in ``reports.py``, which ``.airflowignore`` keeps
+from that and which only the web server imports: it costs 2 CPU seconds.
 """
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import requires_access_dag
-from airflow.models.dagrun import DagRun
-from airflow.models.xcom import XComModel
 from airflow.plugins_manager import AirflowPlugin
-from fastapi import Depends, FastAPI, HTTPException, Response, status
-from fastapi.responses import FileResponse
-from sqlalchemy import select
 
-from algorithms.contract.case import Case
-from algorithms.contract.errors import DataError
-from algorithms.contract.manifest import MANIFEST, Manifest
-from algorithms.contract.pipeline import Pipeline
-from operators import settings
-from operators.dag import pipeline_of
 from operators.links import PORTAL, REPORT_LINKS, portal_path
-from operators.publish import RESULT
-
-KEY = re.compile(r"[0-9a-f]{64}")
-
-HEADERS = {
-    # The report is one file: it loads nothing, runs nothing, and no other site may frame it.
-    "Content-Security-Policy": "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; "
-    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 ICON = "data:image/svg+xml," + quote(
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='#51606f' stroke-width='2' "
@@ -47,81 +19,12 @@ ICON = "data:image/svg+xml," + quote(
 )
 """A page with a pulse, drawn for the run's tab."""
 
-MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".pdf": "application/pdf", ".json": "application/json"}
-
-# The dependency stands here, once for all routes, and the app has none of FastAPI's own, which would be public.
-app = FastAPI(
-    title="Heartwood",
-    docs_url=None,
-    redoc_url=None,
-    openapi_url=None,
-    dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN))],
-)
-
-
-@app.get("/dags/{dag_id}/runs/{run_id}/{file}")
-def report_file(dag_id: str, run_id: str, file: str, session: SessionDep) -> Response:
-    """Return a file of the report that a run made."""
-    try:
-        pipeline = pipeline_of(dag_id)
-    except DataError:
-        raise _absent("this DAG writes no reports") from None
-    folder = _report_folder(pipeline, dag_id, run_id, session)
-    maker = pipeline.maker(RESULT)
-    assert maker is not None
-    name = next((o.name for o in maker.outputs if o.path == file and Path(file).suffix in MEDIA_TYPES), None)
-    if name is None:
-        raise _absent("the report has no such file")
-    try:
-        path = Manifest.read(folder).output_path(name, folder)
-    except DataError as error:
-        raise HTTPException(status.HTTP_409_CONFLICT, str(error), HEADERS) from None
-    suffix = path.suffix
-    return FileResponse(
-        path,
-        media_type=MEDIA_TYPES[suffix],
-        filename=f"{folder.parents[1].name}-{path.name}",
-        content_disposition_type="inline" if suffix == ".html" else "attachment",
-        headers=HEADERS,
-    )
-
-
-def _report_folder(pipeline: Pipeline, dag_id: str, run_id: str, session: Any) -> Path:
-    """Return the result folder of the report that a run made; every part of its path is checked."""
-    run = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-    if run is None:
-        raise _absent("there is no such run")
-    maker = pipeline.maker(RESULT)
-    key = _xcom(session, dag_id, run_id, maker.name).get("key") if maker else None
-    if not isinstance(key, str) or not KEY.fullmatch(key) or maker is None:
-        raise _absent("this run has not written its report yet")
-    try:
-        case = Case.read(settings.load().home_folder.case_folder(str((run.conf or {}).get("case_id"))))
-    except DataError:
-        raise _absent("the case of this run is not on this machine") from None
-    folder = case.folder / maker.name / key[:12]
-    if case.pipeline != pipeline.name or not (folder / MANIFEST).exists():
-        raise _absent("the report of this run is not on this machine")
-    return folder
-
-
-def _xcom(session: Any, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-    query = XComModel.get_many(run_id=run_id, key="return_value", task_ids=task_id, dag_ids=dag_id, limit=1)
-    row = session.execute(query.with_only_columns(XComModel.value)).first()
-    value = XComModel.deserialize_value(row) if row else {}
-    return value if isinstance(value, dict) else {}
-
-
-def _absent(reason: str) -> HTTPException:
-    return HTTPException(status.HTTP_404_NOT_FOUND, reason, HEADERS)
-
 
 class Portal(AirflowPlugin):
-    """Registers the portal, its tab on a run's page and its links on the tasks."""
+    """The portal."""
 
     name = "heartwood"
-    fastapi_apps = [{"app": app, "url_prefix": PORTAL, "name": "Heartwood"}]  # noqa: RUF012 - as the base class declares it
-    external_views = [  # noqa: RUF012
+    external_views = [  # noqa: RUF012 - as the base class declares it
         {
             "name": "Open report",
             "href": f"{portal_path()}/dags/{{DAG_ID}}/runs/{{RUN_ID}}/report.html",
@@ -131,3 +34,10 @@ class Portal(AirflowPlugin):
         }
     ]
     operator_extra_links = list(REPORT_LINKS)  # noqa: RUF012
+
+    @property
+    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+        """The pages, imported when the web server asks for them."""
+        from plugins.reports import app
+
+        return [{"app": app, "url_prefix": PORTAL, "name": "Heartwood"}]

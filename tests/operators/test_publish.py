@@ -160,7 +160,10 @@ def test_the_numbers_of_an_answer_become_rows() -> None:
     answer = {
         "verdict": "answered",
         "vessels": [{"vessel": "LAD", "ffr": 0.74, "ffr_low": 0.68, "ffr_high": 0.79, "band": "positive", "stenoses": [0, 1]}],
-        "stenoses": [{"label": "L1", "vessel": "LAD", "ffr": 0.8, "ffr_low": None, "point": 41}, {"label": "L2", "ffr": None}],
+        "stenoses": [
+            {"label": "L1", "vessel": "LAD", "ffr": 0.8, "ffr_low": None, "point": 41},
+            {"label": "L2", "band": "grey", "ffr": None},
+        ],
         "branches": [{"name": "LAD", "ffr": [0.99, 0.98]}],
         "checks": ["mass"],
     }
@@ -168,11 +171,9 @@ def test_the_numbers_of_an_answer_become_rows() -> None:
     found = [(r["subject"], r["name"], r["value"], r["low"], r["high"], r["word"]) for r in numbers_of(answer)]
 
     assert found == [
-        ("LAD", "vessel", None, None, None, "LAD"),
         ("LAD", "ffr", 0.74, 0.68, 0.79, None),
         ("LAD", "band", None, None, None, "positive"),
-        ("L1", "label", None, None, None, "L1"),
         ("L1", "vessel", None, None, None, "LAD"),
         ("L1", "ffr", 0.8, None, None, None),
-        ("L2", "label", None, None, None, "L2"),
+        ("L2", "band", None, None, None, "grey"),
     ]

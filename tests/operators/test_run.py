@@ -18,8 +18,12 @@ from operators.results.database import transaction
 from operators.results.models import Report
 from tests.operators.airflow_home import DATA, PROJECT
 
-# Airflow imports its in-process API through FastAPI's test client.
-pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
+pytestmark = [
+    # Airflow imports its in-process API through FastAPI's test client.
+    pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated"),
+    # Airflow reads .airflowignore with a deprecated name of the library it uses.
+    pytest.mark.filterwarnings("ignore:GitWildMatchPattern"),
+]
 
 STAGES_AFTER_RECEIVE = 9
 """deidentify to render: what cannot run when ``receive`` refuses the study."""

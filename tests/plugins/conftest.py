@@ -1,3 +1,3 @@
 """Sets the Airflow home of the tests before a test module imports airflow."""
 
-from tests.operators import airflow_home as airflow_home
+import tests.operators.airflow_home  # noqa: F401

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from tests.operators.airflow_home import DATA, PROJECT, migrate
 pytestmark = [
     # Airflow imports its in-process API through FastAPI's test client.
     pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:airflow"),
+    # Airflow reads .airflowignore with a deprecated name of the library it uses.
+    pytest.mark.filterwarnings("ignore:GitWildMatchPattern"),
 ]
 
 Get = Callable[..., Any]
@@ -198,3 +201,17 @@ def test_the_plugin_file_loads_as_airflow_loads_it(client: Any) -> None:
 
     assert {k: v for k, v in get_import_errors().items() if str(Path(PROJECT) / "plugins") in k} == {}
     assert "heartwood" in {p["name"] for p in get_plugin_info()}
+
+
+def test_a_task_does_not_load_the_pages() -> None:
+    """Airflow loads every plugin into each task's process; the web server's libraries would cost it 2 CPU seconds."""
+    script = (
+        "import sys, airflow.sdk.plugins_manager as manager\n"
+        "plugins, errors = manager._get_plugins()\n"
+        "assert [p.name for p in plugins if p.name == 'heartwood'], errors\n"
+        "sys.exit('plugins.reports' in sys.modules or 'airflow.api_fastapi.core_api.security' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

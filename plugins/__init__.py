@@ -1,0 +1,1 @@
+"""The portal inside the Airflow web server."""
