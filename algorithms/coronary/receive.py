@@ -116,6 +116,8 @@ def _nothing_dicom(folder: Folder) -> str:
             "export the study uncompressed or as JPEG 2000"
         )
     files = folder.not_dicom + folder.directories + folder.unreadable
+    if not files:
+        return "no file was received; send the folder that holds the CT series as DICOM files (Part 10)"
     damaged = f" ({folder.unreadable} begin like DICOM and cannot be read)" if folder.unreadable else ""
     return f"none of {files} files is a DICOM image{damaged}; send the CT series as DICOM files (Part 10)"
 
