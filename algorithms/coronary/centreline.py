@@ -26,7 +26,7 @@ import numpy as np
 from algorithms.contract.errors import DataError
 from algorithms.coronary.calcium import bloom_hu, calcified
 from algorithms.coronary.grid import Grid, read_grid
-from algorithms.coronary.heart_axes import HeartAxes, heart_axes
+from algorithms.coronary.heart_axes import heart_axes
 from algorithms.coronary.junction import joined, rough_course
 from algorithms.coronary.mask_repair import repaired
 from algorithms.coronary.naming import Course, named_courses
@@ -155,7 +155,7 @@ def tree_of(
     vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
     branches = _branches(vessels)
     stenoses = _stenoses(branches, vessels, stenosis_least)
-    doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, scene.blood_hu) + _axes_doubts(axes)
+    doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, blood_hu, axes)
     tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
     return tree, _facts(tree, vessels, scene, repair.bridges)
 
@@ -212,12 +212,6 @@ def _stenoses(branches: list[Branch], vessels: list[Vessel], least: float) -> li
         tip = not any(parent == i and (point or 0) >= len(branch.points_mm) - 4 for parent, point in forks)
         found.extend(stenoses_of(branch, i, free=int(np.argmax(vessel.trusted)), tip=tip, least=least))
     return found
-
-
-def _axes_doubts(axes: HeartAxes) -> list[str]:
-    if axes.measured:
-        return []
-    return ["the left ventricle was not found; vessels were named after a typical heart's position and may bear wrong names"]
 
 
 def _facts(tree: Tree, vessels: list[Vessel], scene: Scene, bridges: int) -> dict[str, float | int | str]:

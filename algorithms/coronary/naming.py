@@ -33,6 +33,9 @@ LCX_HEIGHT = 0.2
 LAD_HEIGHT = 0.4
 """The LAD reaches at least this far to the apex, unless nothing does; a septal branch does not."""
 
+LAD_TURN_DEG = 120.0
+"""The anterior groove lies at 50 to 100 degrees; what runs farther round than this is a marginal, whatever its length."""
+
 BASE_HEIGHT = 0.06
 """Where a vessel of the groove leaves the base for good by more than this, it has become the PDA."""
 
@@ -40,8 +43,8 @@ PDA_TURN_DEG = 250.0
 """The inferior groove lies at about 275 degrees, counted from the septum by the front; the LCx of a right-dominant heart
 ends before 230."""
 
-PLB_TURN_DEG = 222.0
-"""Side branches of the LCx that end beyond this supply the inferior wall."""
+PLB_TURN_DEG = 228.0
+"""Side branches that leave the LCx beyond this supply the inferior wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,14 +166,17 @@ class _Builder:
     # -- the left tree
 
     def left_tree(self, leaves: list[int]) -> None:
-        tall = [leaf for leaf in leaves if self._tallest(leaf) >= LAD_HEIGHT]
-        lad = max(tall or leaves, key=self._lad_score)
+        front = [leaf for leaf in leaves if self._course_deg(leaf) < LAD_TURN_DEG]
+        tall = [leaf for leaf in front if self._tallest(leaf) >= LAD_HEIGHT]
+        if not front:
+            self._groove_vessel("LCx", self.nodes.way(max(leaves, key=self._lcx_score)), "L-PDA")
+            self._side_branches(leaves, self._left_name)
+            return
+        lad = max(tall or front, key=self._lad_score)
         others = [leaf for leaf in leaves if leaf != lad and self._is_circumflex(leaf, lad)]
         roots = {self.nodes.way(leaf)[0] for leaf in leaves}
         if not others:
-            self.add(
-                "LCx" if self._groove_turn(lad) - self._course_deg(lad) > LEAST_LCX_TURN_DEG else "LAD", self.nodes.way(lad)
-            )
+            self.add("LAD", self.nodes.way(lad))
         else:
             lcx = max(others, key=self._lcx_score)
             shared = self.nodes.parting(lad, lcx)
@@ -201,7 +207,7 @@ class _Builder:
         way = self.nodes.way(leaf)
         height = self.axes.height(self.nodes.points_mm[way])
         top = int(np.argmax(height))  # what wraps around the apex says nothing
-        rising = np.flatnonzero(height[: top + 1] >= min(0.3, 0.8 * float(height[top])))
+        rising = np.flatnonzero(height[: top + 1] >= min(0.3, float(height[top]) - 0.1))
         return float(np.mean(self._turns_deg([way[i] for i in rising])))
 
     def _groove_turn(self, leaf: int) -> float:
@@ -243,7 +249,7 @@ class _Builder:
         if owner.name == "LAD":
             return "D" if self._lateral_of(parent, way) else "S"
         if owner.name == "LCx":
-            if self.turn_deg(leaf) > PLB_TURN_DEG:
+            if self.turn_deg(way[0]) > PLB_TURN_DEG:
                 return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
             return "OM"
         if owner.name == "LM":
@@ -261,6 +267,7 @@ class _Builder:
     def _lateral_of(self, parent: int, way: list[int]) -> bool:
         """Return whether a branch of the LAD runs to the side wall: compare the angle with the LAD's at the same height."""
         lad = self.courses[parent].points_mm
+        lad = lad[: int(np.argmax(self.axes.height(lad))) + 1]
         tip = self.nodes.points_mm[way[-1]]
         beside = lad[int(np.argmin(np.abs(self.axes.height(lad) - self.axes.height(tip))))]
         difference = float(self.axes.angle_deg(tip) - self.axes.angle_deg(beside) + 180) % 360 - 180

@@ -75,6 +75,7 @@ class Vessel:
     radius_sd_mm: np.ndarray  # (N,)
     core_hu: np.ndarray  # (N,) attenuation in the middle of the lumen
     trusted: np.ndarray  # (N,) bool; False inside the parent's lumen and where too little of the section is one's own
+    mask_radius_mm: float  # median distance from the middle to the mask's border, before anything was measured
 
 
 def traced(
@@ -91,11 +92,7 @@ def traced(
     find_blur
         Measure the scanner's blur on the vessels' edges; otherwise the scene's own is kept.
     """
-    vessels = [
-        Vessel(c.name, c.side, c.parent, c.parent_point, c.points_mm, c.radius_mm, np.full(len(c.radius_mm), 0.3),
-               np.full(len(c.radius_mm), scene.blood_hu), np.ones(len(c.radius_mm), dtype=bool))
-        for c in courses
-    ]  # fmt: skip
+    vessels = [_untraced(course, scene.blood_hu) for course in courses]
     for turn in range(ROUNDS):
         for i in range(len(vessels)):
             vessels[i] = _recentred(vessels, i, scene)
@@ -107,6 +104,23 @@ def traced(
             scene = replace(scene, blur_sd_mm=blur, bloom=bloom_hu(volume_hu, calcium, blur))
     vessels = [_final(vessels, i, scene) for i in range(len(vessels))]
     return [_smooth_radius(v) for v in vessels], scene
+
+
+def _untraced(course: Course, blood_hu: float) -> Vessel:
+    """Return a course as a vessel that was not measured yet."""
+    count = len(course.points_mm)
+    return Vessel(
+        name=course.name,
+        side=course.side,
+        parent=course.parent,
+        parent_point=course.parent_point,
+        points_mm=course.points_mm,
+        radius_mm=course.radius_mm,
+        radius_sd_mm=np.full(count, 0.3),
+        core_hu=np.full(count, blood_hu),
+        trusted=np.ones(count, dtype=bool),
+        mask_radius_mm=float(np.median(course.radius_mm)),
+    )
 
 
 def _blood(vessels: list[Vessel], aorta_hu: float) -> dict[str, Blood]:

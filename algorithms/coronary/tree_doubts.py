@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from algorithms.coronary.heart_axes import HeartAxes
 from algorithms.coronary.skeleton import Skeleton
 from algorithms.coronary.tracing import Vessel, length_mm
 
@@ -19,18 +20,33 @@ WIDEST_MM, NARROWEST_MM = 3.5, 0.3
 WIDEST_MASK_MM = 4.5
 """A mask this far from its own border on all sides holds a chamber, not a vessel (giant aneurysms are reviewed as well)."""
 
-VENOUS_SHARE = 0.75
-"""A wide vessel whose blood has less than this part of the ostium's contrast is filled by other blood: a vein."""
+VENOUS_SHARE, VENOUS_MASK_MM = 0.7, 0.6
+"""A vessel of at least this radius in the mask, whose middle has less than this part of the aorta's contrast, is filled by
+other blood: a vein.  The middle of an artery as narrow as that keeps 0.75 and more under a blur of 0.85 mm."""
 
 GROWTH = 1.35
 """A vessel that is wider in its last third than in its first by this grows downstream, as veins do."""
 
-CHAMBER_RUN_MM = 4.0
+LAD_REACH = 0.75
+"""The LAD ends near the apex (1) or beyond it; where it ends before this, a diagonal may have been taken for it."""
+
+INFERIOR_DEG = (-120.0, -50.0)
+"""Angles of the inferior groove and its surroundings: the RCA or the LCx leads there in every heart."""
 
 
-def tree_doubts(vessels: list[Vessel], skeleton: Skeleton, blood_hu: float) -> list[str]:
-    """Return the doubts about the vessels, and about the mask they come from."""
-    doubts = _missing(vessels)
+def tree_doubts(vessels: list[Vessel], skeleton: Skeleton, blood_hu: float, axes: HeartAxes) -> list[str]:
+    """Return the doubts about the vessels, and about the mask they come from.
+
+    Parameters
+    ----------
+    vessels, skeleton
+        What was traced, and the mask's paths.
+    blood_hu
+        Attenuation of the aorta.
+    axes
+        The heart, for where the vessels should lead.
+    """
+    doubts = _missing(vessels) + _unserved(vessels, axes)
     names = [v.name for v in vessels]
     if skeleton.seeds_joined:
         doubts.append("left and right coronary tree are joined in the lumen mask; a vein or a chamber may lie between them")
@@ -63,17 +79,40 @@ def _missing(vessels: list[Vessel]) -> list[str]:
     return doubts
 
 
+def _unserved(vessels: list[Vessel], axes: HeartAxes) -> list[str]:
+    """Return doubts about walls of the heart that no vessel leads to; none where the heart's position is only typical."""
+    if not axes.measured:
+        return [
+            "the left ventricle was not found; vessels were named after a typical heart's position and may bear wrong names"
+        ]
+    doubts = []
+    reach = max((float(axes.height(v.points_mm).max()) for v in vessels if v.name == "LAD"), default=1.0)
+    if reach < LAD_REACH:
+        doubts.append(
+            f"the LAD ends at {100 * reach:.0f} % of the way to the apex, wanted {100 * LAD_REACH:.0f} %; it may be "
+            "occluded or cut off, or a diagonal taken for it"
+        )
+    if vessels and not any(_leads_below(v, axes) for v in vessels):
+        doubts.append("no vessel reaches the lower wall of the heart; the RCA or the LCx may be occluded or cut off")
+    return doubts
+
+
+def _leads_below(vessel: Vessel, axes: HeartAxes) -> bool:
+    if not vessel.name.startswith(("RCA", "R-", "LCx", "L-")):
+        return False
+    angle = axes.angle_deg(vessel.points_mm)
+    return bool(((angle > INFERIOR_DEG[0]) & (angle < INFERIOR_DEG[1])).any())
+
+
 def _vessel_doubts(vessel: Vessel, name: str, blood_hu: float) -> list[str]:
     doubts = []
     own = vessel.radius_mm[vessel.trusted] if vessel.trusted.sum() >= 3 else vessel.radius_mm
     middle = float(np.median(own))
     if not NARROWEST_MM <= middle <= WIDEST_MM:
         doubts.append(f"{name} has a median radius of {middle:.2f} mm, wanted {NARROWEST_MM:g} to {WIDEST_MM:g} mm")
-    wide = vessel.trusted & (vessel.radius_mm > 0.9)
-    if wide.sum() >= 20:
-        share = float(np.median(vessel.core_hu[wide])) / blood_hu
-        if share < VENOUS_SHARE:
-            doubts.append(f"{name} has {100 * share:.0f} % of the contrast expected in an artery; it may be a vein")
+    share = float(np.median(vessel.core_hu)) / blood_hu
+    if vessel.mask_radius_mm >= VENOUS_MASK_MM and share < VENOUS_SHARE:
+        doubts.append(f"{name} has {100 * share:.0f} % of the contrast expected in an artery; it may be a vein")
     third = len(own) // 3
     if third >= 20:
         growth = float(np.median(own[-third:]) / np.median(own[:third]))

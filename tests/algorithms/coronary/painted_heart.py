@@ -19,6 +19,7 @@ from algorithms.coronary.cross_section import arc_length_mm, resampled
 from algorithms.coronary.grid import Grid
 
 BLOOD_HU, FAT_HU, MUSCLE_HU = 420.0, -80.0, 100.0
+WALL_HU, WALL_MM = 40.0, 0.5
 BLUR_SD_MM = 0.35
 LONG_AXIS = np.array([0.60, -0.50, -0.62]) / np.linalg.norm([0.60, -0.50, -0.62])
 SEPTUM = np.array([-0.7, -0.7, 0.0]) - (np.array([-0.7, -0.7, 0.0]) @ LONG_AXIS) * LONG_AXIS
@@ -106,6 +107,10 @@ def paint(tubes: Mapping[str, Tube], *, spacing_mm: float = 0.5, noise_hu: float
     empty = Grid(np.zeros(shape, dtype=np.float32), (spacing_mm,) * 3, tuple(float(v) for v in low))
     hu, heart = _surroundings(empty)
     mask = np.zeros(shape, dtype=np.uint8)
+    for item in tubes.values():
+        voxels, share = _share(Tube(item.points_mm, item.radius_mm + WALL_MM), empty)
+        at = tuple(voxels.T)
+        hu[at] += share * (WALL_HU - hu[at])
     for item in tubes.values():
         voxels, share = _share(item, empty)
         at = tuple(voxels.T)
