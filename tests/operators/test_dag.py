@@ -15,6 +15,9 @@ from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources,
 from operators.dag import ancestors, pipeline_dag, pipeline_of
 from tests.operators.airflow_home import PROJECT
 
+# Airflow reads .airflowignore with a deprecated name of the library it uses.
+pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
+
 FINAL = ["publish", "complete"]
 
 
