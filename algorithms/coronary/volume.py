@@ -93,7 +93,7 @@ def _stack_checks(headers: Sequence[Header], grid: Grid, least_coverage_mm: floa
         check("slice_spacing", (round(spacing_mm[0], 4), "mm"), "<= slice thickness",
               thickness_mm == 0 or spacing_mm[0] <= thickness_mm + 1e-3, "wider spacing than thickness leaves gaps"),
         check("pixel_spacing", (round(max(spacing_mm[1:]), 4), "mm"), "<= 0.5",
-              max(spacing_mm[1:]) <= 0.5, "a field of view of 250 mm or less shows the lumen finely enough"),
+              round(max(spacing_mm[1:]), 2) <= 0.5, "a field of view of 250 mm or less shows the lumen finely enough"),
     ]  # fmt: skip
 
 
