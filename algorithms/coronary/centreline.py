@@ -6,6 +6,7 @@
     skeleton          loop-free voxel paths from the ostia to the tips
     naming            which of them are LM, LAD, LCx, RCA and their branches (heart_axes)
     tracing           sub-voxel curves and radii from the image (cross_section, lumen_radius, sampling)
+    belief            branches of the mask that the image does not show
     reference_radius  the radius without disease
     stenosis, scct    lesions and segments
     tree_doubts       what a person must look at
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
+from algorithms.coronary.belief import SILENT_MM, believed
 from algorithms.coronary.calcium import bloom_hu, calcified
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import heart_axes
@@ -153,9 +155,12 @@ def tree_of(
         blur_sd_mm=blur_sd_mm,
     )
     vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
+    vessels, lost_mm = believed(vessels)
     branches = _branches(vessels)
     stenoses = _stenoses(branches, vessels, stenosis_least)
     doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, blood_hu, axes)
+    if lost_mm > SILENT_MM:
+        doubts.append(f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; it may leak into a chamber")
     tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
     return tree, _facts(tree, vessels, scene, repair.bridges)
 

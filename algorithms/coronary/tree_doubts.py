@@ -27,6 +27,9 @@ other blood: a vein.  The middle of an artery as narrow as that keeps 0.75 and m
 GROWTH = 1.35
 """A vessel that is wider in its last third than in its first by this grows downstream, as veins do."""
 
+WIDER_THAN_PARENT = 1.25
+"""A side branch is not wider than the vessel that it leaves; the margin is for the parent's disease."""
+
 LAD_REACH = 0.75
 """The LAD ends near the apex (1) or beyond it; where it ends before this, a diagonal may have been taken for it."""
 
@@ -63,6 +66,8 @@ def tree_doubts(vessels: list[Vessel], skeleton: Skeleton, blood_hu: float, axes
         doubts.append(f"the lumen mask is up to {2 * widest:.0f} mm wide; it may hold a part of a chamber or the aorta")
     for vessel, name in zip(vessels, names, strict=True):
         doubts.extend(_vessel_doubts(vessel, name, blood_hu))
+        if vessel.parent is not None and name not in SHORTEST_MM:
+            doubts.extend(_wider_than_parent(vessel, vessels[vessel.parent]))
     return doubts
 
 
@@ -102,6 +107,16 @@ def _leads_below(vessel: Vessel, axes: HeartAxes) -> bool:
         return False
     angle = axes.angle_deg(vessel.points_mm)
     return bool(((angle > INFERIOR_DEG[0]) & (angle < INFERIOR_DEG[1])).any())
+
+
+def _wider_than_parent(vessel: Vessel, parent: Vessel) -> list[str]:
+    """Return a doubt if a side branch is wider than the vessel that feeds it."""
+    point = vessel.parent_point or 0
+    above = float(np.quantile(parent.radius_mm[max(0, point - 40) : point + 1], 0.8))  # past a narrowing before the fork
+    ratio = float(np.median(vessel.radius_mm)) / above
+    if ratio <= WIDER_THAN_PARENT:
+        return []
+    return [f"{vessel.name} is {ratio:.1f} times as wide as the {parent.name} that it leaves; it may be a vein or a chamber"]
 
 
 def _vessel_doubts(vessel: Vessel, name: str, blood_hu: float) -> list[str]:

@@ -182,6 +182,7 @@ def test_an_rca_that_breaks_off_is_doubted(scene):
     assert any("lower wall" in doubt for doubt in traced(scene, mask).doubts)
 
 
+@pytest.mark.slow
 def test_a_missing_circumflex_is_doubted(scene):
     """LCx and OM1 gone: there is no LCx, and what is left is not renamed into one."""
     mask = without(scene, "LCx", 0.0) & without(scene, "OM1", 0.0)
