@@ -17,8 +17,8 @@ WIDE_MM = 1.2
 """From this radius on the middle of a lumen is undiluted blood, whatever the blur (0.35 mm: 99.7 %)."""
 
 STEEPEST_HU_PER_MM = 1.5
-"""Contrast falls along a healthy coronary by 0.1-0.3 HU/mm, in severe disease by 1 and more (Choi et al., JACC
-Cardiovasc Imaging 4:1149 (2011): transluminal attenuation gradient -19.5 HU per 10 mm at the most)."""
+"""Contrast falls along a coronary, the more the severer its disease (Choi et al., JACC Cardiovasc Imaging 4:1149 (2011));
+our bound."""
 
 ARTERIAL = (0.8, 1.15)
 """A coronary's blood lies within these shares of the aorta's; beyond it the vessel is not believed but the aorta is."""
@@ -27,7 +27,7 @@ BLUR_RANGE_MM = (0.18, 0.60)
 """Standard deviations of point spreads that a cardiac CT can have: full widths of 0.42 to 1.41 mm."""
 
 SECTIONS = 160
-"""As many sections serve to find the blur; more change it by less than 0.01 mm."""
+"""As many sections, evenly chosen, serve to find the blur."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ the same normal equations.  Sections are polar rasters, (N, K rings, J spokes); 
 
 References
 ----------
-Weiss et al., *Measurement of blood vessel size from blurred profiles* is the idea's kin in one dimension; the blurred
-disc is the noncentral chi-squared distribution (Marcum, *A statistical theory of target detection*, IRE Trans. 6:59 (1960)).
+Marcum, *A statistical theory of target detection by pulsed radar*, IRE Trans. Inf. Theory 6:59 (1960): the integral of a
+Gaussian over a disc beside its centre, which is the blurred disc.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LEAST_RADIUS_MM = 0.1
 """Radii are kept above this: a closed lumen and one of 0.2 mm look the same at CT resolution."""
 
 MODEL_ERROR_HU = 20.0
-"""What the model does not explain (texture of fat, small branches); tuned on phantom seeds 100-119."""
+"""What the model does not explain (texture of fat, small branches); our choice."""
 
 WALL_HU, WALL_SD_HU = 40.0, 50.0
 """The vessel wall, non-calcified plaque and myocardium before the fit: soft tissue."""
@@ -81,7 +81,7 @@ def fit_sections(
     noise_hu
         Standard deviation of the image noise.
     iterations
-        Gauss-Newton steps; six reach 1 um, the others are for lumens that start far off.
+        Gauss-Newton steps; a step changes the radius by 0.3 mm at the most.
     """
     parts = [
         _fit(

@@ -9,7 +9,7 @@ Points are (N, 3) LPS mm.
 References
 ----------
 Leipsic et al., *SCCT guidelines for the interpretation and reporting of coronary CT angiography*,
-J Cardiovasc Comput Tomogr 8:342 (2014), figure 1 and table 3.
+J Cardiovasc Comput Tomogr 8:342 (2014), figure 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The SCCT segment of every point of a named vessel.
 
-Rules (Leipsic et al., J Cardiovasc Comput Tomogr 8:342 (2014), table 3): the RCA is proximal for the first half of the way
+Rules (Leipsic et al., J Cardiovasc Comput Tomogr 8:342 (2014), figure 1): the RCA is proximal for the first half of the way
 to the acute margin, mid up to it, distal beyond.  The LAD is proximal up to the first large septal or D1, whichever
 leaves first, mid for half of the way from there to the apex, distal beyond.  The LCx is proximal up to OM1, then mid and
 distal.
