@@ -16,7 +16,7 @@ from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 CENTRE_WEIGHT = 12.0
-"""How much more a step along the wall costs than one along the middle (1): steep enough that a short cut across a bend does not pay."""
+"""How much more a step along the wall costs than one along the middle (1)."""
 
 COVER_RADII = 1.6
 """A path covers what lies within this many of its own radii, plus COVER_MM."""

@@ -39,7 +39,7 @@ LEAST_OWN_RIM = 0.45
 """A section is trusted where at least this part of its rim is neither calcium nor another vessel's."""
 
 BLOOM_ERROR = 0.15
-"""The bloom that was taken from a value is uncertain by this part of it; 0.15 served the calcified lesion of phantom seed 102 better than 0.25."""
+"""The bloom that was taken from a value is uncertain by this part of it; chosen on phantom seed 102."""
 
 NEIGHBOUR_MM = 0.8
 """Raster points within this of another vessel's edge, and nearer to it than to one's own, are left out."""
