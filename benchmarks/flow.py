@@ -14,9 +14,9 @@ import numpy as np
 import svzerod
 
 from algorithms.coronary import ffr, flow
-from algorithms.coronary.blood import DENSITY_KG_M3, PA_PER_MMHG, VISCOSITY_PA_S
 from algorithms.coronary.boundary import Boundary, Quantity, boundary, pressure, quantities
-from algorithms.coronary.network import network, viscous_mmhg_s_ml
+from algorithms.coronary.haemodynamics.blood import DENSITY_KG_M3, PA_PER_MMHG, VISCOSITY_PA_S
+from algorithms.coronary.haemodynamics.network import network, viscous_mmhg_s_ml
 from algorithms.coronary.tree import Tree
 from algorithms.coronary.truth import DEFAULTS
 from benchmarks.evidence import keep

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary import blood
-from algorithms.coronary.branching import Outlet, flow_fractions
-from algorithms.coronary.network import Network, edge_losses_mmhg, losses, network
+from algorithms.coronary.haemodynamics import blood
+from algorithms.coronary.haemodynamics.branching import Outlet, flow_fractions
+from algorithms.coronary.haemodynamics.network import Network, edge_losses_mmhg, losses, network
 from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)

@@ -25,21 +25,21 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary.belief import SILENT_MM, believed
-from algorithms.coronary.calcium import bloom_hu, calcified
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import heart_axes
-from algorithms.coronary.junction import joined, rough_course
-from algorithms.coronary.mask_repair import repaired
-from algorithms.coronary.naming import Course, named_courses
-from algorithms.coronary.reference_radius import reference_radius_mm
-from algorithms.coronary.sampling import Image, box_around, read_where
-from algorithms.coronary.scct import segments
-from algorithms.coronary.skeleton import Skeleton, skeleton_of
-from algorithms.coronary.stenosis import stenoses_of
-from algorithms.coronary.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, length_mm, traced
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
-from algorithms.coronary.tree_doubts import tree_doubts
+from algorithms.coronary.vessel.belief import SILENT_MM, believed
+from algorithms.coronary.vessel.calcium import bloom_hu, calcified
+from algorithms.coronary.vessel.junction import joined, rough_course
+from algorithms.coronary.vessel.mask_repair import repaired
+from algorithms.coronary.vessel.naming import Course, named_courses
+from algorithms.coronary.vessel.reference_radius import reference_radius_mm
+from algorithms.coronary.vessel.sampling import Image, box_around, read_where
+from algorithms.coronary.vessel.scct import segments
+from algorithms.coronary.vessel.skeleton import Skeleton, skeleton_of
+from algorithms.coronary.vessel.stenosis import stenoses_of
+from algorithms.coronary.vessel.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, length_mm, traced
+from algorithms.coronary.vessel.tree_doubts import tree_doubts
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.branching import ROUNDING_MM, end_children, origin_radius_mm
-from algorithms.coronary.ffr_interval import Source, pressure_samples, sources
 from algorithms.coronary.flow import read_pressures
+from algorithms.coronary.haemodynamics.branching import ROUNDING_MM, end_children, origin_radius_mm
+from algorithms.coronary.haemodynamics.interval import Source, pressure_samples, sources
 from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)

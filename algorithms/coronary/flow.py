@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary.blood import TURBULENT_REYNOLDS_NUMBER
 from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.network import Losses, Network, edge_losses_mmhg, losses, network
+from algorithms.coronary.haemodynamics.blood import TURBULENT_REYNOLDS_NUMBER
+from algorithms.coronary.haemodynamics.network import Losses, Network, edge_losses_mmhg, losses, network
 from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)

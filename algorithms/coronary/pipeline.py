@@ -326,7 +326,7 @@ RENDER = Stage(
             default="solid",
             choices=("solid", "flat"),
             help="solid: the tree as shaded tubes where this machine can draw them; flat: always as bands",
-            source="algorithms/coronary/pictures_tree.py",
+            source="algorithms/coronary/pictures/tree.py",
         ),
     ),
     resources=Resources(cpu=1, memory_gib=2, timeout_s=900),

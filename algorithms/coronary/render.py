@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary import pictures_tree, pictures_vessel
 from algorithms.coronary.grid import Grid, read_grid
-from algorithms.coronary.pictures_path import VesselPath, lesion_label, shown_paths
-from algorithms.coronary.pictures_quality import draw_quality
+from algorithms.coronary.pictures import tree as pictures_tree
+from algorithms.coronary.pictures import vessel as pictures_vessel
+from algorithms.coronary.pictures.path import VesselPath, lesion_label, shown_paths
+from algorithms.coronary.pictures.quality import draw_quality
 from algorithms.coronary.tree import SCCT_SEGMENTS, Tree, read_tree
 
 log = logging.getLogger(__name__)

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algorithms.coronary import report_sections as sections
+from algorithms.coronary.answer import sections
+from algorithms.coronary.answer.methods import methods
+from algorithms.coronary.answer.page_one import answer_section
+from algorithms.coronary.answer.result import Artefacts, read_artefacts, result_document
 from algorithms.coronary.grid import read_grid
-from algorithms.coronary.pictures_quality import draw_quality
+from algorithms.coronary.pictures.quality import draw_quality
 from algorithms.coronary.pipeline import PIPELINE
 from algorithms.coronary.render import quality_entry
-from algorithms.coronary.report_answer import answer_section
-from algorithms.coronary.report_methods import methods
-from algorithms.coronary.report_result import Artefacts, read_artefacts, result_document
 from algorithms.report.blocks import Bibliography, Picture, Report, Section
 from algorithms.report.html import write_html
 from algorithms.report.pdf import write_pdf

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary import blood, ffr
+from algorithms.coronary import ffr
 from algorithms.coronary.boundary import Quantity, boundary, pressure, quantities
 from algorithms.coronary.flow import solve
+from algorithms.coronary.haemodynamics import blood
 from algorithms.coronary.tree import Tree, read_tree
 
 DEFAULTS = {

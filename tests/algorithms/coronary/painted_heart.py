@@ -15,8 +15,8 @@ import SimpleITK
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from algorithms.coronary.cross_section import arc_length_mm, resampled
 from algorithms.coronary.grid import Grid
+from algorithms.coronary.vessel.cross_section import arc_length_mm, resampled
 
 BLOOD_HU, FAT_HU, MUSCLE_HU = 420.0, -80.0, 100.0
 WALL_HU, WALL_MM = 40.0, 0.5

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import svzerod
 
-from algorithms.coronary.blood import DENSITY_KG_M3, VISCOSITY_PA_S
 from algorithms.coronary.boundary import Boundary
-from algorithms.coronary.network import Network, losses
+from algorithms.coronary.haemodynamics.blood import DENSITY_KG_M3, VISCOSITY_PA_S
+from algorithms.coronary.haemodynamics.network import Network, losses
 from algorithms.coronary.tree import Tree
 
 

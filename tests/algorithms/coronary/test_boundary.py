@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary import blood, flow
+from algorithms.coronary import flow
 from algorithms.coronary.boundary import (
     CONSTANTS,
     Boundary,
@@ -25,6 +25,7 @@ from algorithms.coronary.boundary import (
     run,
     write_boundary,
 )
+from algorithms.coronary.haemodynamics import blood
 from algorithms.coronary.pipeline import BOUNDARY
 from algorithms.coronary.tree import Tree, write_tree
 from algorithms.coronary.truth import DEFAULTS

@@ -71,7 +71,7 @@ def traced(scene: Painted, mask: np.ndarray, ostia_mm: dict[str, np.ndarray] | N
 
 def without(scene: Painted, name: str, start_mm: float, end_mm: float = np.inf) -> np.ndarray:
     """Return the mask without the part of a vessel between two distances from its start."""
-    from algorithms.coronary.cross_section import arc_length_mm
+    from algorithms.coronary.vessel.cross_section import arc_length_mm
 
     tube = scene.tubes[name]
     along = arc_length_mm(tube.points_mm)

@@ -10,7 +10,7 @@ import pytest
 
 from algorithms.coronary import ffr, flow
 from algorithms.coronary.boundary import Boundary, Quantity, boundary, pressure, quantities, write_boundary
-from algorithms.coronary.ffr_interval import CORRELATION_LENGTH_MM, Source, pressure_samples, radius_samples, sources
+from algorithms.coronary.haemodynamics.interval import CORRELATION_LENGTH_MM, Source, pressure_samples, radius_samples, sources
 from algorithms.coronary.pipeline import FFR
 from algorithms.coronary.tree import Tree, read_tree, write_tree
 from algorithms.coronary.truth import DEFAULTS, true_ffr, write_true_ffr
@@ -143,7 +143,7 @@ def test_the_interval_of_one_monotone_source_is_its_quantiles() -> None:
 
 
 def _with_losses(tree: Tree, given: Boundary, factor: float) -> float:
-    from algorithms.coronary.network import losses, network
+    from algorithms.coronary.haemodynamics.network import losses, network
 
     net = network(tree)
     lost = losses(tree, tuple(b.radius_mm for b in tree.branches), given["viscosity_pa_s"], given["density_kg_m3"])

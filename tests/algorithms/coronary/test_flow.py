@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary import flow
-from algorithms.coronary.blood import DENSITY_KG_M3, PA_PER_MMHG, VISCOSITY_PA_S
 from algorithms.coronary.boundary import Boundary, Quantity, boundary, pressure, quantities, write_boundary
-from algorithms.coronary.network import EXPANSION_AREA_RATIO, Network, losses, network, throats, viscous_mmhg_s_ml
+from algorithms.coronary.haemodynamics.blood import DENSITY_KG_M3, PA_PER_MMHG, VISCOSITY_PA_S
+from algorithms.coronary.haemodynamics.network import EXPANSION_AREA_RATIO, Network, losses, network, throats, viscous_mmhg_s_ml
 from algorithms.coronary.tree import Branch, Tree, read_tree, write_tree
 from algorithms.coronary.truth import DEFAULTS
 from tests.algorithms.coronary.svzerod_network import edge_coefficients, svzerod_answer, svzerod_network

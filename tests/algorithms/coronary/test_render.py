@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from algorithms.coronary import pictures_tree, render
+from algorithms.coronary import render
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.pictures_path import shown_paths, vessel_path
-from algorithms.coronary.pictures_style import FFR_RANGE, ffr_colours, ffr_norm
-from algorithms.coronary.pictures_vessel import frames, hounsfield
+from algorithms.coronary.pictures import tree as pictures_tree
+from algorithms.coronary.pictures.path import shown_paths, vessel_path
+from algorithms.coronary.pictures.style import FFR_RANGE, ffr_colours, ffr_norm
+from algorithms.coronary.pictures.vessel import frames, hounsfield
 from algorithms.coronary.tree import write_tree
 from tests.algorithms.coronary.invented_case import build, invented_heart, invented_tree
 

@@ -11,11 +11,11 @@ import pypdf
 import pytest
 
 from algorithms.coronary import report
+from algorithms.coronary.answer.cadrads import suggest
+from algorithms.coronary.answer.page_one import answered
+from algorithms.coronary.answer.words import shown
+from algorithms.coronary.answer.words import words as named
 from algorithms.coronary.pipeline import PIPELINE
-from algorithms.coronary.report_answer import answered
-from algorithms.coronary.report_cadrads import suggest
-from algorithms.coronary.report_words import shown
-from algorithms.coronary.report_words import words as named
 from tests.algorithms.coronary.invented_case import build, record
 
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())

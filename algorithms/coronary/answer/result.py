@@ -1,0 +1,218 @@
+"""The case's answer as one document: ``result.json``, documented in docs/result.md and checked by result.schema.json.
+
+It is built from the pipeline's record and whatever artefacts exist, so it exists for every case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from algorithms.coronary.answer.cadrads import suggest
+from algorithms.coronary.answer.words import limit, with_unit, words
+from algorithms.coronary.tree import SCCT_SEGMENTS, Tree, read_tree
+
+SCHEMA = "https://heartwood.invalid/coronary/result/1"
+"""Name of the document's schema, result.schema.json; ``.invalid`` is a domain that never resolves (RFC 2606)."""
+
+STATEMENT = (
+    "For research only, not a medical device: developed on synthetic studies, not validated on patients. "
+    "No decision about a person may rest on it."
+)
+
+REMEDIES = {
+    "receive": "Send one folder with the whole coronary CT angiography of one patient: DICOM CT, 100 to 500 thin slices.",
+    "deidentify": "Do not send this study again as it is: a person responsible for privacy must look at why it was refused.",
+    "volume": "Send another reconstruction or scan: every slice of the heart, evenly spaced, with contrast in the arteries.",
+    "anatomy": "Send a series that shows the whole heart with contrast in the aorta, from above the ostia to the apex.",
+    "segment": "Send the series of another phase or a softer kernel; motion and heavy calcium hide the lumen.",
+    "centreline": "A physician must compare the vessel tree with the images; the series of another phase may show it better.",
+    "boundary": "Compare the vessel tree with the images: a closed vessel is a finding of its own; check the values given too.",
+    "flow": "Check the vessel tree: a closed vessel, or a radius that cannot be, has no flow solution.",
+    "ffr": "Check the vessel tree and the flow before this one; FFR rests on both.",
+}
+"""What to do when a stage refuses a case, beside what its message says."""
+
+OTHER_REMEDY = "Ask the people who run this system; give them the case and the stage."
+TRANSIENT_REMEDY = "Nothing is wrong with the study: run the case again once the machine has room; finished stages are kept."
+BUG_REMEDY = "Nothing is known to be wrong with the study: give this reference to the developers, who find the details by it."
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """What exists of a case, read; a document that does not exist is empty."""
+
+    tree: Tree | None = None
+    selection: Mapping[str, Any] = field(default_factory=dict)
+    privacy: Mapping[str, Any] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    anatomy: Mapping[str, Any] = field(default_factory=dict)
+    boundary: Mapping[str, Any] = field(default_factory=dict)
+    flow: Mapping[str, Any] = field(default_factory=dict)
+    ffr: Mapping[str, Any] = field(default_factory=dict)
+
+
+DOCUMENTS = ("selection", "privacy", "quality", "anatomy", "boundary", "flow", "ffr")
+
+
+def read_artefacts(inputs: Mapping[str, Path]) -> Artefacts:
+    """Return the artefacts among ``inputs``."""
+    documents = {name: json.loads(inputs[name].read_text()) for name in DOCUMENTS if name in inputs}
+    return Artefacts(tree=read_tree(inputs["tree"]) if "tree" in inputs else None, **documents)
+
+
+def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str, Any]:
+    """Return the answer: verdict, reasons, vessels, stenoses, FFR, boundary values, checks, provenance."""
+    checks = all_checks(artefacts)
+    verdict, reasons = judge(record, artefacts, checks)
+    withheld = any(not c["passed"] for c in checks if c["stage"] in {"flow", "ffr"})
+    stenoses = _stenoses(artefacts, withheld)
+    return {
+        "schema": SCHEMA,
+        "case_id": record["case_id"],
+        "pipeline": record["pipeline"],
+        "heartwood": record["heartwood"],
+        "statement": STATEMENT,
+        "verdict": verdict,
+        "released": verdict == "answered",
+        "ffr_withheld": withheld,
+        "reasons": reasons,
+        "cad_rads": suggest(stenoses) if verdict in {"answered", "held"} else None,
+        "vessels": _vessels(artefacts, withheld),
+        "stenoses": stenoses,
+        "branches": _branches(artefacts, withheld),
+        "interval": artefacts.ffr.get("interval"),
+        "boundary": artefacts.boundary.get("values"),
+        "image": _image(artefacts),
+        "privacy": _privacy(artefacts),
+        "checks": checks,
+        "provenance": [_provenance(stage) for stage in record["stages"]],
+    }
+
+
+def judge(
+    record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str, Any]]
+) -> tuple[str, list[dict[str, str | None]]]:
+    """Return the verdict and its reasons: a failure outweighs a doubt, and a doubt outweighs an answer."""
+    for stage in record["stages"]:
+        if stage["state"] == "failed":
+            verdict, reason = _failure(record, stage)
+            return verdict, [reason, *_doubts(artefacts)]
+    unfinished = [stage["name"] for stage in record["stages"] if stage["state"] != "done"]
+    if unfinished or not artefacts.ffr or artefacts.tree is None:
+        name = unfinished[0] if unfinished else "ffr"
+        return "failed", [_reason(name, f"the stage {name} has not been run", "Run the whole pipeline for this case.")]
+    reasons = _doubts(artefacts) + [_reason(c["stage"], check_sentence(c)) for c in checks if not c["passed"]]
+    return ("held" if reasons else "answered"), reasons
+
+
+def _doubts(artefacts: Artefacts) -> list[dict[str, str | None]]:
+    reasons = [_reason("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
+    return reasons + [_reason("centreline", doubt) for doubt in (artefacts.tree.doubts if artefacts.tree else ())]
+
+
+def _failure(record: Mapping[str, Any], stage: Mapping[str, Any]) -> tuple[str, dict[str, str | None]]:
+    name, kind = stage["name"], stage["failure"]["kind"]
+    if kind == "data":
+        return "rejected", _reason(name, stage["failure"]["message"])
+    reference = f"{record['case_id']}/{name}/{(stage['key'] or 'none')[:12]}"
+    # The message of a bug is not repeated: it may hold anything, a value from the patient's file too.
+    message = f"the stage {name} was stopped by " + (
+        "a passing fault of the machine" if kind == "transient" else "an error in the program"
+    )
+    return "failed", _reason(name, message, TRANSIENT_REMEDY if kind == "transient" else BUG_REMEDY, reference)
+
+
+def _reason(stage: str, message: str, remedy: str = "", reference: str | None = None) -> dict[str, str | None]:
+    return {"stage": stage, "message": message, "remedy": remedy or REMEDIES.get(stage, OTHER_REMEDY), "reference": reference}
+
+
+def check_sentence(check: Mapping[str, Any]) -> str:
+    """Return what a failed check found and what it wanted."""
+    unit = "" if check["unit"] in {"", "1"} else f" {check['unit']}"
+    return f"{words(check['name'])} is {with_unit(check['value'], check['unit'])}, wanted {limit(check['limit'])}{unit}"
+
+
+def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:
+    """Return every check of every artefact, in the order of the pipeline, each with its stage."""
+    documents = {"volume": artefacts.quality, "anatomy": artefacts.anatomy, "boundary": artefacts.boundary}
+    documents |= {"flow": artefacts.flow, "ffr": artefacts.ffr}
+    return [{"stage": stage} | dict(check) for stage, document in documents.items() for check in document.get("checks", [])]
+
+
+_FFR_FIELDS = ("ffr", "ffr_low", "ffr_high", "band")
+
+
+def _vessels(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:
+    hidden = dict.fromkeys((*_FFR_FIELDS, "tip_ffr")) if withheld else {}
+    fields = ("vessel", *_FFR_FIELDS, "branch", "point", "tip_ffr")
+    lesions = artefacts.ffr.get("lesions", [])
+    return [
+        {name: vessel.get(name) for name in fields} | {"stenoses": [lesions[i]["stenosis"] for i in vessel["lesions"]]} | hidden
+        for vessel in artefacts.ffr.get("vessels", [])
+    ]
+
+
+def _stenoses(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:
+    if artefacts.tree is None:
+        return []
+    read = {lesion["stenosis"]: lesion for lesion in artefacts.ffr.get("lesions", [])}
+    entries = []
+    for index, stenosis in enumerate(artefacts.tree.stenoses):
+        branch = artefacts.tree.branches[stenosis.branch]
+        lesion = read.get(index, {})
+        measured = {name: None if withheld else lesion.get(name) for name in (*_FFR_FIELDS, "delta_ffr")}
+        entries.append(
+            {
+                "label": f"L{index + 1}", "vessel": lesion.get("vessel", branch.name), "branch": stenosis.branch,
+                "branch_name": branch.name, "segment": stenosis.segment,
+                "segment_name": SCCT_SEGMENTS.get(stenosis.segment, branch.name),
+                "start": stenosis.start, "throat": stenosis.throat, "end": stenosis.end,
+                "throat_mm": branch.points_mm[stenosis.throat].tolist(),
+                "from_ostium_mm": float(artefacts.tree.ostium_distance_mm(stenosis.branch)[stenosis.throat]),
+                "diameter_stenosis": stenosis.diameter_stenosis, "area_stenosis": stenosis.area_stenosis,
+                "minimal_lumen_diameter_mm": stenosis.minimal_lumen_diameter_mm,
+                "reference_diameter_mm": stenosis.reference_diameter_mm, "length_mm": stenosis.length_mm,
+                "read_branch": lesion.get("branch"), "read_point": lesion.get("point"), "distal_mm": lesion.get("distal_mm"),
+            }
+            | measured
+        )  # fmt: skip
+    return entries
+
+
+def _branches(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:
+    if artefacts.tree is None:
+        return []
+    computed = artefacts.ffr.get("branches", [{}] * len(artefacts.tree.branches))
+    return [
+        {
+            "name": b.name, "parent": b.parent, "parent_point": b.parent_point, "points_mm": b.points_mm.tolist(),
+            "distance_mm": b.distance_mm.round(4).tolist(), "radius_mm": b.radius_mm.tolist(),
+            "reference_radius_mm": b.reference_radius_mm.tolist(), "radius_sd_mm": b.radius_sd_mm.tolist(),
+            "segment": b.segment.tolist(),
+        }
+        | {name: None if withheld else values.get(name) for name in ("ffr", "ffr_low", "ffr_high")}
+        for b, values in zip(artefacts.tree.branches, computed, strict=True)
+    ]  # fmt: skip
+
+
+def _image(artefacts: Artefacts) -> dict[str, Any] | None:
+    if not artefacts.quality:
+        return None
+    names = ("aorta_hu_estimate", "noise_hu")
+    return {"facts": dict(artefacts.quality.get("facts", {}))} | {name: artefacts.quality.get(name) for name in names}
+
+
+def _privacy(artefacts: Artefacts) -> dict[str, Any] | None:
+    if not artefacts.privacy:
+        return None
+    scan = {name: artefacts.privacy["scan"][name] for name in ("files", "values_searched", "values_found")}
+    return {name: artefacts.privacy[name] for name in ("profile", "edition", "policy")} | scan
+
+
+def _provenance(stage: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("name", "state", "version", "key", "parameters", "measurements", "inputs", "outputs")
+    return {name: stage[name] for name in names}

@@ -1,0 +1,285 @@
+"""The sections of the coronary report, declared from the result document; no number here is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from algorithms.coronary.answer.cadrads import percent, shown_percent
+from algorithms.coronary.answer.result import Artefacts
+from algorithms.coronary.answer.words import facts, limit, sentence, shown, with_unit, words
+from algorithms.coronary.pictures.path import shown_paths
+from algorithms.coronary.pictures.style import BANDS, FFR_RANGE
+from algorithms.report.blocks import (
+    Badge,
+    Block,
+    Callout,
+    Cell,
+    Code,
+    Column,
+    Figure,
+    Interval,
+    KeyValues,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)  # fmt: skip
+
+Pictures = Sequence[tuple[Mapping[str, Any], Picture]]
+"""Entries of pictures.json, each with its picture."""
+
+FIRST_PAGE = ("LM", "LAD", "LCx", "RCA")
+"""Vessels that have a line on the first page whatever their state."""
+
+BAND_WORDS = {"positive": "positive", "grey": "grey zone", "negative": "negative"}
+NOT_AVAILABLE, WITHHELD = "–", "not given"
+
+
+def ffr_text(entry: Mapping[str, Any]) -> str:
+    """Return an FFR with its interval, or that there is none."""
+    if entry["ffr"] is None:
+        return WITHHELD
+    return f"{entry['ffr']:.2f} ({entry['ffr_low']:.2f}–{entry['ffr_high']:.2f})"
+
+
+def _ffr_cell(entry: Mapping[str, Any]) -> Cell:
+    if entry["ffr"] is None:
+        return WITHHELD
+    ends = (entry["ffr"], entry["ffr_low"], entry["ffr_high"])
+    return Interval(*ends, *FFR_RANGE, BANDS, ffr_text(entry), entry["band"])
+
+
+def _band_cell(entry: Mapping[str, Any]) -> Cell:
+    return Badge(BAND_WORDS[entry["band"]], entry["band"]) if entry["band"] else NOT_AVAILABLE
+
+
+def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: int = 1) -> list[Figure]:
+    """Return one figure of all pictures of ``kind`` (and ``vessel``) that exist, or nothing."""
+    found = [(e, p) for e, p in pictures if e["kind"] == kind and (vessel is None or e["vessel"] == vessel)]
+    if not found:
+        return []
+    return [Figure(tuple(p for _, p in found), found[0][0]["caption"], columns)]
+
+
+def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
+    """Return the table of the first page, a line a vessel, and in one sentence the side branches that are well."""
+    rows, well = [], []
+    for vessel in result["vessels"]:
+        own = [result["stenoses"][i] for i in vessel["stenoses"]]
+        if vessel["vessel"] not in FIRST_PAGE and not own and vessel["band"] == "negative":
+            well.append(f"{vessel['vessel']} {vessel['ffr']:.2f}")
+            continue
+        worst = max(own, key=percent, default=None)
+        found = (shown_percent(worst), worst["segment_name"]) if worst else ("none found", "")
+        rows.append((vessel["vessel"], *found, _ffr_cell(vessel), _band_cell(vessel)))
+    columns = (
+        Column("Vessel", width=0.7), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
+        Column(f"FFR ({_level(result)} interval)", width=2.5), Column("Band", width=0.9),
+    )  # fmt: skip
+    caption = "Lowest FFR beyond a lesion of each vessel, or FFR far along it where it has none; scale 0.5 to 1.0."
+    blocks: list[Block] = [Table(columns, tuple(rows), caption)] if rows else []
+    if well:
+        blocks.append(Paragraph(f"Side branches without a stenosis and with FFR above 0.80: {', '.join(well)}.", small=True))
+    return blocks
+
+
+def _level(result: Mapping[str, Any]) -> str:
+    return f"{100 * result['interval']['level']:.0f} %" if result["interval"] else "95 %"
+
+
+def vessel_sections(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> list[Section]:
+    """Return graph, reformation and lesions of each vessel; a vessel with lesions has a page, those without share one."""
+    if artefacts.tree is None:
+        return []
+    sections: list[Section] = []
+    full = True
+    for path in shown_paths(artefacts.tree):
+        branches = set(path.branch.tolist())
+        own = [s for s in result["stenoses"] if s["branch"] in branches]
+        kinds = ("pullback", "reformation")
+        drawn = [block for kind in kinds for block in figures(pictures, kind, path.name)]
+        # The first vessel's captions tell how to read those of the others too.
+        blocks: list[Block] = [b if not sections else replace(b, caption="") for b in drawn]
+        if not own:
+            blocks = [replace(b, width=0.86) for b in blocks if isinstance(b, Figure)]
+        blocks.append(_lesion_table(own) if own else Paragraph(f"No stenosis was found on the way to the end of {path.name}."))
+        blocks += figures(pictures, "lesion", path.name)
+        tip = next((v["tip_ffr"] for v in result["vessels"] if v["vessel"] == path.name), None)
+        if tip is not None:
+            said = f"FFR at the very tip of {path.name} is {tip:.2f}; values far beyond a lesion are not meant for decisions."
+            blocks.append(Paragraph(said, small=True))
+        new_page = bool(own) or full
+        full = bool(own) or not new_page
+        sections.append(Section(path.name, tuple(blocks), new_page))
+    return sections
+
+
+def unfinished_section(result: Mapping[str, Any]) -> Section | None:
+    """Return the stenoses that were measured before a case was rejected or broke off: they may be what stopped it."""
+    if not result["stenoses"]:
+        return None
+    note = Paragraph("Measured on the images before the case was stopped; not released.", small=True)
+    return Section("Stenoses so far", (_lesion_table(result["stenoses"]), note))
+
+
+def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
+    columns = (
+        Column("Lesion"), Column("Segment"), Column("Diameter stenosis", True), Column("Area stenosis", True),
+        Column("MLD (mm)", True), Column("Reference (mm)", True), Column("Length (mm)", True), Column("FFR beyond", width=1.0),
+        Column("ΔFFR", True), Column("Band"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            s["label"], f"{s['segment_name']} ({s['segment']})", shown_percent(s), f"{100 * s['area_stenosis']:.0f} %",
+            f"{s['minimal_lumen_diameter_mm']:.1f}", f"{s['reference_diameter_mm']:.1f}", f"{s['length_mm']:.0f}",
+            ffr_text(s), NOT_AVAILABLE if s["delta_ffr"] is None else f"{s['delta_ffr']:.2f}", _band_cell(s),
+        )
+        for s in stenoses
+    )  # fmt: skip
+    read = ", ".join(f"{s['label']} {s['distal_mm']:.0f} mm" for s in stenoses if s["distal_mm"] is not None)
+    caption = "Lesions from the ostium on; SCCT segment number in brackets; MLD is the minimal lumen diameter."
+    return Table(columns, rows, caption + (f" FFR is read beyond the lesion's end: {read}." if read else ""), small=True)
+
+
+def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pictures) -> Section | None:
+    """Return what the study was and how good it was, or ``None`` where nothing is known of it."""
+    blocks: list[Block] = []
+    rows: list[tuple[str, Cell]] = []
+    if result["image"]:
+        rows += facts(result["image"])
+        for name, title in (("aorta_hu_estimate", "Contrast in the blood"), ("noise_hu", "Noise")):
+            if result["image"][name] is not None:
+                rows.append((title, f"{result['image'][name]:.0f} HU"))
+    chosen = [s for s in artefacts.selection.get("series", []) if s["chosen"]]
+    rows += [("Slices chosen", str(s["instances"])) for s in chosen]
+    blocks += [KeyValues(tuple(rows))] if rows else []
+    blocks += [Paragraph(sentence(s["reason"]), small=True) for s in chosen]
+    shown_first = result["verdict"] in {"rejected", "failed"}  # there the slices stand on the first page
+    blocks += [] if shown_first else figures(pictures, "quality")
+    return Section("Image quality", tuple(blocks), new_page=not shown_first) if blocks else None
+
+
+def privacy_section(result: Mapping[str, Any]) -> Section | None:
+    """Return what was done to protect the patient, and the proof."""
+    told = result["privacy"]
+    if not told:
+        return None
+    found = told["values_found"]
+    rows: tuple[tuple[str, Cell], ...] = (
+        ("Identifying values searched for", str(told["values_searched"])),
+        ("Found in what was kept", Badge(str(found), "positive" if found else "negative")),
+        ("Files searched", str(told["files"])),
+        ("Profile", f"PS3.15 Annex E, {told['edition']}"),
+    )
+    return Section("Privacy", (KeyValues(rows), Paragraph(sentence(told["policy"]), small=True)))
+
+
+def boundary_section(result: Mapping[str, Any]) -> Section | None:
+    """Return the boundary values, each marked measured or assumed, with its source."""
+    if not result["boundary"]:
+        return None
+    rows = tuple(
+        (
+            words(name), with_unit(entry["value"], entry["unit"]),
+            Badge("assumed", "grey") if entry["assumed"] else Badge("measured", "negative"), entry.get("source", ""),
+        )
+        for name, entry in result["boundary"].items()
+    )  # fmt: skip
+    columns = (
+        Column("Input", width=1.5),
+        Column("Value", width=0.9),
+        Column("Origin", width=0.75),
+        Column("Source", width=3.4),
+    )
+    caption = "What the flow model was told. An assumed value is not this patient's."
+    return Section("Boundary conditions", (Table(columns, rows, caption, small=True),))
+
+
+def checks_section(result: Mapping[str, Any]) -> Section | None:
+    """Return every check with its limit and whether it passed."""
+    if not result["checks"]:
+        return None
+    rows = tuple(
+        (
+            words(c["name"]), c["stage"], with_unit(c["value"], c["unit"]), limit(c["limit"]),
+            Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), c["help"],
+        )
+        for c in result["checks"]
+    )  # fmt: skip
+    columns = (
+        Column("Check", width=1.3), Column("Stage", width=0.7), Column("Found", width=0.8), Column("Wanted", width=0.7),
+        Column("", width=0.65), Column("What it is", width=2.2),
+    )  # fmt: skip
+    return Section(
+        "Run checks",
+        (
+            Table(
+                columns, rows, "A case with a failed check is held; without a sound flow solution no FFR is given.", small=True
+            ),
+        ),
+    )
+
+
+def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
+    """Return what the interval is made of."""
+    interval = result["interval"]
+    if not interval or not interval["sources"]:
+        return None
+    rows = tuple((words(s["name"]), with_unit(s["sd"], s["unit"]), s["source"]) for s in interval["sources"])
+    caption = f"What was perturbed for the {_level(result)} interval, {interval['samples']} times."
+    columns = (Column("Input", width=1.5), Column("Standard deviation", width=1.65), Column("Source", width=3.4))
+    note = Paragraph("The interval holds only what is listed here; an error of the model itself is not in it.", small=True)
+    return Section("Uncertainty", (Table(columns, rows, caption, small=True), note))
+
+
+def provenance_section(result: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> Section:
+    """Return how each number can be made again: stages, versions, keys, settings, and the hash of every artefact."""
+    stages = tuple(
+        (
+            s["name"], str(s["version"]), Badge(s["state"], _STATES.get(s["state"], "neutral")),
+            Code((s["key"] or "")[:12]), _settings(s, defaults),
+        )
+        for s in result["provenance"]
+    )  # fmt: skip
+    columns = [Column("Stage", width=0.9), Column("Version", True), Column("State", width=0.7), Column("Key", width=1.1)]
+    caption = (
+        "Stages as they ran. A key is a hash of the stage, its version, its settings and its inputs; "
+        "* marks a setting that is not the default."
+    )
+    blocks: list[Block] = [Table((*columns, Column("Settings", width=3.2)), stages, caption, small=True)]
+    hashes = tuple((name, s["name"], Code(digest)) for s in result["provenance"] for name, digest in s["outputs"].items())
+    if hashes:
+        named = (Column("Artefact", width=0.8), Column("Stage", width=0.8), Column("sha256", width=4.6))
+        blocks.append(Table(named, hashes, "Artefacts by content.", small=True))
+    return Section("Provenance", tuple(blocks))
+
+
+_STATES = {"done": "negative", "failed": "positive"}
+
+
+def _settings(stage: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> str:
+    known = defaults.get(stage["name"], {})
+    return ", ".join(
+        f"{name} = {shown(value)}{'' if known.get(name, value) == value else '*'}"
+        for name, value in stage["parameters"].items()
+    )
+
+
+def limits_section(result: Mapping[str, Any]) -> Section:
+    """Return what the report may not be used for, and, where it has values, what they cannot say."""
+    blocks = [Callout("neutral", "For research only", (result["statement"],))]
+    if result["verdict"] in {"answered", "held"}:
+        blocks.append(Callout("neutral", "What this report cannot know", LIMITS))
+    return Section("Limits and use", tuple(blocks))
+
+
+LIMITS = (
+    "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
+    "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
+    "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
+    "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
+    "The software was developed on synthetic studies; its accuracy on patients is unknown.",
+)
+"""What the coronary report cannot say, whatever the patient."""

@@ -1,0 +1,1 @@
+"""The hydraulic network: blood, edges and losses, how flow divides, how uncertain FFR is."""

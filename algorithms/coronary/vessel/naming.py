@@ -1,0 +1,371 @@
+"""Names for the vessels of a skeleton, by where they run about the heart.
+
+The left tree: the LAD is the way that ends nearest the apex at the anterior groove, the LCx the one that turns farthest
+around the base; they share the LM, and what leaves within RAMUS_MM of their parting between them is the RI.  What hangs
+on the LAD is a diagonal (towards the side wall) or a septal; on the LCx an obtuse marginal, or L-PDA and L-PLB beyond
+the side wall.  The right tree: the RCA runs around the base to where R-PDA and R-PLB part.
+Points are (N, 3) LPS mm.
+
+References
+----------
+Leipsic et al., *SCCT guidelines for the interpretation and reporting of coronary CT angiography*,
+J Cardiovasc Comput Tomogr 8:342 (2014), figure 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from algorithms.coronary.heart_axes import HeartAxes
+from algorithms.coronary.vessel.cross_section import arc_length_mm
+
+RAMUS_MM = 4.0
+"""A branch that leaves the LM, or the LAD or LCx this near their parting, between the two, is a ramus intermedius."""
+
+LEAST_LCX_TURN_DEG = 30.0
+"""The LCx is this much farther around the heart than the LAD while still below LCX_HEIGHT; a diagonal first descends."""
+
+LCX_HEIGHT = 0.2
+"""The LCx and the RCA run in the groove at the base: below this part of the way to the apex."""
+
+LAD_HEIGHT = 0.4
+"""The LAD reaches at least this far to the apex, unless nothing does; a septal branch does not."""
+
+LAD_TURN_DEG = 120.0
+"""The anterior groove lies at 50 to 100 degrees; what runs farther round than this is a marginal, whatever its length."""
+
+BASE_HEIGHT = 0.06
+"""Where a vessel of the groove leaves the base for good by more than this, it has become the PDA."""
+
+PDA_TURN_DEG = 250.0
+"""The inferior groove lies at about 275 degrees, counted from the septum by the front; the LCx of a right-dominant heart
+ends before 230."""
+
+PLB_TURN_DEG = 228.0
+"""Side branches that leave the LCx beyond this supply the inferior wall."""
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A curve with its place in the tree: its first point is the parent's point ``parent_point``."""
+
+    points_mm: np.ndarray  # (N, 3)
+    radius_mm: np.ndarray  # (N,) rough
+    parent: int | None
+    parent_point: int | None
+    side: str  # "left" or "right": the ostium it comes from
+    name: str = ""
+
+
+@dataclass(eq=False)
+class _Nodes:
+    """All points of a forest, with the point before each (-1 at a root)."""
+
+    points_mm: np.ndarray
+    radius_mm: np.ndarray
+    before: np.ndarray
+    side: list[str]
+    length_mm: np.ndarray
+    leaves: list[int]
+    ways: dict[int, list[int]] = field(default_factory=dict)  # leaf -> nodes from the root
+
+    def way(self, leaf: int) -> list[int]:
+        if leaf not in self.ways:
+            nodes = [leaf]
+            while self.before[nodes[-1]] >= 0:
+                nodes.append(int(self.before[nodes[-1]]))
+            self.ways[leaf] = nodes[::-1]
+        return self.ways[leaf]
+
+    def parting(self, a: int, b: int) -> int:
+        """Return how many nodes the ways to the leaves ``a`` and ``b`` share."""
+        first, second = self.way(a), self.way(b)
+        count = 0
+        for x, y in zip(first, second, strict=False):
+            if x != y:
+                break
+            count += 1
+        return count
+
+
+def named_courses(courses: list[Course], axes: HeartAxes) -> list[Course]:
+    """Return the same curves cut and joined anew into named vessels, a parent before its children."""
+    nodes = _nodes(courses)
+    builder = _Builder(nodes, axes)
+    left = [leaf for leaf in nodes.leaves if nodes.side[leaf] == "left"]
+    right = [leaf for leaf in nodes.leaves if nodes.side[leaf] == "right"]
+    if left:
+        builder.left_tree(left)
+    if right:
+        builder.right_tree(right)
+    return builder.courses
+
+
+def _nodes(courses: list[Course]) -> _Nodes:
+    offsets, total = [], 0
+    for course in courses:
+        offsets.append(total - (course.parent is not None))
+        total += len(course.points_mm) - (course.parent is not None)
+    points, radius = np.zeros((total, 3)), np.zeros(total)
+    before, length = np.full(total, -1), np.zeros(total)
+    side = [""] * total
+    for course, offset in zip(courses, offsets, strict=True):
+        along = arc_length_mm(course.points_mm)
+        last, start = -1, 0.0
+        if course.parent is not None and course.parent_point is not None:
+            last = _node_of(courses, offsets, course.parent, course.parent_point)
+            start = length[last]
+        for i in range(course.parent is not None, len(course.points_mm)):
+            node = offset + i
+            points[node], radius[node], before[node] = course.points_mm[i], course.radius_mm[i], last
+            length[node], side[node], last = start + along[i], course.side, node
+    leaves = sorted(set(range(total)) - set(before.tolist()))
+    return _Nodes(points, radius, before, side, length, leaves)
+
+
+def _node_of(courses: list[Course], offsets: list[int], index: int, point: int) -> int:
+    """Return the node of a course's point; the first point of a child is its parent's."""
+    course = courses[index]
+    if point == 0 and course.parent is not None and course.parent_point is not None:
+        return _node_of(courses, offsets, course.parent, course.parent_point)
+    return offsets[index] + point
+
+
+class _Builder:
+    """Collects named courses; ``home`` tells which course and point a node belongs to."""
+
+    def __init__(self, nodes: _Nodes, axes: HeartAxes) -> None:
+        self.nodes = nodes
+        self.axes = axes
+        self.courses: list[Course] = []
+        self.home: dict[int, tuple[int, int]] = {}
+
+    def add(self, name: str, way: list[int]) -> int:
+        """Add the vessel along ``way``, whose first node may belong to an earlier vessel: its parent."""
+        parent, point = self.home.get(way[0], (None, None))
+        index = len(self.courses)
+        course = Course(self.nodes.points_mm[way], self.nodes.radius_mm[way], parent, point, self.nodes.side[way[-1]], name)
+        self.courses.append(course)
+        for i, node in enumerate(way):
+            self.home.setdefault(node, (index, i))
+        return index
+
+    def turn_deg(self, leaf: int) -> float:
+        """Return how far around the heart from the septum, by the front, a tip lies: 0 to 360."""
+        return self._turns_deg([leaf])[0]
+
+    def _turns_deg(self, nodes: list[int]) -> list[float]:
+        turns: list[float] = (((self.axes.angle_deg(self.nodes.points_mm[nodes]) + 60) % 360) - 60).tolist()
+        return turns
+
+    def height(self, leaf: int) -> float:
+        return float(self.axes.height(self.nodes.points_mm[leaf]))
+
+    # -- the left tree
+
+    def left_tree(self, leaves: list[int]) -> None:
+        front = [leaf for leaf in leaves if self._course_deg(leaf) < LAD_TURN_DEG]
+        tall = [leaf for leaf in front if self._tallest(leaf) >= LAD_HEIGHT]
+        if not front:
+            self._groove_vessel("LCx", self.nodes.way(max(leaves, key=self._lcx_score)), "L-PDA")
+            self._side_branches(leaves, self._left_name)
+            return
+        lad = max(tall or front, key=self._lad_score)
+        others = [leaf for leaf in leaves if leaf != lad and self._is_circumflex(leaf, lad)]
+        roots = {self.nodes.way(leaf)[0] for leaf in leaves}
+        if not others:
+            self.add("LAD", self.nodes.way(lad))
+        else:
+            lcx = max(others, key=self._lcx_score)
+            shared = self.nodes.parting(lad, lcx)
+            if shared > 1:
+                self.add("LM", self.nodes.way(lad)[:shared])
+                self.add("LAD", self.nodes.way(lad)[shared - 1 :])
+                self._groove_vessel("LCx", self.nodes.way(lcx)[shared - 1 :], "L-PDA")
+            else:
+                self.add("LAD", self.nodes.way(lad))
+                self._groove_vessel("LCx", self.nodes.way(lcx), "L-PDA")
+        rest = [leaf for leaf in leaves if leaf not in self.home]
+        for root in sorted(roots):
+            if root not in self.home:
+                far = max((leaf for leaf in rest if self.nodes.way(leaf)[0] == root), key=lambda x: self.nodes.length_mm[x])
+                self.add("left", self.nodes.way(far))
+        self._side_branches(leaves, self._left_name)
+
+    def _lad_score(self, leaf: int) -> float:
+        """To the apex, along the septum's edge, and long: a diagonal falls short in each."""
+        angle = np.radians(self._course_deg(leaf) - 60)
+        return min(self._tallest(leaf), 1.0) + 3 * float(np.cos(angle)) + float(self.nodes.length_mm[leaf]) / 300
+
+    def _tallest(self, leaf: int) -> float:
+        return float(self.axes.height(self.nodes.points_mm[self.nodes.way(leaf)]).max())
+
+    def _course_deg(self, leaf: int) -> float:
+        """Return the mean angle at which a way runs to the apex, or to where it comes nearest to it."""
+        way = self.nodes.way(leaf)
+        height = self.axes.height(self.nodes.points_mm[way])
+        top = int(np.argmax(height))  # what wraps around the apex says nothing
+        rising = np.flatnonzero(height[: top + 1] >= min(0.3, float(height[top]) - 0.1))
+        return float(np.mean(self._turns_deg([way[i] for i in rising])))
+
+    def _groove_turn(self, leaf: int) -> float:
+        """Return how far around the heart a way gets while it stays at the base."""
+        way = self.nodes.way(leaf)
+        height = self.axes.height(self.nodes.points_mm[way])
+        left = np.flatnonzero(height > LCX_HEIGHT)
+        return max(self._turns_deg(way[: int(left[0]) if len(left) else len(way)] or way[:1]))
+
+    def _groove_vessel(self, name: str, way: list[int], beyond: str) -> int:
+        """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``."""
+        height = self.axes.height(self.nodes.points_mm[way])
+        last = int(np.flatnonzero(np.r_[True, height[1:] < BASE_HEIGHT])[-1])
+        turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and height[-1] > LCX_HEIGHT
+        if not turned or last < 10 or last > len(way) - 10:
+            return self.add(name, way)
+        index = self.add(name, way[: last + 1])
+        self.add(beyond, way[last:])
+        return index
+
+    def _lcx_score(self, leaf: int) -> float:
+        """Around the base: a marginal ends towards the apex."""
+        return self.turn_deg(leaf) / 90 - 1.5 * self.height(leaf) + float(self.nodes.length_mm[leaf]) / 200
+
+    def _is_circumflex(self, leaf: int, lad: int) -> bool:
+        """It leaves the LAD early and goes farther around the heart."""
+        way = self.nodes.way(lad)
+        shared = self.nodes.parting(leaf, lad)
+        early = shared == 0 or self.nodes.length_mm[way[shared - 1]] < 0.35 * self.nodes.length_mm[lad]
+        return bool(early) and self._groove_turn(leaf) > self._course_deg(lad) + LEAST_LCX_TURN_DEG
+
+    def _left_name(self, parent: int, way: list[int]) -> str:
+        owner = self.courses[parent]
+        leaf = way[-1]
+        at_mm = self.nodes.length_mm[way[0]]
+        fork_mm = self._fork_mm()
+        if owner.name in {"LM", "LAD", "LCx"} and at_mm <= fork_mm + RAMUS_MM and self._between(leaf):
+            return "RI"
+        if owner.name == "LAD":
+            return "D" if self._lateral_of(parent, way) else "S"
+        if owner.name == "LCx":
+            if self.turn_deg(way[0]) > PLB_TURN_DEG:
+                return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
+            return "OM"
+        if owner.name == "LM":
+            return "OM"
+        return owner.name + "-"
+
+    def _fork_mm(self) -> float:
+        return float(arc_length_mm(self.courses[0].points_mm)[-1]) if self.courses[0].name == "LM" else -np.inf
+
+    def _between(self, leaf: int) -> bool:
+        tips = {course.name: course.points_mm[-1] for course in self.courses}
+        turn = [float(self.axes.angle_deg(tips[name]) + 60) % 360 - 60 for name in ("LAD", "LCx") if name in tips]
+        return len(turn) == 2 and turn[0] + 10 < self.turn_deg(leaf) < turn[1] + 40
+
+    def _lateral_of(self, parent: int, way: list[int]) -> bool:
+        """Return whether a branch of the LAD runs to the side wall: compare the angle with the LAD's at the same height."""
+        lad = self.courses[parent].points_mm
+        lad = lad[: int(np.argmax(self.axes.height(lad))) + 1]
+        tip = self.nodes.points_mm[way[-1]]
+        beside = lad[int(np.argmin(np.abs(self.axes.height(lad) - self.axes.height(tip))))]
+        difference = float(self.axes.angle_deg(tip) - self.axes.angle_deg(beside) + 180) % 360 - 180
+        return difference > 0
+
+    # -- the right tree
+
+    def right_tree(self, leaves: list[int]) -> None:
+        main = max(leaves, key=self._rca_score)
+        way = self.nodes.way(main)
+        margin = acute_margin(self.nodes.points_mm[way])
+        forks = []
+        for leaf in leaves:
+            shared = self.nodes.parting(leaf, main)
+            if leaf != main and shared > margin and self.nodes.length_mm[way[shared - 1]] > 0.5 * self.nodes.length_mm[main]:
+                forks.append((shared, leaf))
+        if forks and self.nodes.length_mm[main] > 60:
+            shared, leaf = min(forks)
+            twin = max((x for x in forks if x[0] == shared), key=lambda x: self.nodes.length_mm[x[1]])[1]
+            self.add("RCA", way[:shared])
+            pda, plb = sorted((main, twin), key=self._pda_score, reverse=True)
+            self.add("R-PDA", self.nodes.way(pda)[shared - 1 :])
+            self.add("R-PLB", self.nodes.way(plb)[shared - 1 :])
+        else:
+            self._groove_vessel("RCA", way, "R-PDA")
+        for root in sorted({self.nodes.way(leaf)[0] for leaf in leaves}):
+            if root not in self.home:
+                far = max(
+                    (leaf for leaf in leaves if self.nodes.way(leaf)[0] == root), key=lambda x: float(self.nodes.length_mm[x])
+                )
+                self.add("right", self.nodes.way(far))
+        self._side_branches(leaves, self._right_name)
+
+    def _rca_score(self, leaf: int) -> float:
+        """The longest way that ends on the lower side of the heart."""
+        below = -np.sin(np.radians(self.axes.angle_deg(self.nodes.points_mm[leaf])))
+        return float(self.nodes.length_mm[leaf]) / 100 + 0.5 * float(below)
+
+    def _pda_score(self, leaf: int) -> float:
+        """The PDA runs towards the apex near the septum, the PLB on below the left ventricle."""
+        angle = float(self.axes.angle_deg(self.nodes.points_mm[leaf]))
+        return self.height(leaf) + 0.7 * float(np.cos(np.radians(angle + 50)))
+
+    def _right_name(self, parent: int, way: list[int]) -> str:
+        owner = self.courses[parent]
+        if owner.name == "RCA":
+            points = owner.points_mm
+            at = self.home[way[0]][1]
+            if at < 0.5 * acute_margin(points):
+                return "RV"
+            return "AM" if at < 1.15 * acute_margin(points) or not self._posterior(way) else "R-PLB"
+        return owner.name + "-"
+
+    def _posterior(self, way: list[int]) -> bool:
+        return float(self.axes.angle_deg(self.nodes.points_mm[way[-1]])) < -30
+
+    # -- both
+
+    def _side_branches(self, leaves: list[int], name_of) -> None:  # type: ignore[no-untyped-def]
+        """Add what is left, longest first on each vessel; then number by the order of leaving."""
+        first = len(self.courses)
+        stems: list[str] = []
+        rest = sorted((leaf for leaf in leaves if leaf not in self.home), key=lambda x: (-float(self.nodes.length_mm[x]), x))
+        for leaf in rest:
+            way = self.nodes.way(leaf)
+            start = max(i for i, node in enumerate(way) if node in self.home)
+            parent = self.home[way[start]][0]
+            stems.append(name_of(parent, way[start:]))
+            self.add(stems[-1], way[start:])
+        self._number(first, stems)
+
+    def _number(self, first: int, stems: list[str]) -> None:
+        """Rename courses from ``first`` on: D1, D2 ... along the parent; RI, L-PDA and the like only when there are two."""
+        counted: dict[str, int] = {}
+        names: dict[int, str] = {}
+        taken = {course.name for course in self.courses[:first]}
+        leaving = {i: (self.nodes_of_parent(i), self.courses[i].parent_point or 0) for i in range(first, len(self.courses))}
+        for i in sorted(leaving, key=lambda x: leaving[x]):
+            stem = stems[i - first]
+            if stem.endswith("-"):
+                continue
+            counted[stem] = counted.get(stem, 0) + 1
+            single = stem in {"RI", "L-PDA", "L-PLB", "R-PLB"} and counted[stem] == 1 and stem not in taken
+            names[i] = stem if single else f"{stem}{counted[stem] + (stem in taken)}"
+        for i in range(first, len(self.courses)):
+            course = self.courses[i]
+            name = names.get(i)
+            if name is None:
+                above = names.get(course.parent or 0, self.courses[course.parent or 0].name)
+                counted[above + "-"] = counted.get(above + "-", 0) + 1
+                name = above + chr(ord("a") + counted[above + "-"] - 1)
+                names[i] = name
+            self.courses[i] = Course(course.points_mm, course.radius_mm, course.parent, course.parent_point, course.side, name)
+
+    def nodes_of_parent(self, index: int) -> int:
+        return self.courses[index].parent or 0
+
+
+def acute_margin(points_mm: np.ndarray) -> int:
+    """Return the index of the RCA's point at the acute margin: the lowest and rightmost, where it turns to the lower side."""
+    return int(np.argmax(points_mm @ np.array([-1.0, 0.0, -1.0])))
