@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     demo_command = commands.add_parser("demo", help="answer a synthetic study through the real DAG")
     demo_command.add_argument("--size", choices=["small", "medium", "full"], default="medium", help="of the study")
     demo_command.add_argument("--difficulty", choices=["easy", "moderate", "hard"], default="easy", help="noise and motion")
-    demo_command.add_argument("--seed", type=int, default=1, help="of the synthetic person")
+    demo_command.add_argument("--seed", type=int, default=101, help="of the synthetic person")
     up_command = commands.add_parser("up", help="start Airflow with its web UI")
     up_command.add_argument("--port", type=int, default=8080)
     for command in (demo_command, up_command):
