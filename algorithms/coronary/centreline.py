@@ -160,7 +160,10 @@ def tree_of(
     stenoses = _stenoses(branches, vessels, stenosis_least)
     doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, blood_hu, axes)
     if lost_mm > SILENT_MM:
-        doubts.append(f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; it may leak into a chamber")
+        doubts.append(
+            f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "
+            "it may hold a vein or leak into a chamber"
+        )
     tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
     return tree, _facts(tree, vessels, scene, repair.bridges)
 
