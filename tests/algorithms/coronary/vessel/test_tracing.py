@@ -1,0 +1,50 @@
+"""Tracing: courses are moved onto the lumen's centres, and a tree stays a tree while its curves change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.coronary.grid import Grid
+from algorithms.coronary.vessel.naming import Course
+from algorithms.coronary.vessel.sampling import Image
+from algorithms.coronary.vessel.tracing import Scene, traced
+
+SPACING_MM = 0.5
+BLOOD_HU, FAT_HU = 400.0, -90.0
+
+
+def straight_vessel() -> Grid:
+    """Return a tube of 3 mm along z through fat, blurred by its own voxels only."""
+    grid = Grid(np.zeros((80, 40, 40), np.float32), (SPACING_MM,) * 3, (0.0, 0.0, 0.0))
+    place = grid.points_mm(np.indices(grid.values.shape).reshape(3, -1).T)
+    depth = 1.5 - np.linalg.norm(place[:, :2] - 10.0, axis=1)
+    share = np.clip(depth / SPACING_MM + 0.5, 0, 1).reshape(grid.values.shape)
+    return grid.with_values((FAT_HU + share * (BLOOD_HU - FAT_HU)).astype(np.float32))
+
+
+def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
+    """The parent's rough curve goes to and fro, so the smooth one is shorter and has fewer points than the child was told."""
+    volume = straight_vessel()
+    z = np.arange(4.0, 24.0, 0.25)
+    aside = np.where(np.arange(len(z)) % 2, 0.4, -0.4)
+    parent = Course(np.stack([10 + aside, np.full_like(z, 10.0), z], axis=1), np.full(len(z), 1.5), None, None, "left", "LM")
+    onward = np.arange(z[-1], 36.0, 0.5)
+    points = np.stack([np.full_like(onward, 10.0), np.full_like(onward, 10.0), onward], axis=1)
+    child = Course(points, np.full(len(points), 1.5), 0, len(z) - 1, "left", "LAD")
+    nothing = np.zeros(volume.values.shape)
+    scene = Scene(
+        image=Image.of(volume),
+        heart=volume.with_values(nothing.astype(np.uint8)),
+        bloom=volume.with_values(nothing.astype(np.float32)),
+        blood_hu=BLOOD_HU,
+        noise_hu=8.0,
+        calcium_hu=200.0,
+        blur_sd_mm=0.2,
+    )
+
+    (stem, branch), _ = traced([parent, child], scene, volume, nothing.astype(bool), find_blur=False)
+
+    assert len(stem.points_mm) < len(z)
+    assert branch.parent_point is not None
+    assert np.array_equal(stem.points_mm[branch.parent_point], branch.points_mm[0])
+    assert np.abs(branch.points_mm[5:, :2] - 10.0).max() < 0.1  # a fifth of a voxel
