@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import sys
+import textwrap
 from pathlib import Path
 
 from algorithms.contract.case import Case, Home
@@ -125,19 +126,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _epilog(pipeline: Pipeline) -> str:
-    lines = ["stages:"]
-    lines += [f"  {stage.name:<12} {stage.help}" for stage in pipeline.stages]
-    lines += ["", "parameters (--set NAME=VALUE):"]
-    lines += [f"  {p.name:<32} {p.help} {_bounds(p)} [{s.name}]" for s, p in pipeline.parameters()]
+    lines = ["stages, and the parameters that --set NAME=VALUE sets:"]
+    for stage in pipeline.stages:
+        lines.append(f"  {stage.name:<12} {stage.help}")
+        for p in stage.parameters:
+            text = f"{p.name}: {p.help} ({_bounds(p)}default {_value(p.default)})"
+            lines += textwrap.wrap(text, 112, initial_indent=" " * 17, subsequent_indent=" " * 21)
     return "\n".join([*lines, "", EPILOG])
 
 
 def _bounds(p: Parameter) -> str:
-    unit = "" if p.unit in {"", "1"} else f" {p.unit}"
     if p.choices:
-        return f"(one of {', '.join(p.choices)}; default {p.default})"
-    bounds = f"{p.minimum:g} to {p.maximum:g}{unit}; " if p.minimum is not None and p.maximum is not None else ""
-    return f"({bounds}default {p.default}{unit})"
+        return f"{' or '.join(p.choices)}; "
+    unit = "" if p.unit in {"", "1"} else f" {p.unit}"
+    return f"{p.minimum:g} to {p.maximum:g}{unit}; " if p.minimum is not None and p.maximum is not None else ""
+
+
+def _value(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,11 @@ def test_help_names_every_stage_and_every_parameter_with_its_default(pipeline):
     text = shell(pipeline.name, "--help").stdout
 
     assert all(stage.help in text for stage in pipeline.stages)
-    assert all(p.name in text and str(p.default) in text for _, p in pipeline.parameters())
+    words = " ".join(text.split())
+    for _, p in pipeline.parameters():
+        default = f"{p.default:g}" if isinstance(p.default, float) else p.default
+        assert f"{p.name}: " in words
+        assert f"default {default})" in words.partition(f"{p.name}: ")[2]
 
 
 def test_the_result_is_one_line_of_json_and_the_log_is_elsewhere(study, tmp_path):

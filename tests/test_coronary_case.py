@@ -93,20 +93,41 @@ def test_nothing_of_the_identity_leaves_the_vault(study, case):
 
 
 @pytest.mark.slow
-def test_a_second_home_with_the_same_key_gives_the_same_bytes(study, case, tmp_path):
-    """Results depend on content, parameters and key alone: not on the time, the place or the order of a set."""
-    (tmp_path / "vault").mkdir()
-    (tmp_path / "vault" / "secret").write_text((case.home / "vault" / "secret").read_text())
+def test_a_dag_run_gives_the_same_bytes_as_a_shell(study, case, tmp_path):
+    """Results depend on content, parameters and key alone: not on the time, the place or who starts a stage."""
+    home = tmp_path / "home"
+    (home / "vault").mkdir(parents=True)
+    (home / "vault" / "secret").write_text((case.home / "vault" / "secret").read_text())
+    receive = [sys.executable, "-m", "algorithms", "coronary", "receive", str(study), "--home", str(home)]
+    received = json.loads(subprocess.run(receive, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout)
 
-    again = answer(study, tmp_path)
+    run_dag(received["case_id"], home, tmp_path / "airflow")
 
-    assert case.summary["case_id"] == again.summary["case_id"]
-    assert written(case) == written(again)
+    assert case.summary["case_id"] == received["case_id"]
+    assert written(Path(case.summary["case"])) == written(home / "cases" / received["case_id"])
 
 
-def written(case: Answer) -> dict[str, str]:
+def run_dag(case_id: str, home: Path, airflow_home: Path) -> None:
+    """Run the DAG ``coronary_ffr`` in an Airflow of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    ours = {
+        "AIRFLOW_HOME": str(airflow_home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__HEARTWOOD__HOME": str(home),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONWARNINGS": "ignore",
+    }
+    test = ["dags", "test", "coronary_ffr", "--conf", json.dumps({"case_id": case_id})]
+    for arguments in (["db", "migrate"], test):
+        command = [sys.executable, "-m", "airflow", *arguments]
+        subprocess.run(command, cwd=PROJECT, env=kept | ours, check=True, capture_output=True)
+
+
+def written(case: Path) -> dict[str, str]:
     """Return the sha256 of every artefact by stage and name."""
-    manifests = [json.loads(path.read_text()) for path in Path(case.summary["case"]).glob("*/*/manifest.json")]
+    manifests = [json.loads(path.read_text()) for path in case.glob("*/*/manifest.json")]
+    assert len(manifests) == 11
     return {f"{m['stage']}/{name}": w["sha256"] for m in manifests for name, w in m["outputs"].items()}
 
 
