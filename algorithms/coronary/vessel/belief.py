@@ -1,4 +1,4 @@
-"""Side branches of the mask that are no vessel in the image: leaks into a chamber, bumps beside a wide lumen.
+"""What of the mask is no vessel in the image: leaks into a chamber, bumps beside a wide lumen, tails behind a tip.
 
 Where a section shows no blurred disc, the fit of its radius says so by its standard deviation.
 """
@@ -23,6 +23,42 @@ MAIN = ("LM", "LAD", "LCx", "RCA")
 
 SILENT_MM = 15.0
 """Leaks of less length in all are bumps of the mask; more may be a vessel that was traced wrongly: worth a doubt."""
+
+
+FADED_RADIUS_MM = 0.2
+"""A lumen this narrow is one voxel of a CT across: there is no telling it from none."""
+
+LONGEST_TAIL_MM = 25.0
+"""Behind a lumen that closes, so much mask may be noise that followed the tip; a vessel seen for longer is an occluded one."""
+
+LEAST_TAIL_RADIUS_MM = 0.4
+"""A vessel narrower than two voxels of a CT is not one whose stenosis is reported."""
+
+
+def ended_where_they_fade(vessels: list[Vessel]) -> list[Vessel]:
+    """Return the vessels, each cut where its lumen closes near its tip for good.
+
+    A tip is cut only behind the vessel's last branch, and only if what follows is short and is itself no vessel that CT
+    shows.  A vessel that opens again has a tight stenosis or an occlusion, which must be reported and not cut off.
+    """
+    return [_ended(vessel, [v.parent_point or 0 for v in vessels if v.parent == i]) for i, vessel in enumerate(vessels)]
+
+
+def _ended(vessel: Vessel, branch_points: list[int]) -> Vessel:
+    least = max([1, *branch_points]) + 1  # a vessel keeps two points, and its branches
+    count = len(vessel.points_mm)
+    left_mm = np.append(np.cumsum(np.linalg.norm(np.diff(vessel.points_mm, axis=0), axis=1)[::-1])[::-1], 0.0)
+    faded = np.flatnonzero((vessel.radius_mm <= FADED_RADIUS_MM) & (left_mm <= LONGEST_TAIL_MM) & (np.arange(count) >= least))
+    if not faded.size or _shows(vessel, int(faded[0])):
+        return vessel
+    end = int(faded[0])
+    arrays = ("points_mm", "radius_mm", "radius_sd_mm", "core_hu", "trusted")
+    return replace(vessel, **{name: getattr(vessel, name)[:end] for name in arrays})
+
+
+def _shows(vessel: Vessel, start: int) -> bool:
+    wide = float(np.median(vessel.radius_mm[start:])) > LEAST_TAIL_RADIUS_MM
+    return wide and float(np.median(vessel.radius_sd_mm[start:])) <= NO_VESSEL_SD_MM
 
 
 def believed(vessels: list[Vessel]) -> tuple[list[Vessel], float]:

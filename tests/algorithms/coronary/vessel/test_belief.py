@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.belief import believed
+from algorithms.coronary.vessel.belief import believed, ended_where_they_fade
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.calibration import blood_of
 from algorithms.coronary.vessel.tracing import Vessel
@@ -40,6 +42,27 @@ def test_what_leads_to_a_vessel_stays():
     tree = [vessel("LAD", None, None, 0.03), vessel("D1", 0, 10, 0.2), vessel("D1a", 1, 10, 0.05)]
 
     assert [v.name for v in believed(tree)[0]] == ["LAD", "D1", "D1a"]
+
+
+def test_a_tail_behind_a_tip_that_fades_is_cut():
+    """Point 30 of 40 is closed and 4.5 mm follow, in which the mask ran on into noise: 30 points are left."""
+    tail = vessel("LCx", None, None, 0.05)
+    radius = np.concatenate([np.linspace(1.0, 0.4, 30), [0.1, 0.3, 0.5, 0.5, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1]])  # median 0.3
+
+    (ended,) = ended_where_they_fade([replace(tail, radius_mm=radius)])
+
+    assert [30] * 4 == [len(a) for a in (ended.points_mm, ended.radius_mm, ended.radius_sd_mm, ended.trusted)]
+
+
+def test_a_lumen_that_closes_before_a_branch_or_a_long_vessel_stays():
+    """That is an occlusion with a vessel behind it; the flow stage refuses it and says so."""
+    closed = np.where(np.arange(40) == 10, 0.05, 1.0)
+    stem = replace(vessel("LAD", None, None, 0.05), radius_mm=closed)
+    long = replace(stem, points_mm=stem.points_mm * 2.0)
+
+    assert len(ended_where_they_fade([stem, vessel("D1", 0, 25, 0.05)])[0].radius_mm) == 40
+    assert len(ended_where_they_fade([stem])[0].radius_mm) == 40  # 14.5 mm of it, 1 mm wide and well seen
+    assert len(ended_where_they_fade([long])[0].radius_mm) == 40
 
 
 def test_a_noisy_scan_keeps_its_branches():
