@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary.tree import Tree, read_tree
-from benchmarks.evidence import keep
+from benchmarks.evidence import RESULTS, commit, keep
 
 log = logging.getLogger("benchmarks.coronary")
 
@@ -47,16 +47,26 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6], help="phantom seeds (default 1-6)")
     parser.add_argument("--size", default="full", help="small, medium or full (default full)")
     parser.add_argument("--difficulty", default="easy", help="easy, moderate or hard (default easy)")
+    parser.add_argument(
+        "--add", action="store_true", help="keep the other seeds that were measured before, each with its commit"
+    )
     options = parser.parse_args()
-    cases = []
+    name = f"coronary_{options.difficulty}"
+    cases = _kept(name, set(options.seeds)) if options.add else []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            case = measure(seed, options.size, options.difficulty, Path(folder))
-        cases.append(case)
+            case = measure(seed, options.size, options.difficulty, Path(folder)) | {"commit": commit()}
+        cases = sorted([*cases, case], key=lambda measured: int(measured["seed"]))
         log.info("seed %d: %s", seed, json.dumps({k: v for k, v in case.items() if k != "stages"}))
-        path = keep(f"coronary_{options.difficulty}", {"size": options.size, "summary": summary(cases), "cases": cases})
+        path = keep(name, {"size": options.size, "summary": summary(cases), "cases": cases})
     log.info("%s", json.dumps(summary(cases), indent=1))
     log.info("kept in %s", path)
+
+
+def _kept(benchmark: str, again: set[int]) -> list[dict[str, Any]]:
+    document = _json(RESULTS / f"{benchmark}.json")
+    cases: list[dict[str, Any]] = document["results"]["cases"]
+    return [{"commit": document["commit"]} | case for case in cases if case["seed"] not in again]
 
 
 def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, Any]:
