@@ -95,6 +95,7 @@ def traced(
     vessels = [_untraced(course, scene.blood_hu) for course in courses]
     for turn in range(ROUNDS):
         for i in range(len(vessels)):
+            vessels[i] = _reattached(vessels, i)  # its parent has moved and may have fewer points now
             vessels[i] = _recentred(vessels, i, scene)
         for i in range(len(vessels)):
             vessels[i] = _reattached(vessels, i)
