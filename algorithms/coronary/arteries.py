@@ -22,7 +22,7 @@ from algorithms.coronary.vessels import path_cost
 SEEN = 0.25
 """Likeness of lumen from which a voxel of a path counts as artery (1)."""
 
-LONGEST_GAP_MM = 12.0
+LONGEST_GAP_MM = 15.0
 """Longest part of a path without visible artery that is bridged, mm: a subtotal lesion is 5 to 15 mm long."""
 
 SHORTEST_BRANCH_MM = 6.0
@@ -102,13 +102,25 @@ def grow(field: Lumen, seeds: np.ndarray, aorta_hu: float) -> list[Artery]:
         stop, gap = judged(field, path, aorta_hu)
         _cover(covered, nodes[stop:], np.full(len(nodes) - stop, 1.5 / spacing))
         kept = Artery(path.index[:stop], path.radius_mm[:stop], gap)
-        if stop < 2 or along_mm(kept.index, spacing)[-1] < SHORTEST_BRANCH_MM + path.radius_mm[0]:
+        if not _is_branch(field, kept):
             _cover(covered, nodes[:stop], np.full(stop, 1.0 / spacing))
             continue
         arteries.append(kept)
         tree[nodes[:stop]] = True
         _cover(covered, nodes[:stop], (kept.radius_mm * 1.4 + 1.0) / spacing)
     return arteries
+
+
+def _is_branch(field: Lumen, artery: Artery) -> bool:
+    """Return whether ``artery`` is long enough for one; what is short must be seen all along, for rims and notches are short."""
+    if len(artery.index) < 2:
+        return False
+    length = float(along_mm(artery.index, field.hu.spacing_mm[0])[-1]) - float(artery.radius_mm[0])
+    return length >= SHORTEST_BRANCH_MM and (length >= 2 * SHORTEST_BRANCH_MM or artery.gap_mm < SHORT_GAP_MM)
+
+
+SHORT_GAP_MM = 1.5
+"""Longest part of a branch shorter than twice ``SHORTEST_BRANCH_MM`` that may be unseen, mm."""
 
 
 def _new_part(before: np.ndarray, end: int, tree: np.ndarray) -> np.ndarray:
@@ -134,23 +146,39 @@ def _radius_mm(field: Lumen, nodes: np.ndarray) -> np.ndarray:
 def judged(field: Lumen, path: Artery, aorta_hu: float) -> tuple[int, float]:
     """Return how many voxels of a path, from its start, are an artery, and the longest gap within them in mm.
 
-    It ends before a gap longer than ``LONGEST_GAP_MM`` and where it is too faint for an artery of its width over
-    ``VEIN_WINDOW_MM``; what is left of a gap at its end is cut off.
+    It ends where it is too faint for an artery of its width, and before a gap over ``SURE_GAP_MM`` after which no aligned
+    artery goes on; what is left of a gap at its end is cut off.
     """
     along = along_mm(path.index, field.hu.spacing_mm[0])
     seen = field.likeness[tuple(path.index.T)] >= SEEN
     stop = min(len(seen), first_faint(field, path, aorta_hu))
-    last_seen, longest = 0.0, 0.0
-    for i in range(stop):
-        if seen[i]:
-            longest = max(longest, along[i] - last_seen)
-            last_seen = along[i]
-        elif along[i] - last_seen > LONGEST_GAP_MM:
-            stop = i
+    longest = 0.0
+    for start, end in _runs(~seen[:stop]):
+        gap = along[min(end, len(along) - 1)] - along[max(start - 1, 0)]
+        if end == stop or (gap > SURE_GAP_MM and not _goes_on(path, along, seen[:stop], start, end)):
+            stop = start
             break
-    while stop > 0 and not seen[stop - 1]:
-        stop -= 1
+        longest = max(longest, float(gap))
     return stop, longest
+
+
+SURE_GAP_MM = 4.0
+"""Longest part without visible artery that is bridged whatever its direction, mm."""
+
+ALIGNED = 0.7
+"""Least cosine between an artery's ways before, across and after a gap (1)."""
+
+
+def _goes_on(path: Artery, along: np.ndarray, seen: np.ndarray, start: int, end: int) -> bool:
+    """Return whether the artery before the gap [start, end) goes on after it: as long again as the gap, and straight on."""
+    gap = along[end] - along[start]
+    if gap > LONGEST_GAP_MM or (along[1] * seen[end:]).sum() < gap or start == 0:
+        return False
+    before = path.index[start] - path.index[np.searchsorted(along, along[start] - 5.0)]
+    over = path.index[end] - path.index[start]
+    after = path.index[min(np.searchsorted(along, along[end] + 5.0), len(along) - 1)] - path.index[end]
+    ways = [w / max(float(np.linalg.norm(w)), 1e-6) for w in (before.astype(float), over.astype(float), after.astype(float))]
+    return bool(ways[0] @ ways[1] >= ALIGNED and ways[1] @ ways[2] >= ALIGNED)
 
 
 def first_faint(field: Lumen, path: Artery, aorta_hu: float) -> int:
@@ -159,14 +187,15 @@ def first_faint(field: Lumen, path: Artery, aorta_hu: float) -> int:
     A stenosis is faint, and after it the artery is bright again; a vein stays faint.
     """
     hu = field.hu.values[tuple(path.index.T)]
-    hu = ndimage.median_filter(hu, 3, mode="nearest")
+    hu = ndimage.median_filter(hu, 7, mode="nearest")
     share = 1 - np.exp(-(path.radius_mm**2) / (2 * BLUR_MM**2))
-    faint = hu < MUSCLE_HU + (aorta_hu - MUSCLE_HU) * share * FAINTEST
+    faint = hu < MUSCLE_HU + (aorta_hu - MUSCLE_HU) * share * np.interp(path.radius_mm, *FAINTEST)
     along = along_mm(path.index, field.hu.spacing_mm[0])
     for start, stop in _runs(faint):
         length = along[stop - 1] - along[start]
         clear = sum(b - a for a, b in _runs(~faint) if a >= stop) * field.hu.spacing_mm[0]
-        if length > LONGEST_LESION_MM or (length >= FAINT_END_MM and clear < VEIN_WINDOW_MM):
+        sideways = start <= 2 and length >= VEIN_WINDOW_MM  # a vein that an artery crosses is faint from the start
+        if sideways or length > LONGEST_LESION_MM or (length >= FAINT_END_MM and clear < VEIN_WINDOW_MM):
             return start
     return len(hu)
 
@@ -183,8 +212,11 @@ FAINT_END_MM = 3.0
 LONGEST_LESION_MM = 22.0
 """Longest faint part after which an artery can be itself again, mm: diffuse lesions are over 20 mm long (ACC/AHA type C)."""
 
-FAINTEST = 0.6
-"""Contrast above muscle of the faintest artery, as a share of the aorta's after blur (1); cardiac veins have 0.2 to 0.6."""
+FAINTEST = ((0.9, 1.3), (0.6, 0.67))
+"""Radii in mm, and the contrast above muscle of the faintest artery of that radius as a share of the aorta's after blur (1).
+
+Cardiac veins hold 0.2 to 0.6 of the aorta's contrast in a well timed scan; how much blur takes from a thin artery is less sure.
+"""
 
 BLUR_MM = 0.45
 """Standard deviation of a scan's blur and that of the field together, mm."""

@@ -22,6 +22,9 @@ WIDE_CORE_ML = 0.1
 LUNG_HU = -500.0
 """Mean of lung and soft tissue, HU."""
 
+INNER_WALL_MM = 3.0
+"""Part of the left ventricle's wall, from its blood, in which no artery of the wanted width runs, mm: trabeculae do."""
+
 PASSABLE_HU = 20.0
 """Smoothed value below which there is fat: no path goes there, HU."""
 
@@ -47,10 +50,14 @@ def lumen_likelihood(fine: Grid, heart: Grid, aorta_hu: float) -> Lumen:
     hu = ndimage.gaussian_filter(fine.values, 0.35 / spacing)
     labels = labels_on(heart, fine)
     wide = _wide(fine, labels, aorta_hu)
-    passable = (hu > PASSABLE_HU) & _outside_lungs(fine) & ~wide
+    wide |= _rim(hu, wide, spacing, 0.08 * (aorta_hu - MUSCLE_HU))
+    cavity = ndimage.distance_transform_edt(labels != LEFT_VENTRICLE, sampling=spacing) <= INNER_WALL_MM
+    passable = (hu > PASSABLE_HU) & _outside_lungs(fine) & ~wide & ~cavity
     candidates = passable & (hu > MUSCLE_HU)
     index = np.argwhere(candidates)
-    tube = tubeness(np.minimum(fine.values, aorta_hu + 100), spacing, index)
+    # without this a filter of 2.4 mm takes the rim of an appendage's tip for an artery
+    without = np.minimum(fine.values, np.where(ndimage.binary_dilation(wide), MUSCLE_HU, aorta_hu + 100)).astype(np.float32)
+    tube = tubeness(without, spacing, index)
     likeness = np.zeros(hu.shape, np.float32)
     likeness[candidates] = lumen_likeness(hu[candidates], tube, aorta_hu)
     scale = np.zeros(hu.shape, np.float32)
@@ -77,8 +84,38 @@ def _wide(fine: Grid, labels: np.ndarray, aorta_hu: float) -> np.ndarray:
     near = away < WIDE_MM
     pool_hu = calm[tuple(axis[near] for axis in nearest)]
     wide[near] |= sharp[near] < 0.5 * (pool_hu + aorta_hu)
+    # noise leaves bright specks in a vein beside faint blood; an artery is longer
+    names, count = ndimage.label(~wide & (sharp > blood_threshold_hu(aorta_hu)), ndimage.generate_binary_structure(3, 3))
+    volume_ml = np.bincount(names.ravel(), minlength=count + 1) * spacing**3 / 1000
+    small = volume_ml < SPECK_ML
+    small[0] = False
+    wide |= small[names]
     return wide
 
+
+SPECK_ML = 0.02
+"""Volume below which bright voxels among wide blood are noise, ml: 5 mm of an artery of 1.1 mm radius."""
+
+
+def _rim(hu: np.ndarray, wide: np.ndarray, spacing_mm: float, valley_hu: float) -> np.ndarray:
+    """Return the blurred edge (Z, Y, X) of the wide blood: what no valley deeper than ``valley_hu`` parts from it.
+
+    An artery on a chamber has the chamber's wall, or at least its shadow, between them.
+    """
+    away, nearest = ndimage.distance_transform_edt(~wide, sampling=spacing_mm, return_indices=True)
+    index = np.argwhere((away > 0) & (away <= RIM_MM) & (hu > MUSCLE_HU))
+    edge = nearest[:, index[:, 0], index[:, 1], index[:, 2]].T
+    least = np.full(len(index), np.inf, np.float32)
+    for part in (0.25, 0.5, 0.75, 1.0):
+        between = np.rint(index + part * (edge - index)).astype(int)
+        least = np.minimum(least, hu[tuple(between.T)])
+    rim = np.zeros(wide.shape, bool)
+    rim[tuple(index[least >= hu[tuple(index.T)] - valley_hu].T)] = True
+    return rim
+
+
+RIM_MM = 2.5
+"""Width of the edge of the wide blood, blur and the ball's misfit in a corner together, mm."""
 
 FAINT_ABOVE_MUSCLE_HU = 45.0
 """How much brighter than muscle the faintest blood is that can be told from it, HU."""
@@ -147,11 +184,13 @@ def lumen_mask(box: Grid, wide: np.ndarray, points_mm: np.ndarray, radius_mm: np
     hu = box.values[near]
     owner = nearest[near]
     mask = np.zeros(box.values.shape, bool)
-    thread = square[near] <= THREAD_MM**2
-    mask[near] = ((hu >= limit[owner]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU) & ~wide[near]) | thread
-    names, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 1))
+    thread = np.zeros(box.values.shape, bool)
+    thread[tuple(np.rint(index).astype(int).T)] = True
+    mask[near] = (hu >= limit[owner]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU) & ~wide[near]
+    mask |= thread | (square <= THREAD_MM**2)
+    names, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
     threaded = np.zeros(count + 1, bool)
-    threaded[np.unique(names[near][thread])] = True
+    threaded[np.unique(names[thread])] = True
     threaded[0] = False
     kept: np.ndarray = threaded[names]
     return kept

@@ -104,12 +104,21 @@ def mouth_mm(path_mm: np.ndarray, lumen: Grid, from_root: np.ndarray) -> np.ndar
         middle = np.array([_weighted_middle(lumen, p, 2.5) for p in middle])
     centre = middle.mean(axis=0)
     _, _, axes = np.linalg.svd(middle - centre)
-    back = axes[0] * -np.sign(axes[0] @ (beside[-1] - beside[0]))
+    ahead = (beside[-1] - first) / np.linalg.norm(beside[-1] - first)
+    # where a lesion sits at the ostium the middles crowd together and their line says nothing
+    back = -(axes[0] * np.sign(axes[0] @ ahead) if abs(axes[0] @ ahead) > SAME_WAY else ahead)
     line = centre + back * np.arange(0.0, 12.0, 0.1)[:, None]
     depth = ndimage.map_coordinates(from_root, lumen.index(line).T, order=1, mode="nearest")
     reached = np.flatnonzero(depth < 0.5 * lumen.spacing_mm[0])
     mouth: np.ndarray = line[reached[0]] if reached.size else first
-    return mouth
+    return mouth if np.linalg.norm(mouth - first) < WIDEST_MOUTH_MM else first
+
+
+WIDEST_MOUTH_MM = 3.5
+"""Farthest that a path can start from the middle of its mouth, mm."""
+
+SAME_WAY = 0.7
+"""Least cosine between the line through an artery's first middles and the way its path takes (1)."""
 
 
 def _weighted_middle(weight: Grid, point_mm: np.ndarray, radius_mm: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from algorithms.contract.errors import DataError
 from algorithms.coronary.arteries import Artery, grow
 from algorithms.coronary.grid import Grid, read_grid, write_grid
+from algorithms.coronary.heart import ASCENDING_AORTA, MUSCLE_HU
 from algorithms.coronary.lumen import Lumen, lumen_likelihood, lumen_mask
 from algorithms.coronary.vessels import FINE_MM, fine_grid, labels_on
 
@@ -25,8 +26,14 @@ log = logging.getLogger(__name__)
 SEGMENTERS = {"classical": lumen_likelihood}
 """What may say how much a voxel looks like lumen; all have the arguments of :func:`lumen_likelihood`."""
 
-SEED_REACH_MM = 2.5
-"""How far from an ostium's point the growth starts, mm: the radius of a left main."""
+SEED_REACH_MM = 1.0
+"""How far from an ostium's point the growth starts, mm."""
+
+MOUTH_MM = 5.0
+"""Reach of an artery's mouth from the ostium's point, mm: within it the artery may be as wide as a part of the root."""
+
+MOUTH_LIKENESS = 0.5
+"""Likeness of lumen of blood in an artery's mouth (1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +60,8 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
     fine = fine_grid(box, np.asarray(box.origin_mm), last)
     field = SEGMENTERS[segmenter](fine, heart, aorta_hu)
     ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
-    arteries = grow(field, _seeds(field, ostia), aorta_hu)
+    field, seeds = opened_at(field, ostia, labels_on(heart, fine) == ASCENDING_AORTA)
+    arteries = grow(field, seeds, aorta_hu)
     if not arteries:
         raise DataError(
             "no coronary artery could be followed from the ostia found; send a phase with less motion or more contrast"
@@ -65,21 +73,29 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
     return Segmentation(box.with_values(mask.astype(np.uint8)), arteries)
 
 
-def _seeds(field: Lumen, ostia_mm: np.ndarray) -> np.ndarray:
-    """Return the flat indices of the open voxels within ``SEED_REACH_MM`` of the ostia, at least the nearest one of each."""
+def opened_at(field: Lumen, ostia_mm: np.ndarray, root: np.ndarray) -> tuple[Lumen, np.ndarray]:
+    """Return ``field`` with the arteries' mouths open, and the flat indices of the voxels that growth starts from.
+
+    The widening of an artery's mouth belongs to the wide blood of the root as far as a filter can tell; within
+    ``MOUTH_MM`` of an ostium and outside ``root`` (Z, Y, X) it is lumen.
+    """
+    mouth = np.zeros(field.open.shape, bool)
     seeds = []
     for point in ostia_mm:
         at = field.hu.index(point)
-        reach = int(np.ceil(2 * SEED_REACH_MM / FINE_MM))
+        reach = int(np.ceil(MOUTH_MM / FINE_MM)) + 1
         start = np.clip(np.rint(at).astype(int) - reach, 0, None)
         stop = np.minimum(np.rint(at).astype(int) + reach + 1, field.open.shape)
-        index = np.argwhere(field.open[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]) + start
-        if not len(index):
-            continue
-        away = np.linalg.norm(index - at, axis=1) * FINE_MM
-        chosen = index[away <= max(SEED_REACH_MM, float(away.min()))]
-        seeds.append(np.ravel_multi_index(tuple(chosen.T), field.open.shape))
-    return np.unique(np.concatenate(seeds)) if seeds else np.zeros(0, np.int64)
+        z, y, x = np.ogrid[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
+        away = np.sqrt((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) * FINE_MM
+        part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        mouth[part] |= away <= MOUTH_MM
+        index = np.argwhere(away <= SEED_REACH_MM) + start
+        seeds.append(np.ravel_multi_index(tuple(index.T), field.open.shape))
+    bright = mouth & (field.hu.values > MUSCLE_HU) & field.wide
+    likeness = np.where(bright, np.maximum(field.likeness, MOUTH_LIKENESS), field.likeness)
+    opened = replace(field, likeness=likeness, open=field.open | bright, wide=field.wide & ~(mouth & ~root))
+    return opened, np.unique(np.concatenate(seeds))
 
 
 def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str) -> dict[str, float | int | str]:
@@ -93,5 +109,5 @@ def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str) -> dict[str, f
     return {
         "arteries": len(found.arteries),
         "lumen_ml": round(volume_ml, 3),
-        "longest_gap_mm": round(max(a.gap_mm for a in found.arteries), 2),
+        "longest_gap_mm": round(float(max(a.gap_mm for a in found.arteries)), 2),
     }
