@@ -112,7 +112,7 @@ def grow(field: Lumen, seeds: np.ndarray, aorta_hu: float) -> list[Artery]:
 
 
 def _is_branch(field: Lumen, artery: Artery) -> bool:
-    """Return whether ``artery`` is long enough for one; what is short must be seen all along, for rims and notches are short."""
+    """Return whether ``artery`` is long enough for one; a short one must be seen all along, as rims are not."""
     if len(artery.index) < 2:
         return False
     length = float(along_mm(artery.index, field.hu.spacing_mm[0])[-1]) - float(artery.radius_mm[0])

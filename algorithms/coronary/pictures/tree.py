@@ -24,8 +24,7 @@ from skimage.measure import marching_cubes
 
 from algorithms.contract.errors import TransientError
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.pictures import solid
-from algorithms.coronary.pictures import style
+from algorithms.coronary.pictures import solid, style
 from algorithms.coronary.pictures.path import lesion_label
 from algorithms.coronary.tree import Tree
 from algorithms.report.palette import INK, MUTED, TONES
