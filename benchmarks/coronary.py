@@ -85,11 +85,11 @@ def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, An
     measured["stages"] = {m["stage"]: _cost(m) for m in map(_json, sorted(case.glob("*/*/manifest.json")))}
     measured["peak_memory_mib"] = max(cost["peak_memory_mib"] for cost in measured["stages"].values())
     ffr = next(iter(case.glob("ffr/*/ffr.json")), None)
-    if ffr is not None:
-        found = Case(read_tree(next(iter(case.glob("centreline/*/tree.json")))), _json(ffr))
-        true = Case(read_tree(truth / "tree.json"), _json(truth / "ffr.json"))
-        measured |= compare(true, found)
-    return measured
+    # A case without an answer has missed what was planted, and says nothing of its vessels.
+    nothing = Case(Tree(()), {"branches": []})
+    found = Case(read_tree(next(iter(case.glob("centreline/*/tree.json")))), _json(ffr)) if ffr else nothing
+    true = Case(read_tree(truth / "tree.json"), _json(truth / "ffr.json"))
+    return measured | compare(true, found)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ def _distance_mm(tree: Tree, stenosis: Any, point_mm: np.ndarray) -> float:
 
 
 def _vessels(true: Case, found: Case) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not found.tree.branches:
+        return rows
     for vessel in true.ffr["vessels"]:
         if vessel["vessel"] not in MAIN:
             continue

@@ -60,7 +60,7 @@ def readme() -> str:
         ["planted stenoses of 50-80 % found in LM, LAD, LCx, RCA", f"{s['stenoses_found']} of {s['stenoses_planted']}", "all"],
         ["% diameter stenosis against the truth, largest error", f"{s['diameter_error_points_max']} points", "15 points"],
         ["FFR against that of the true geometry, median vessel", s["ffr_error_median"], "0.06"],
-        ["studies answered without review", f"{answered} of {s['studies']}", "the others are held with a reason"],
+        ["studies answered without review", f"{answered} of {s['studies']}", "the others are held or refused with a reason"],
         [f"DICOM to report, {coronary['size']} size, 2 cores", f"{s['wall_s_median']:.0f} s", "360 s"],
         ["peak memory of a stage", f"{s['peak_memory_mib_max'] / 1024:.1f} GiB", "6 GB"],
         ["tree flow against SimVascular's svzerod", f"{agreement:.0e} relative", "1e-6"],
