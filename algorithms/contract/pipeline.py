@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from algorithms.contract.errors import DataError
 
 Value = float | int | str | bool
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder that holds ``algorithms``."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class Output:
-    """An artefact that a stage writes: a file or a folder, named relative to the stage's result folder."""
+    """An artefact that a stage writes: a file or a folder, named relative to the stage's result folder.
+
+    A ``collection`` is a folder with one entry (file or folder) an item, such as one a slide; an item is called as its
+    entry is, without what follows the first dot.
+    """
 
     name: str
     path: str
     help: str
+    collection: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,11 @@ class Stage:
     ``version`` whenever the results change.  ``consumes`` names case inputs (originals) that are deleted once the
     result is published.  A stage with ``always`` runs whatever failed before it: it gets the artefacts that exist, and
     the pipeline's record as the artefact ``record``.
+
+    ``each`` names collections among the inputs: the stage runs once an item, each time with that item's entries in their
+    place, and its outputs are collections, put together when the last item is done.  ``resumes`` says that ``run`` goes on
+    with whatever an interrupted run of the same key has left in ``out``.  ``reads`` are files of the project (rules, a
+    model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value.
     """
 
     name: str
@@ -114,10 +128,18 @@ class Stage:
     resources: Resources = field(default_factory=Resources)
     consumes: tuple[str, ...] = ()
     always: bool = False
+    each: tuple[str, ...] = ()
+    resumes: bool = False
+    reads: tuple[str, ...] = ()
 
     def settings(self, given: dict[str, Value]) -> dict[str, Value]:
         """Return the value of every parameter of this stage: the one given, or the default."""
         return {p.name: p.parse(given.get(p.name, p.default)) for p in self.parameters}
+
+
+def names_in(folder: str, suffix: str) -> tuple[str, ...]:
+    """Return the names, sorted and without ``suffix``, of the files in a folder of the project: choices that are files."""
+    return tuple(sorted(path.name.removesuffix(suffix) for path in (PROJECT / folder).glob(f"*{suffix}")))
 
 
 RECORD = "record"
@@ -126,7 +148,12 @@ RECORD = "record"
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The stages of one diagnostic, in an order in which they can run."""
+    """The stages of one diagnostic, in an order in which they can run.
+
+    ``phantom`` names a module with ``arguments(parser)`` and ``make(out, options)``, which writes a synthetic examination
+    (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
+    case's ``result.json`` beside that folder.
+    """
 
     name: str
     title: str
@@ -134,6 +161,8 @@ class Pipeline:
     accepts: str
     stages: tuple[Stage, ...]
     inputs: tuple[str, ...] = ("study", "secret")
+    phantom: str = ""
+    truth: str = ""
 
     def __post_init__(self) -> None:
         known = set(self.inputs)

@@ -1,0 +1,1 @@
+"""Prostate biopsy slides and clinical variables to a risk with a treatment suggestion."""

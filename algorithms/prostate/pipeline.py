@@ -1,0 +1,171 @@
+"""The prostate pipeline: biopsy slides and clinical variables to a risk with a treatment suggestion.  Imports nothing heavy."""
+
+from __future__ import annotations
+
+from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources, Stage, names_in
+
+RECEIVE = Stage(
+    name="receive",
+    run="algorithms.prostate.receive:run",
+    version=1,
+    help="Tell slides from other files, say why a slide cannot be used, and find the clinical variables.",
+    source="TIFF 6.0 and BigTIFF; Goode et al., J Pathol Inform 4:27 (2013), doi:10.4103/2153-3539.119005, for the formats",
+    inputs=("study", "secret"),
+    outputs=(
+        Output("selection", "selection.json", "every file received: a slide with its facts, or why it is none or cannot be used"),
+        Output("declared", "declared.json", "clinical variables found in clinical.json, each checked; nothing else of that file"),
+    ),
+    resources=Resources(cpu=1, memory_gib=1, timeout_s=1800),
+)
+
+DEIDENTIFY = Stage(
+    name="deidentify",
+    run="algorithms.prostate.deidentify:run",
+    version=1,
+    help="Copy the encoded tiles of each slide into a new file without label, macro or text; delete the originals.",
+    source="Bisson et al., J Pathol Inform 14:100185 (2023), for what slide files carry; TIFF 6.0",
+    inputs=("study", "selection", "secret"),
+    outputs=(
+        Output("slides", "slides", "one de-identified tiled TIFF a slide", collection=True),
+        Output("privacy", "privacy.json", "what was kept and dropped of each slide, and the scan of the result; never a value"),
+    ),
+    consumes=("study",),
+    resources=Resources(cpu=1, memory_gib=2, disk_gib=200, timeout_s=7200),
+)
+
+CLINICAL = Stage(
+    name="clinical",
+    run="algorithms.prostate.clinical:run",
+    version=1,
+    help="Gather the clinical variables; compute the ISUP grade group and the NCCN risk group by rule.",
+    source="Epstein et al., Am J Surg Pathol 40:244 (2016), for grade groups; NCCN Guidelines Prostate Cancer for risk groups",
+    inputs=("declared",),
+    outputs=(Output("clinical", "clinical.json", "each variable with its origin, grade group, NCCN group with its reasons"),),
+    parameters=(),
+    resources=Resources(cpu=1, memory_gib=1, timeout_s=300),
+)
+
+TISSUE = Stage(
+    name="tissue",
+    run="algorithms.prostate.tissue:run",
+    version=1,
+    help="Judge each slide: scale, tissue, pen marks, focus, folds; refuse those that cannot be answered.",
+    source="Otsu, IEEE Trans Syst Man Cybern 9:62 (1979); docs/prostate.md, Tissue and quality",
+    inputs=("slides",),
+    outputs=(
+        Output("tissue", "tissue", "a slide's thumbnail.png and mask.png", collection=True),
+        Output("quality", "quality.json", "facts, measures and verdict of each slide"),
+    ),
+    parameters=(),
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=3600),
+)
+
+TILES = Stage(
+    name="tiles",
+    run="algorithms.prostate.tiles:run",
+    version=1,
+    help="Lay a grid of tiles over the tissue of each slide, by its microns per pixel.",
+    source="docs/prostate.md, Tiles",
+    inputs=("tissue", "quality"),
+    outputs=(
+        Output("tiles", "tiles", "one Parquet table of tile positions a slide", collection=True),
+        Output("grid", "tiles.json", "the grid of each slide and how many of its tiles were taken"),
+    ),
+    parameters=(),
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
+)
+
+ENCODE = Stage(
+    name="encode",
+    run="algorithms.prostate.encode:run",
+    version=1,
+    help="Turn each tile of a slide into a vector with a foundation model.",
+    source="Dosovitskiy et al., ICLR 2021, arXiv:2010.11929",
+    inputs=("slides", "tiles"),
+    outputs=(Output("features", "features", "float16 shards of 4096 tiles with features.json, one folder a slide", collection=True),),
+    parameters=(
+        Parameter(
+            "encoder",
+            default="heartwood-small",
+            help="which encoder, by the name of its description",
+            source="algorithms/slide/encoders",
+            choices=names_in("algorithms/slide/encoders", ".toml"),
+        ),
+    ),
+    each=("slides", "tiles"),
+    resumes=True,
+    reads=("algorithms/slide/encoders/{encoder}.toml",),
+    resources=Resources(cpu=2, memory_gib=4, timeout_s=6 * 3600),
+)
+
+AGGREGATE = Stage(
+    name="aggregate",
+    run="algorithms.prostate.aggregate:run",
+    version=1,
+    help="Pool all tiles of all slides by attention, join the clinical variables, and give risks with intervals.",
+    source="Ilse, Tomczak, Welling, ICML 2018, arXiv:1802.04712; Cox, J R Stat Soc B 34:187 (1972)",
+    inputs=("features", "tiles", "clinical"),
+    outputs=(
+        Output("risk", "risk.json", "risks at 5 and 10 years with 95 % intervals, curves, percentile in the NCCN group"),
+        Output("attention", "attention", "each tile's attention, one float32 array a slide", collection=True),
+    ),
+    parameters=(
+        Parameter(
+            "risk_model",
+            default="synthetic",
+            help="which risk model, by the name of its description",
+            source="algorithms/prostate/models",
+            choices=names_in("algorithms/prostate/models", ".toml"),
+        ),
+    ),
+    reads=("algorithms/prostate/models/{risk_model}.toml",),
+    resources=Resources(cpu=1, memory_gib=4, timeout_s=1800),
+)
+
+RECOMMEND = Stage(
+    name="recommend",
+    run="algorithms.prostate.recommend:run",
+    version=1,
+    help="Suggest what to consider and discuss, by rule, with the evidence for it.",
+    source="NCCN Guidelines Prostate Cancer; Spratt et al., NEJM Evid 2 (2023), doi:10.1056/EVIDoa2300023, for the ADT biomarker",
+    inputs=("clinical", "risk"),
+    outputs=(Output("recommendation", "recommendation.json", "suggestions, each with its rule and evidence"),),
+    resources=Resources(cpu=1, memory_gib=1, timeout_s=300),
+)
+
+RENDER = Stage(
+    name="render",
+    run="algorithms.prostate.render:run",
+    version=1,
+    help="Draw slides, tissue, attention, the most attended tiles and the incidence curves.",
+    source="docs/prostate.md, Report",
+    inputs=("slides", "tissue", "quality", "tiles", "attention", "risk"),
+    outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
+)
+
+REPORT = Stage(
+    name="report",
+    run="algorithms.prostate.report:run",
+    version=1,
+    help="Write the answer: result.json, the HTML page and the PDF; also when a stage before it refused the case.",
+    source="docs/result.md",
+    inputs=("selection", "privacy", "quality", "tissue", "grid", "clinical", "features", "risk", "recommendation", "pictures"),
+    outputs=(
+        Output("result", "result.json", "the case's answer, documented in docs/result.md"),
+        Output("html", "report.html", "the report as one file"),
+        Output("pdf", "report.pdf", "the report for print and archive"),
+    ),
+    always=True,
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
+)
+
+PIPELINE = Pipeline(
+    name="prostate",
+    title="Risk from prostate biopsy slides",
+    help="Prostate biopsy slides and clinical variables become a risk with a treatment suggestion.",
+    accepts="a folder or zip file with one patient's biopsy slides (tiled TIFF such as Aperio SVS) and, if wanted, clinical.json",
+    stages=(RECEIVE, DEIDENTIFY, CLINICAL, TISSUE, TILES, ENCODE, AGGREGATE, RECOMMEND, RENDER, REPORT),
+    phantom="algorithms.phantom.biopsy.command",
+    truth="algorithms.prostate.truth:compare",
+)
