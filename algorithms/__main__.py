@@ -36,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost frame: every failure becomes an exit code
         return _report(error)
     if options.stage is None:
+        if options.item is not None:
+            return _report(DataError("--item goes with a STAGE"))
         code, summary = run_pipeline(pipeline, case, Home(options.home), given, stub=options.stub)
         print(json.dumps(summary))
         return code
@@ -45,12 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _run_stage(pipeline: Pipeline, options: argparse.Namespace, case: Case, given: dict[str, Value]) -> int:
     stage = pipeline.stage(options.stage)
     try:
-        summary = run_stage(pipeline, stage, case, Home(options.home), given, stub=options.stub)
+        summary = run_stage(pipeline, stage, case, Home(options.home), given, item=options.item, stub=options.stub)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - pydicom's Rust codecs raise a panic that is no Exception
         try:
-            failure = leave_failure(pipeline, stage, case, given, error, stub=options.stub)
+            failure = leave_failure(pipeline, stage, case, given, error, item=options.item, stub=options.stub)
         except OSError as second:
             log.error("the failure cannot be written into the case folder: %s", second.strerror)
             return _report(error)
@@ -121,8 +123,16 @@ def _parser() -> argparse.ArgumentParser:
             metavar="NAME=VALUE",
             help="set a parameter of any stage; give all of them each time",
         )
+        command.add_argument(
+            "--item", metavar="ITEM", help=f"one item only, in a stage that runs once an item{_each(pipeline)}"
+        )
         command.add_argument("--stub", action="store_true", help="write placeholders instead of results, to try the graph")
     return parser
+
+
+def _each(pipeline: Pipeline) -> str:
+    stages = ", ".join(stage.name for stage in pipeline.stages if stage.each)
+    return f" (here: {stages})" if stages else " (here: none)"
 
 
 def _epilog(pipeline: Pipeline) -> str:

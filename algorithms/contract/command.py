@@ -15,29 +15,42 @@ from typing import Any
 from algorithms.contract.case import Case, Home
 from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
 from algorithms.contract.execute import Result, execute
-from algorithms.contract.pipeline import Pipeline, Stage, Value
+from algorithms.contract.items import place
+from algorithms.contract.pipeline import PROJECT, Pipeline, Stage, Value
 from algorithms.contract.record import Failure, states
 
 log = logging.getLogger(__name__)
 
-PROJECT = Path(__file__).resolve().parents[2]
-"""The folder that holds ``algorithms``; a stage's process is started in it."""
-
 
 def stage_command(
-    pipeline: str, stage: str, *, home: Path, case: Path, given: Mapping[str, Value], stub: bool = False
+    pipeline: str,
+    stage: str,
+    *,
+    home: Path,
+    case: Path,
+    given: Mapping[str, Value],
+    item: str | None = None,
+    stub: bool = False,
 ) -> list[str]:
     """Return the arguments after the interpreter that run one stage: the same in every place."""
     settings = [text for name, value in sorted(given.items()) for text in ("--set", f"{name}={value}")]
     places = ["--home", str(home.resolve()), "--case", str(case.resolve())]
-    return ["-m", "algorithms", pipeline, stage, *places, *settings, *(["--stub"] if stub else [])]
+    one = ["--item", item] if item is not None else []
+    return ["-m", "algorithms", pipeline, stage, *places, *one, *settings, *(["--stub"] if stub else [])]
 
 
 def run_stage(
-    pipeline: Pipeline, stage: Stage, case: Case, home: Home, given: Mapping[str, Value], *, stub: bool
+    pipeline: Pipeline,
+    stage: Stage,
+    case: Case,
+    home: Home,
+    given: Mapping[str, Value],
+    *,
+    item: str | None = None,
+    stub: bool,
 ) -> dict[str, Any]:
-    """Return what the command line prints of one stage, after running it."""
-    return _summary(case, execute(pipeline, stage, case, home, given, stub=stub))
+    """Return what the command line prints of one stage, or of one item of it, after running it."""
+    return _summary(case, execute(pipeline, stage, case, home, given, item=item, stub=stub))
 
 
 def run_pipeline(
@@ -60,25 +73,37 @@ def run_pipeline(
     return code, _pipeline_summary(pipeline, case, given, stub)
 
 
-def killed(case: Case, stage: Stage, signal: int) -> None:
+def killed(case: Case, stage: Stage, signal: int, item: str | None = None) -> None:
     """Leave a failure for a stage that was killed and could not write its own."""
     message = (
         f"the stage was killed by signal {signal}, most often for want of memory; it needs {stage.resources.memory_gib:g} GiB"
     )
-    Failure("transient", message).write(case.folder / stage.name)
+    Failure("transient", message).write(place(case, stage, item))
 
 
 def leave_failure(
-    pipeline: Pipeline, stage: Stage, case: Case, given: Mapping[str, Value], error: BaseException, *, stub: bool
+    pipeline: Pipeline,
+    stage: Stage,
+    case: Case,
+    given: Mapping[str, Value],
+    error: BaseException,
+    *,
+    item: str | None = None,
+    stub: bool,
 ) -> Failure:
     """Write and return the failure that ``error`` is, for operators, report and case page to read."""
     kind = failure_kind(error)
     # The text of an operating-system error names files; its reason alone does not.
     message = error.strerror or "file error" if isinstance(error, OSError) else str(error) or type(error).__name__
-    key = states(pipeline, case, given, stub=stub)[stage.name].key
+    state = states(pipeline, case, given, stub=stub)[stage.name]
+    if item is not None and item in state.items:
+        state = state.items[item]
+    else:
+        item = None
+    key = state.key
     text = "".join(traceback.format_exception(error)) if kind == "bug" else ""
     failure = Failure(kind, message, key, text)
-    failure.write(case.folder / stage.name)
+    failure.write(place(case, stage, item))
     return failure
 
 

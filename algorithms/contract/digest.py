@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 
 def sha256_path(path: Path) -> str:
     """Return the sha256 of a file's bytes, or of a folder's sorted listing of relative paths and file hashes."""
     if path.is_dir():
-        listing = "".join(f"{p.relative_to(path).as_posix()}\0{sha256_path(p)}\n" for p in _files(path))
-        return hashlib.sha256(listing.encode()).hexdigest()
+        return sha256_listing({p.relative_to(path).as_posix(): sha256_path(p) for p in _files(path)})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_entries(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each entry of a folder, by name, sorted."""
+    return {path.name: sha256_path(path) for path in sorted(folder.iterdir())}
+
+
+def sha256_listing(entries: Mapping[str, str]) -> str:
+    """Return the sha256 of a collection from those of its entries; that of `sha256_path` where all entries are files."""
+    listing = "".join(f"{name}\0{sha256}\n" for name, sha256 in sorted(entries.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def size_bytes(path: Path) -> int:

@@ -3,7 +3,9 @@
 A result is named by the content that made it, so nothing is ever overwritten and "it exists" means "it is done":
 
 - two equal runs at once both compute, the first to finish publishes, the other takes that result;
-- a killed run leaves only a draft folder, which the next run of the stage on that machine removes;
+- a killed run leaves only a draft folder, which the next run of the stage on that machine removes, or goes on with where
+  the stage resumes;
+- a stage that runs once an item publishes each item's result, and whoever finishes last puts them together;
 - an artefact that was changed after it was written stops the stage that reads it.
 """
 
@@ -13,21 +15,19 @@ import importlib
 import logging
 import os
 import resource
-import secrets
 import shutil
-import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import psutil
-
 from algorithms.contract.case import Case, Home
-from algorithms.contract.digest import sha256_path, size_bytes
+from algorithms.contract.draft import draft, kept_draft
 from algorithms.contract.errors import DataError
-from algorithms.contract.manifest import MANIFEST, Manifest, Measurement, Written, entry_point, result_key
-from algorithms.contract.pipeline import RECORD, Pipeline, Stage, Value
+from algorithms.contract.gather import gathered
+from algorithms.contract.items import place
+from algorithms.contract.manifest import MANIFEST, Manifest, Measurement, entry_point, written
+from algorithms.contract.pipeline import RECORD, Output, Pipeline, Stage, Value
 from algorithms.contract.record import Failure, StageState, record, states
 
 log = logging.getLogger(__name__)
@@ -43,89 +43,159 @@ class Result:
 
 
 def execute(
-    pipeline: Pipeline, stage: Stage, case: Case, home: Home, given: Mapping[str, Value], *, stub: bool = False
+    pipeline: Pipeline,
+    stage: Stage,
+    case: Case,
+    home: Home,
+    given: Mapping[str, Value],
+    *,
+    item: str | None = None,
+    stub: bool = False,
 ) -> Result:
     """Return the result of ``stage`` for ``case``, computed now unless it is there already.
+
+    A stage that runs once an item runs for ``item``, or without one for each of them in turn.
 
     Raises
     ------
     DataError
         If an input is missing or has changed, the case folder cannot be written, or the stage refuses the data.
     """
-    parameters = stage.settings(dict(given))
-    before = states(pipeline, case, given, stub=stub)
-    state = before[stage.name]
-    if state.manifest is None:
-        _execute_now(pipeline, stage, case, home, parameters=parameters, before=before, stub=stub)
-        state = states(pipeline, case, given, stub=stub)[stage.name]
-        reused = False
-    else:
-        log.info("%s: reused %s", stage.name, state.manifest.key[:12])
-        reused = True
-    if not stub:
-        _delete_consumed(stage, case, home)
-    if state.manifest is None or state.folder is None:
-        raise RuntimeError(f"stage {stage.name} published a result that its own key does not find")
-    return Result(state.manifest, state.folder, reused)
+    job = _Job(pipeline, stage, case, home, given, states(pipeline, case, given, stub=stub), stub)
+    if not stage.each:
+        if item is not None:
+            raise DataError(f"stage {stage.name} runs once a case; leave --item out")
+        return _execute_one(job)
+    _check_items(job, item)
+    results = [_execute_one(replace(job, item=one)) for one in ([item] if item else job.state.items)]
+    whole = _put_together(job)
+    if item or whole is None:
+        return results[0]
+    return replace(whole, reused=all(result.reused for result in results))
 
 
-def _execute_now(
-    pipeline: Pipeline,
-    stage: Stage,
-    case: Case,
-    home: Home,
-    *,
-    parameters: Mapping[str, Value],
-    before: Mapping[str, StageState],
-    stub: bool,
-) -> None:
-    draft = _draft(case.folder / stage.name)
-    try:
-        inputs = _inputs(pipeline, stage, case, home, before)
-        hashes = before[stage.name].inputs
+@dataclass(frozen=True)
+class _Job:
+    """One result to be made, of a stage or of one item of it, and what was there before."""
+
+    pipeline: Pipeline
+    stage: Stage
+    case: Case
+    home: Home
+    given: Mapping[str, Value]
+    before: Mapping[str, StageState]
+    stub: bool
+    item: str | None = None
+
+    @property
+    def state(self) -> StageState:
+        state = self.before[self.stage.name]
+        return state if self.item is None else state.items[self.item]
+
+    @property
+    def place(self) -> Path:
+        return place(self.case, self.stage, self.item)
+
+    def again(self) -> _Job:
+        """Return the same job with what is there now."""
+        return replace(self, before=states(self.pipeline, self.case, self.given, stub=self.stub))
+
+
+def _execute_one(job: _Job) -> Result:
+    reused = job.state.manifest is not None
+    if not reused:
+        _execute_now(job)
+        job = job.again()
+    if not job.stub:
+        _delete_consumed(job.stage, job.case, job.home)
+    manifest, folder = _found(job)
+    if reused:
+        log.info("%s: reused %s", job.stage.name, manifest.key[:12])
+    return Result(manifest, folder, reused)
+
+
+def _check_items(job: _Job, item: str | None) -> None:
+    if not job.state.items:
+        _inputs(job)  # says which stage must run first
+        raise DataError(f"stage {job.stage.name} has no item to run over: {', '.join(job.stage.each)} have none in common")
+    if item is not None and item not in job.state.items:
+        raise DataError(f"stage {job.stage.name} has no such item, only {', '.join(job.state.items)}")
+
+
+def _put_together(job: _Job) -> Result | None:
+    """Return the result of all items, published now unless it was; ``None`` while that of an item is missing."""
+    job = job.again()
+    if job.state.manifest is None:
+        parts = {item: _found(replace(job, item=item)) for item, state in job.state.items.items() if state.manifest is not None}
+        if len(parts) < len(job.state.items):
+            return None
+        with draft(job.place) as folder:
+            manifest = gathered(folder, job.stage, parts, key=_key(job), inputs=job.state.inputs)
+            _publish(folder, job, manifest)
+        job = job.again()
+    return Result(*_found(job), reused=False)
+
+
+def _execute_now(job: _Job) -> None:
+    stage, key = job.stage, _key(job)
+    with kept_draft(job.place, key) if stage.resumes and not job.stub else draft(job.place) as folder:
+        inputs = _inputs(job)
         if stage.always:
-            inputs[RECORD] = draft / "record.json"
-            inputs[RECORD].write_text(record(pipeline, case, stage, before))
-        out = draft / "out"
-        out.mkdir()
+            inputs[RECORD] = folder / "record.json"
+            inputs[RECORD].write_text(record(job.pipeline, job.case, stage, job.before))
+        out = folder / "out"
+        out.mkdir(exist_ok=True)
+        parameters = stage.settings(dict(job.given))
         measured = _Measured()
-        run = _write_stubs if stub else _function(stage)
-        measurements: Mapping[str, Measurement] = run(inputs, out, **(parameters if not stub else {"stage": stage}))
+        run = _write_stubs if job.stub else _function(stage)
+        measurements: Mapping[str, Measurement] = run(inputs, out, **({"stage": stage} if job.stub else parameters))
         manifest = Manifest(
-            key=result_key(stage, parameters, hashes, stub),
-            pipeline=pipeline.name,
+            key=key,
+            pipeline=job.pipeline.name,
             stage=stage.name,
-            run=entry_point(stage, stub),
+            run=entry_point(stage, job.stub),
             version=stage.version,
             parameters=parameters,
-            inputs=hashes,
-            outputs={o.name: _written(stage, o.path, out) for o in stage.outputs},
+            inputs=job.state.inputs,
+            # An item's own artefact is no collection: it is one entry of it.
+            outputs={o.name: written(out, o.path, collection=o.collection and job.item is None) for o in _made(stage, out)},
             measurements=measurements,
             image=os.environ.get("HEARTWOOD_IMAGE", ""),
             **asdict(measured.stop()),
         )
         manifest.write(out)
-        _publish(out, case.folder / stage.name / manifest.key[:12], manifest)
-        Failure.clear(case.folder / stage.name)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        _publish(out, job, manifest)
 
 
-def _inputs(pipeline: Pipeline, stage: Stage, case: Case, home: Home, before: Mapping[str, StageState]) -> dict[str, Path]:
+def _key(job: _Job) -> str:
+    if job.state.key is None:
+        _inputs(job)  # says which stage must run first
+        raise RuntimeError(f"stage {job.stage.name} has all of its inputs and no key")
+    return job.state.key
+
+
+def _found(job: _Job) -> tuple[Manifest, Path]:
+    if job.state.manifest is None or job.state.folder is None:
+        raise RuntimeError(f"stage {job.stage.name} published a result that its own key does not find")
+    return job.state.manifest, job.state.folder
+
+
+def _inputs(job: _Job) -> dict[str, Path]:
     """Return the verified path of every input; an ``always`` stage goes without those that were never made."""
     paths: dict[str, Path] = {}
-    for name in stage.inputs:
-        maker = pipeline.maker(name)
+    for name in job.stage.inputs:
+        maker = job.pipeline.maker(name)
         if maker is None:
-            paths[name] = case.verify_input(name, home)
+            paths[name] = job.case.verify_input(name, job.home)
             continue
-        made = before[maker.name]
+        made = job.before[maker.name]
         if made.manifest is not None and made.folder is not None:
-            paths[name] = made.manifest.output_path(name, made.folder)
-        elif not stage.always:
+            item = job.item if name in job.stage.each else None
+            paths[name] = made.manifest.output_path(name, made.folder, item)
+        elif not job.stage.always:
             raise DataError(
-                f"stage {stage.name} needs {name} of stage {maker.name}, which has no result for these parameters; "
-                f"run `python -m algorithms {pipeline.name} {maker.name}` with the same --case and --set first"
+                f"stage {job.stage.name} needs {name} of stage {maker.name}, which has no result for these parameters; "
+                f"run `python -m algorithms {job.pipeline.name} {maker.name}` with the same --case and --set first"
             )
     return paths
 
@@ -147,40 +217,27 @@ def _write_stubs(inputs: Mapping[str, Path], out: Path, *, stage: Stage) -> dict
     return {"stub_inputs": len(inputs)}
 
 
-def _written(stage: Stage, path: str, out: Path) -> Written:
-    if not (out / path).exists():
-        raise RuntimeError(f"stage {stage.name} declares {path} but did not write it")
-    return Written(path, sha256_path(out / path), size_bytes(out / path))
+def _made(stage: Stage, out: Path) -> tuple[Output, ...]:
+    for output in stage.outputs:
+        if not (out / output.path).exists():
+            raise RuntimeError(f"stage {stage.name} declares {output.path} but did not write it")
+    return stage.outputs
 
 
-def _publish(out: Path, place: Path, manifest: Manifest) -> None:
+def _publish(out: Path, job: _Job, manifest: Manifest) -> None:
+    target = job.place / manifest.key[:12]
     try:
-        out.rename(place)
+        out.rename(target)
     except OSError:
         # rename() refuses to replace a folder that is not empty: an equal run has published first.
-        if not (place / MANIFEST).exists():
+        if not (target / MANIFEST).exists():
             raise
-        other = Manifest.read(place)
+        other = Manifest.read(target)
         if other.key != manifest.key:
             raise RuntimeError(f"two keys of stage {manifest.stage} share their first 12 digits") from None
         if {n: w.sha256 for n, w in other.outputs.items()} != {n: w.sha256 for n, w in manifest.outputs.items()}:
             log.warning("%s: an equal run published other bytes first; the stage is not reproducible", manifest.stage)
-
-
-def _draft(stage_folder: Path) -> Path:
-    host = socket.gethostname()
-    try:
-        stage_folder.mkdir(parents=True, exist_ok=True)
-        for old in stage_folder.glob(f".draft-{host}-*"):
-            if not psutil.pid_exists(int(old.name.split("-")[-2])):
-                shutil.rmtree(old, ignore_errors=True)
-        draft = stage_folder / f".draft-{host}-{os.getpid()}-{secrets.token_hex(4)}"
-        draft.mkdir()
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise DataError(
-            f"cannot write into the case folder ({error.strerror}); give this user the right to, or move it"
-        ) from error
-    return draft
+    Failure.clear(job.place)
 
 
 def _delete_consumed(stage: Stage, case: Case, home: Home) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from algorithms.contract.digest import sha256_path
+from algorithms.contract.digest import sha256_entries, sha256_listing, sha256_path, size_bytes
 from algorithms.contract.errors import DataError
 from algorithms.contract.pipeline import Stage, Value
 
@@ -24,11 +24,16 @@ Measurement = float | int | str
 
 @dataclass(frozen=True)
 class Written:
-    """One artefact as written: its path relative to the manifest, sha256 and size."""
+    """One artefact as written: its path relative to the manifest, sha256 and size; of a collection also each entry's sha256."""
 
     path: str
     sha256: str
     size_bytes: int
+    entries: Mapping[str, str] = field(default_factory=dict)
+
+    def items(self) -> dict[str, str]:
+        """Return the entry of each item of a collection: an item is called as its entry without what follows the first dot."""
+        return {name.partition(".")[0]: name for name in self.entries}
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,41 @@ class Manifest:
         outputs = {name: Written(**written) for name, written in document.pop("outputs").items()}
         return Manifest(outputs=outputs, **document)
 
-    def output_path(self, name: str, folder: Path) -> Path:
+    def output_path(self, name: str, folder: Path, item: str | None = None) -> Path:
         """Return the path of artefact ``name`` in ``folder`` (which holds this manifest), if it is still what was written.
+
+        With ``item`` the entry of that item of a collection; the others are not looked at.
 
         Raises
         ------
         DataError
             If the artefact is gone or has been changed.
         """
-        path = folder / self.outputs[name].path
-        if not path.exists() or sha256_path(path) != self.outputs[name].sha256:
+        written = self.outputs[name]
+        path = folder / written.path
+        if item is None:
+            intact = path.exists() and _sha256(path, written) == written.sha256
+        else:
+            entry = written.items()[item]
+            path = path / entry
+            intact = path.exists() and sha256_path(path) == written.entries[entry]
+        if not intact:
             raise DataError(
                 f"artefact {name} of stage {self.stage} ({self.key[:12]}) is not what was written; "
                 "delete that result folder and run the stage again"
             )
         return path
+
+
+def written(folder: Path, path: str, *, collection: bool) -> Written:
+    """Return the record of the artefact at ``path`` in ``folder``."""
+    entries = sha256_entries(folder / path) if collection else {}
+    sha256 = sha256_listing(entries) if collection else sha256_path(folder / path)
+    return Written(path, sha256, size_bytes(folder / path), entries)
+
+
+def _sha256(path: Path, written: Written) -> str:
+    return sha256_listing(sha256_entries(path)) if written.entries else sha256_path(path)
 
 
 def entry_point(stage: Stage, stub: bool) -> str:

@@ -6,7 +6,7 @@ Nothing here imports an implementation; it is named ``"package.module:function"`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,10 @@ class Stage:
         """Return the value of every parameter of this stage: the one given, or the default."""
         return {p.name: p.parse(given.get(p.name, p.default)) for p in self.parameters}
 
+    def files(self, parameters: Mapping[str, Value]) -> tuple[str, ...]:
+        """Return the files of the project that the stage reads with these parameters, relative to its root."""
+        return tuple(path.format_map(dict(parameters)) for path in self.reads)
+
 
 def names_in(folder: str, suffix: str) -> tuple[str, ...]:
     """Return the names, sorted and without ``suffix``, of the files in a folder of the project: choices that are files."""
@@ -172,6 +176,10 @@ class Pipeline:
             made = {output.name for output in stage.outputs}
             if missing or made & known or stage.name in names:
                 raise ValueError(f"pipeline {self.name}, stage {stage.name}: missing {missing}, made twice {made & known}")
+            if not set(stage.each) <= {o.name for before in self.stages for o in before.outputs if o.collection}:
+                raise ValueError(f"pipeline {self.name}, stage {stage.name}: {stage.each} are not collections")
+            if stage.each and not all(output.collection for output in stage.outputs):
+                raise ValueError(f"pipeline {self.name}, stage {stage.name}: runs once an item, so its outputs are collections")
             known |= made
             names.add(stage.name)
         counted = [parameter.name for _, parameter in self.parameters()]

@@ -6,13 +6,15 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from algorithms.contract.case import Case
+from algorithms.contract.digest import sha256_path
+from algorithms.contract.items import item_inputs, items, place
 from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, result_key
-from algorithms.contract.pipeline import RECORD, Pipeline, Stage, Value
+from algorithms.contract.pipeline import PROJECT, RECORD, Pipeline, Stage, Value
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class StageState:
-    """``state`` is "done", "failed" or "not run"; ``inputs`` are the hashes of the inputs that exist."""
+    """``state`` is "done", "failed" or "not run"; ``inputs`` are the hashes of the inputs that exist.
+
+    Files that the stage reads count as inputs by the name ``file:PATH``.  ``items`` are the states of a stage that runs once an
+    item; it is done itself once all of them are put together.
+    """
 
     stage: Stage
     state: str
@@ -55,6 +61,7 @@ class StageState:
     folder: Path | None = None
     manifest: Manifest | None = None
     failure: Failure | None = None
+    items: Mapping[str, StageState] = field(default_factory=dict)
 
 
 def states(pipeline: Pipeline, case: Case, given: Mapping[str, Value], *, stub: bool = False) -> dict[str, StageState]:
@@ -89,14 +96,37 @@ def _state(
     elif len(inputs) < len(stage.inputs):
         # Whatever failure lies here is of another time: today this stage was not reached.
         return StageState(stage, "not run", inputs)
-    key = result_key(stage, stage.settings(dict(given)), inputs, stub)
-    folder = case.folder / stage.name / key[:12]
+    parameters = stage.settings(dict(given))
+    inputs |= {f"file:{path}": sha256_path(PROJECT / path) for path in stage.files(parameters)}
+    manifests = {name: state.manifest for name, state in found.items() if state.manifest is not None}
+    of_items = {
+        item: _result(stage, case, parameters, item_inputs(pipeline, stage, item, inputs, manifests), stub=stub, item=item)
+        for item in items(pipeline, stage, manifests)
+    }
+    return _result(stage, case, parameters, inputs, stub=stub, of_items=of_items)
+
+
+def _result(
+    stage: Stage,
+    case: Case,
+    parameters: Mapping[str, Value],
+    inputs: Mapping[str, str],
+    *,
+    stub: bool,
+    item: str | None = None,
+    of_items: Mapping[str, StageState] | None = None,
+) -> StageState:
+    """Return the state of the result that these parameters and inputs make."""
+    key = result_key(stage, parameters, inputs, stub)
+    here, of_items = place(case, stage, item), of_items or {}
+    folder = here / key[:12]
     if (folder / MANIFEST).exists():
-        return StageState(stage, "done", inputs, key, folder, Manifest.read(folder))
-    failure = Failure.read(case.folder / stage.name)
+        return StageState(stage, "done", inputs, key, folder, Manifest.read(folder), items=of_items)
+    failure = Failure.read(here)
     if failure and failure.key not in {None, key}:
         failure = None
-    return StageState(stage, "failed" if failure else "not run", inputs, key, failure=failure)
+    failure = failure or next((state.failure for state in of_items.values() if state.failure), None)
+    return StageState(stage, "failed" if failure else "not run", inputs, key, failure=failure, items=of_items)
 
 
 def record(pipeline: Pipeline, case: Case, stage: Stage, found: Mapping[str, StageState]) -> str:
