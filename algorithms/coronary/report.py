@@ -17,6 +17,7 @@ from algorithms.coronary.answer import sections
 from algorithms.coronary.answer.methods import methods
 from algorithms.coronary.answer.page_one import answer_section
 from algorithms.coronary.answer.result import Artefacts, read_artefacts, result_document
+from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.coronary.grid import read_grid
 from algorithms.coronary.pictures.quality import draw_quality
 from algorithms.coronary.pipeline import PIPELINE
@@ -24,8 +25,11 @@ from algorithms.coronary.render import quality_entry
 from algorithms.report.blocks import Bibliography, Picture, Report, Section
 from algorithms.report.html import write_html
 from algorithms.report.pdf import write_pdf
+from algorithms.report.sections import Pictures, checks_section, limits_section, methods_section, provenance_section
 
 log = logging.getLogger(__name__)
+
+CHECKS = "A case with a failed check is held; without a sound flow solution no FFR is given."
 
 SHOWING_FFR = ("tree", "pullback")
 """Kinds of picture in which FFR can be read."""
@@ -68,7 +72,7 @@ def coronary_report(
     record: Mapping[str, Any],
     result: Mapping[str, Any],
     artefacts: Artefacts,
-    pictures: sections.Pictures,
+    pictures: Pictures,
     notes: Sequence[str],
 ) -> Report:
     """Return the report of any verdict as data: the same sections, each left out where there is nothing to say."""
@@ -83,11 +87,11 @@ def coronary_report(
         sections.image_section(result, artefacts, pictures),
         sections.boundary_section(result),
         sections.uncertainty_section(result),
-        sections.checks_section(result),
-        Section("Methods", (text, bibliography.references())) if text.paragraphs else None,
+        checks_section(result, VOCABULARY, CHECKS),
+        methods_section(text, bibliography),
         sections.privacy_section(result),
-        sections.provenance_section(result, {s.name: s.settings({}) for s in PIPELINE.stages}),
-        sections.limits_section(result),
+        provenance_section(result, {s.name: s.settings({}) for s in PIPELINE.stages}),
+        limits_section(result, sections.LIMITS),
     ]
     return Report(
         title=record["title"],

@@ -7,8 +7,9 @@ from typing import Any
 
 from algorithms.coronary.answer import cadrads
 from algorithms.coronary.answer.result import Artefacts
-from algorithms.coronary.answer.words import words
+from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.report.blocks import Bibliography, Cited, Methods
+from algorithms.report.sections import stage_sentences
 
 BANDS_SOURCE = (
     "Nørgaard et al., Coronary CT angiography-derived fractional flow reserve testing in patients with stable coronary "
@@ -34,21 +35,14 @@ SENTENCES = {
 }
 
 
-def sources_of(stage: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the references that a stage's ``source`` names, one for each part between semicolons."""
-    return tuple(part.strip() for part in stage["source"].split(";") if part.strip())
-
-
 def methods(record: Mapping[str, Any], artefacts: Artefacts, bibliography: Bibliography) -> Methods:
     """Return the methods text of what was done, numbering its references in ``bibliography``."""
     image: list[Cited] = []
     flow: list[Cited] = []
-    for stage in record["stages"]:
-        if stage["state"] != "done":
-            continue
-        part = flow if stage["name"] in {"boundary", "flow", "ffr", "render"} else image
-        part.append(bibliography.cite(SENTENCES.get(stage["name"], stage["help"]), *sources_of(stage)))
-        if stage["name"] == "centreline":
+    for name, said in stage_sentences(record, SENTENCES, bibliography):
+        part = flow if name in {"boundary", "flow", "ffr", "render"} else image
+        part.append(said)
+        if name == "centreline":
             part.append(bibliography.cite("Segments are those of the SCCT model.", SEGMENTS_SOURCE))
     if artefacts.ffr:
         flow += _reading(artefacts.ffr, bibliography)
@@ -57,7 +51,7 @@ def methods(record: Mapping[str, Any], artefacts: Artefacts, bibliography: Bibli
 
 def _reading(ffr: Mapping[str, Any], bibliography: Bibliography) -> list[Cited]:
     interval = ffr["interval"]
-    names = [words(source["name"]).lower() for source in interval["sources"]]
+    names = [VOCABULARY.name(source["name"]).lower() for source in interval["sources"]]
     return [
         bibliography.cite(
             "A lesion's value is read 10 to 20 mm beyond its end where the vessel is long enough; above 0.80 is negative, "

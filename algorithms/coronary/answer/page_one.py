@@ -8,8 +8,9 @@ from typing import Any
 
 from algorithms.coronary.answer import sections
 from algorithms.coronary.answer.cadrads import percent, shown_percent
-from algorithms.coronary.answer.words import sentence
-from algorithms.report.blocks import Block, Callout, Paragraph, Section, Verdict
+from algorithms.report.blocks import Block, Paragraph, Section, Verdict
+from algorithms.report.page_one import held_blocks, unanswered_blocks
+from algorithms.report.sections import Pictures, figures
 
 TITLES = {
     "positive": "Flow-limiting stenosis: {vessels}",
@@ -18,26 +19,21 @@ TITLES = {
 }
 
 
-def answer_section(result: Mapping[str, Any], pictures: sections.Pictures, notes: Sequence[str]) -> Section:
+def answer_section(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str]) -> Section:
     """Return the first page of any verdict."""
     verdict = result["verdict"]
     if verdict == "answered":
         blocks = [answered(result), *_findings(result, pictures, notes)]
     elif verdict == "held":
-        blocks = [_held(result), _reasons(result), *_findings(result, pictures, notes)]
+        blocks = [*held_blocks(result, _held_text(result)), *_findings(result, pictures, notes)]
     else:
-        blocks = [_rejected(result) if verdict == "rejected" else _failed(result), _remedy(result)]
-        if len(result["reasons"]) > 1:
-            blocks.append(
-                Callout("warning", "What was doubtful before", tuple(sentence(r["message"]) for r in result["reasons"][1:]))
-            )
-        blocks += sections.figures(pictures, "quality")
+        blocks = [*unanswered_blocks(result, "This study cannot be answered"), *figures(pictures, kind="quality")]
     return Section("Answer", tuple(blocks))
 
 
-def _findings(result: Mapping[str, Any], pictures: sections.Pictures, notes: Sequence[str]) -> list[Block]:
+def _findings(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str]) -> list[Block]:
     blocks: list[Block] = sections.vessel_blocks(result)
-    blocks += [replace(figure, lead=True) for figure in sections.figures(pictures, "tree")]
+    blocks += [replace(figure, lead=True) for figure in figures(pictures, kind="tree")]
     blocks += [Paragraph(note, small=True) for note in notes]
     suggestion = result["cad_rads"]
     if suggestion:
@@ -91,34 +87,7 @@ def _lowest_vessel(result: Mapping[str, Any]) -> str:
     return f"The lowest FFR of a vessel is {sections.ffr_text(lowest)}, in {lowest['vessel']}."
 
 
-def _held(result: Mapping[str, Any]) -> Verdict:
+def _held_text(result: Mapping[str, Any]) -> str:
     if result["ffr_withheld"]:
-        text = "A check of the flow solution failed, so no FFR is given. What was measured on the images is shown below."
-    else:
-        text = "The values below are preliminary and not released: a physician must settle the doubts first."
-    return Verdict("warning", "Held for review", "A physician must look before this is used", text)
-
-
-def _reasons(result: Mapping[str, Any]) -> Callout:
-    found = [sentence(r["message"]) for r in result["reasons"]]
-    remedies = dict.fromkeys(r["remedy"] for r in result["reasons"])
-    return Callout("warning", "Why it is held, and what helps", (*found, *remedies))
-
-
-def _rejected(result: Mapping[str, Any]) -> Verdict:
-    reason = result["reasons"][0]
-    return Verdict(
-        "warning", "Rejected", "This study cannot be answered", sentence(reason["message"]), (("Stage", reason["stage"]),)
-    )
-
-
-def _failed(result: Mapping[str, Any]) -> Verdict:
-    reason = result["reasons"][0]
-    facts = (("Stage", reason["stage"]),)
-    return Verdict("error", "Not finished", "The computation did not finish", sentence(reason["message"]), facts)
-
-
-def _remedy(result: Mapping[str, Any]) -> Callout:
-    reason = result["reasons"][0]
-    sentences = [reason["remedy"]] + ([f"Reference: {reason['reference']}"] if reason["reference"] else [])
-    return Callout("neutral", "What to do", tuple(sentences))
+        return "A check of the flow solution failed, so no FFR is given. What was measured on the images is shown below."
+    return "The values below are preliminary and not released: a physician must settle the doubts first."

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.coronary.answer.cadrads import suggest
-from algorithms.coronary.answer.words import limit, with_unit, words
+from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.coronary.tree import SCCT_SEGMENTS, Tree, read_tree
+from algorithms.report import verdict
 
 SCHEMA = "https://heartwood.invalid/coronary/result/1"
 """Name of the document's schema, result.schema.json; ``.invalid`` is a domain that never resolves (RFC 2606)."""
@@ -35,10 +36,6 @@ REMEDIES = {
     "ffr": "Check the vessel tree and the flow before this one; FFR rests on both.",
 }
 """What to do when a stage refuses a case, beside what its message says."""
-
-OTHER_REMEDY = "Ask the people who run this system; give them the case and the stage."
-TRANSIENT_REMEDY = "Nothing is wrong with the study: run the case again once the machine has room; finished stages are kept."
-BUG_REMEDY = "Nothing is known to be wrong with the study: give this reference to the developers, who find the details by it."
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,13 @@ def read_artefacts(inputs: Mapping[str, Path]) -> Artefacts:
 def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str, Any]:
     """Return the answer: verdict, reasons, vessels, stenoses, FFR, boundary values, checks, provenance."""
     checks = all_checks(artefacts)
-    verdict, reasons = judge(record, artefacts, checks)
+    word, reasons = judge(record, artefacts, checks)
     withheld = any(not c["passed"] for c in checks if c["stage"] in {"flow", "ffr"})
     stenoses = _stenoses(artefacts, withheld)
-    return {
-        "schema": SCHEMA,
-        "case_id": record["case_id"],
-        "pipeline": record["pipeline"],
-        "heartwood": record["heartwood"],
-        "statement": STATEMENT,
-        "verdict": verdict,
-        "released": verdict == "answered",
+    return verdict.envelope(record, SCHEMA, STATEMENT, word) | {
         "ffr_withheld": withheld,
         "reasons": reasons,
-        "cad_rads": suggest(stenoses) if verdict in {"answered", "held"} else None,
+        "cad_rads": suggest(stenoses) if word in {"answered", "held"} else None,
         "vessels": _vessels(artefacts, withheld),
         "stenoses": stenoses,
         "branches": _branches(artefacts, withheld),
@@ -89,51 +79,17 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
         "image": _image(artefacts),
         "privacy": _privacy(artefacts),
         "checks": checks,
-        "provenance": [_provenance(stage) for stage in record["stages"]],
+        "provenance": verdict.provenance(record),
     }
 
 
-def judge(
-    record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str, Any]]
-) -> tuple[str, list[dict[str, str | None]]]:
-    """Return the verdict and its reasons: a failure outweighs a doubt, and a doubt outweighs an answer."""
-    for stage in record["stages"]:
-        if stage["state"] == "failed":
-            verdict, reason = _failure(record, stage)
-            return verdict, [reason, *_doubts(artefacts)]
-    unfinished = [stage["name"] for stage in record["stages"] if stage["state"] != "done"]
-    if unfinished or not artefacts.ffr or artefacts.tree is None:
-        name = unfinished[0] if unfinished else "ffr"
-        return "failed", [_reason(name, f"the stage {name} has not been run", "Run the whole pipeline for this case.")]
-    reasons = _doubts(artefacts) + [_reason(c["stage"], check_sentence(c)) for c in checks if not c["passed"]]
-    return ("held" if reasons else "answered"), reasons
-
-
-def _doubts(artefacts: Artefacts) -> list[dict[str, str | None]]:
-    reasons = [_reason("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
-    return reasons + [_reason("centreline", doubt) for doubt in (artefacts.tree.doubts if artefacts.tree else ())]
-
-
-def _failure(record: Mapping[str, Any], stage: Mapping[str, Any]) -> tuple[str, dict[str, str | None]]:
-    name, kind = stage["name"], stage["failure"]["kind"]
-    if kind == "data":
-        return "rejected", _reason(name, stage["failure"]["message"])
-    reference = f"{record['case_id']}/{name}/{(stage['key'] or 'none')[:12]}"
-    # The message of a bug is not repeated: it may hold anything, a value from the patient's file too.
-    message = f"the stage {name} was stopped by " + (
-        "a passing fault of the machine" if kind == "transient" else "an error in the program"
-    )
-    return "failed", _reason(name, message, TRANSIENT_REMEDY if kind == "transient" else BUG_REMEDY, reference)
-
-
-def _reason(stage: str, message: str, remedy: str = "", reference: str | None = None) -> dict[str, str | None]:
-    return {"stage": stage, "message": message, "remedy": remedy or REMEDIES.get(stage, OTHER_REMEDY), "reference": reference}
-
-
-def check_sentence(check: Mapping[str, Any]) -> str:
-    """Return what a failed check found and what it wanted."""
-    unit = "" if check["unit"] in {"", "1"} else f" {check['unit']}"
-    return f"{words(check['name'])} is {with_unit(check['value'], check['unit'])}, wanted {limit(check['limit'])}{unit}"
+def judge(record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str, Any]]) -> tuple[str, list[verdict.Reason]]:
+    """Return the verdict and its reasons; an answer needs FFR and the tree."""
+    doubts = [("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
+    doubts += [("centreline", doubt) for doubt in (artefacts.tree.doubts if artefacts.tree else ())]
+    failed = [(c["stage"], verdict.check_sentence(c, VOCABULARY)) for c in checks if not c["passed"]]
+    lacking = "ffr" if not artefacts.ffr or artefacts.tree is None else None
+    return verdict.judge(record, REMEDIES, doubts, failed, lacking)
 
 
 def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:
@@ -211,8 +167,3 @@ def _privacy(artefacts: Artefacts) -> dict[str, Any] | None:
         return None
     scan = {name: artefacts.privacy["scan"][name] for name in ("files", "values_searched", "values_found")}
     return {name: artefacts.privacy[name] for name in ("profile", "edition", "policy")} | scan
-
-
-def _provenance(stage: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("name", "state", "version", "key", "parameters", "measurements", "inputs", "outputs")
-    return {name: stage[name] for name in names}

@@ -8,33 +8,29 @@ from typing import Any
 
 from algorithms.coronary.answer.cadrads import percent, shown_percent
 from algorithms.coronary.answer.result import Artefacts
-from algorithms.coronary.answer.words import facts, limit, sentence, shown, with_unit, words
+from algorithms.coronary.answer.words import VOCABULARY, facts, with_unit
 from algorithms.coronary.pictures.path import shown_paths
 from algorithms.coronary.pictures.style import BANDS, FFR_RANGE
 from algorithms.report.blocks import (
     Badge,
     Block,
-    Callout,
     Cell,
-    Code,
     Column,
     Figure,
     Interval,
     KeyValues,
     Paragraph,
-    Picture,
     Section,
     Table,
 )  # fmt: skip
-
-Pictures = Sequence[tuple[Mapping[str, Any], Picture]]
-"""Entries of pictures.json, each with its picture."""
+from algorithms.report.sections import NOT_AVAILABLE, Pictures, figures, scan_rows
+from algorithms.report.words import sentence
 
 FIRST_PAGE = ("LM", "LAD", "LCx", "RCA")
 """Vessels that have a line on the first page whatever their state."""
 
 BAND_WORDS = {"positive": "positive", "grey": "grey zone", "negative": "negative"}
-NOT_AVAILABLE, WITHHELD = "–", "not given"
+WITHHELD = "not given"
 
 
 def ffr_text(entry: Mapping[str, Any]) -> str:
@@ -53,14 +49,6 @@ def _ffr_cell(entry: Mapping[str, Any]) -> Cell:
 
 def _band_cell(entry: Mapping[str, Any]) -> Cell:
     return Badge(BAND_WORDS[entry["band"]], entry["band"]) if entry["band"] else NOT_AVAILABLE
-
-
-def figures(pictures: Pictures, kind: str, vessel: str | None = None, columns: int = 1) -> list[Figure]:
-    """Return one figure of all pictures of ``kind`` (and ``vessel``) that exist, or nothing."""
-    found = [(e, p) for e, p in pictures if e["kind"] == kind and (vessel is None or e["vessel"] == vessel)]
-    if not found:
-        return []
-    return [Figure(tuple(p for _, p in found), found[0][0]["caption"], columns)]
 
 
 def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
@@ -99,13 +87,13 @@ def vessel_sections(result: Mapping[str, Any], artefacts: Artefacts, pictures: P
         branches = set(path.branch.tolist())
         own = [s for s in result["stenoses"] if s["branch"] in branches]
         kinds = ("pullback", "reformation")
-        drawn = [block for kind in kinds for block in figures(pictures, kind, path.name)]
+        drawn = [block for kind in kinds for block in figures(pictures, kind=kind, vessel=path.name)]
         # The first vessel's captions tell how to read those of the others too.
         blocks: list[Block] = [b if not sections else replace(b, caption="") for b in drawn]
         if not own:
             blocks = [replace(b, width=0.86) for b in blocks if isinstance(b, Figure)]
         blocks.append(_lesion_table(own) if own else Paragraph(f"No stenosis was found on the way to the end of {path.name}."))
-        blocks += figures(pictures, "lesion", path.name)
+        blocks += figures(pictures, kind="lesion", vessel=path.name)
         tip = next((v["tip_ffr"] for v in result["vessels"] if v["vessel"] == path.name), None)
         if tip is not None:
             said = f"FFR at the very tip of {path.name} is {tip:.2f}; values far beyond a lesion are not meant for decisions."
@@ -157,7 +145,7 @@ def image_section(result: Mapping[str, Any], artefacts: Artefacts, pictures: Pic
     blocks += [KeyValues(tuple(rows))] if rows else []
     blocks += [Paragraph(sentence(s["reason"]), small=True) for s in chosen]
     shown_first = result["verdict"] in {"rejected", "failed"}  # there the slices stand on the first page
-    blocks += [] if shown_first else figures(pictures, "quality")
+    blocks += [] if shown_first else figures(pictures, kind="quality")
     return Section("Image quality", tuple(blocks), new_page=not shown_first) if blocks else None
 
 
@@ -166,10 +154,8 @@ def privacy_section(result: Mapping[str, Any]) -> Section | None:
     told = result["privacy"]
     if not told:
         return None
-    found = told["values_found"]
     rows: tuple[tuple[str, Cell], ...] = (
-        ("Identifying values searched for", str(told["values_searched"])),
-        ("Found in what was kept", Badge(str(found), "positive" if found else "negative")),
+        *scan_rows(told["values_searched"], told["values_found"]),
         ("Files searched", str(told["files"])),
         ("Profile", f"PS3.15 Annex E, {told['edition']}"),
     )
@@ -182,7 +168,7 @@ def boundary_section(result: Mapping[str, Any]) -> Section | None:
         return None
     rows = tuple(
         (
-            words(name), with_unit(entry["value"], entry["unit"]),
+            VOCABULARY.name(name), with_unit(entry["value"], entry["unit"]),
             Badge("assumed", "grey") if entry["assumed"] else Badge("measured", "negative"), entry.get("source", ""),
         )
         for name, entry in result["boundary"].items()
@@ -197,82 +183,16 @@ def boundary_section(result: Mapping[str, Any]) -> Section | None:
     return Section("Boundary conditions", (Table(columns, rows, caption, small=True),))
 
 
-def checks_section(result: Mapping[str, Any]) -> Section | None:
-    """Return every check with its limit and whether it passed."""
-    if not result["checks"]:
-        return None
-    rows = tuple(
-        (
-            words(c["name"]), c["stage"], with_unit(c["value"], c["unit"]), limit(c["limit"]),
-            Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), c["help"],
-        )
-        for c in result["checks"]
-    )  # fmt: skip
-    columns = (
-        Column("Check", width=1.3), Column("Stage", width=0.7), Column("Found", width=0.8), Column("Wanted", width=0.7),
-        Column("", width=0.65), Column("What it is", width=2.2),
-    )  # fmt: skip
-    return Section(
-        "Run checks",
-        (
-            Table(
-                columns, rows, "A case with a failed check is held; without a sound flow solution no FFR is given.", small=True
-            ),
-        ),
-    )
-
-
 def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
     """Return what the interval is made of."""
     interval = result["interval"]
     if not interval or not interval["sources"]:
         return None
-    rows = tuple((words(s["name"]), with_unit(s["sd"], s["unit"]), s["source"]) for s in interval["sources"])
+    rows = tuple((VOCABULARY.name(s["name"]), with_unit(s["sd"], s["unit"]), s["source"]) for s in interval["sources"])
     caption = f"What was perturbed for the {_level(result)} interval, {interval['samples']} times."
     columns = (Column("Input", width=1.5), Column("Standard deviation", width=1.65), Column("Source", width=3.4))
     note = Paragraph("The interval holds only what is listed here; an error of the model itself is not in it.", small=True)
     return Section("Uncertainty", (Table(columns, rows, caption, small=True), note))
-
-
-def provenance_section(result: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> Section:
-    """Return how each number can be made again: stages, versions, keys, settings, and the hash of every artefact."""
-    stages = tuple(
-        (
-            s["name"], str(s["version"]), Badge(s["state"], _STATES.get(s["state"], "neutral")),
-            Code((s["key"] or "")[:12]), _settings(s, defaults),
-        )
-        for s in result["provenance"]
-    )  # fmt: skip
-    columns = [Column("Stage", width=0.9), Column("Version", True), Column("State", width=0.7), Column("Key", width=1.1)]
-    caption = (
-        "Stages as they ran. A key is a hash of the stage, its version, its settings and its inputs; "
-        "* marks a setting that is not the default."
-    )
-    blocks: list[Block] = [Table((*columns, Column("Settings", width=3.2)), stages, caption, small=True)]
-    hashes = tuple((name, s["name"], Code(digest)) for s in result["provenance"] for name, digest in s["outputs"].items())
-    if hashes:
-        named = (Column("Artefact", width=0.8), Column("Stage", width=0.8), Column("sha256", width=4.6))
-        blocks.append(Table(named, hashes, "Artefacts by content.", small=True))
-    return Section("Provenance", tuple(blocks))
-
-
-_STATES = {"done": "negative", "failed": "positive"}
-
-
-def _settings(stage: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]]) -> str:
-    known = defaults.get(stage["name"], {})
-    return ", ".join(
-        f"{name} = {shown(value)}{'' if known.get(name, value) == value else '*'}"
-        for name, value in stage["parameters"].items()
-    )
-
-
-def limits_section(result: Mapping[str, Any]) -> Section:
-    """Return what the report may not be used for, and, where it has values, what they cannot say."""
-    blocks = [Callout("neutral", "For research only", (result["statement"],))]
-    if result["verdict"] in {"answered", "held"}:
-        blocks.append(Callout("neutral", "What this report cannot know", LIMITS))
-    return Section("Limits and use", tuple(blocks))
 
 
 LIMITS = (

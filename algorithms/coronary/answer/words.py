@@ -1,10 +1,13 @@
-"""How fields, numbers and facts are written for a reader."""
+"""How the fields and facts of a coronary case are written for a reader."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from algorithms.report import words
+from algorithms.report.words import Vocabulary, shown
 
 UNITS = ("mmhg_s_ml", "ml_s", "mmhg", "pa_s", "kg_m3", "mm", "_g")
 """Endings of field names that are units."""
@@ -22,51 +25,12 @@ FACTS = {
 }  # fmt: skip
 """Facts of quality.json in the order and words of a reader, with their unit in DICOM (PS3.6, PS3.3)."""
 
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def words(name: str) -> str:
-    """Return a field's name for a reader, without its unit: ``aortic_pressure_mmhg`` is ``Aortic pressure``."""
-    for unit in UNITS:
-        name = name.removesuffix(unit)
-    parts = [ABBREVIATIONS.get(part, part) for part in name.replace("_", " ").split()]
-    text = " ".join(parts)
-    return text[:1].upper() + text[1:]
-
-
-def shown(value: Any) -> str:
-    """Return a value for a reader: short numbers, powers of ten where they must be, lists with signs between."""
-    if isinstance(value, list):
-        return " × ".join(shown(v) for v in value)
-    if isinstance(value, bool | str) or value is None:
-        return str(value)
-    if isinstance(value, int):
-        return str(value).replace("-", "−")
-    if value and not 1e-3 <= abs(value) < 1e6:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-    return f"{value:.4g}".replace("-", "−")
+VOCABULARY = Vocabulary(UNITS, ABBREVIATIONS)
 
 
 def with_unit(value: Any, unit: str) -> str:
-    """Return a value with its unit; a relative one as per cent."""
-    if unit == "relative" and isinstance(value, float):
-        return f"{100 * value:.3g} %"
-    if unit == "radius_sd_mm":
-        return f"{shown(value)} × that of each point"
-    return shown(value) if unit in {"", "1"} else f"{shown(value)} {unit.replace('m3', 'm³')}"
-
-
-def limit(text: str) -> str:
-    """Return a check's limit with the signs of mathematics: ``<= 1e-09`` is ``≤ 10⁻⁹``."""
-    text = re.sub(r"(?<![\w.])-(?=\d)", "−", text.replace("<=", "≤").replace(">=", "≥"))
-    return re.sub(r"\b1e(-?\d+)", lambda m: "10" + str(int(m[1])).translate(SUPERSCRIPTS), text)
-
-
-def sentence(message: str) -> str:
-    """Return an error's message (lower case, no full stop) as a sentence."""
-    text = message.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    """Return a value with its unit; the standard deviation of a radius is that of each point."""
+    return f"{shown(value)} × that of each point" if unit == "radius_sd_mm" else words.with_unit(value, unit)
 
 
 def facts(image: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.pictures import style
+from algorithms.report import drawing
 from algorithms.report.palette import MUTED
 
 WINDOW_HU = (-150.0, 550.0)
@@ -31,13 +31,13 @@ def draw_quality(volume: Grid, centre_mm: np.ndarray | None, out: Path) -> None:
     gap = 0.08
     # One height for all three: widths follow from the true proportions of each slice.
     ratios = [width / height for width, height in sizes]
-    height = min((style.WIDTH_IN - 2 * gap) / sum(ratios), 3.2)
-    left = (style.WIDTH_IN - height * sum(ratios) - 2 * gap) / 2
-    with style.figure(style.WIDTH_IN, height + 0.2) as drawn:
+    height = min((drawing.WIDTH_IN - 2 * gap) / sum(ratios), 3.2)
+    left = (drawing.WIDTH_IN - height * sum(ratios) - 2 * gap) / 2
+    with drawing.figure(drawing.WIDTH_IN, height + 0.2) as drawn:
         for picture, ratio, title, up in zip(
             slices, ratios, ("axial", "coronal", "sagittal"), (False, True, True), strict=True
         ):
-            axes = drawn.add_axes((left / style.WIDTH_IN, 0, height * ratio / style.WIDTH_IN, height / (height + 0.2)))
+            axes = drawn.add_axes((left / drawing.WIDTH_IN, 0, height * ratio / drawing.WIDTH_IN, height / (height + 0.2)))
             axes.imshow(
                 picture, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], aspect="auto", origin="lower" if up else "upper",
                 interpolation="antialiased",
@@ -45,7 +45,7 @@ def draw_quality(volume: Grid, centre_mm: np.ndarray | None, out: Path) -> None:
             axes.set_title(title, loc="left", pad=3, color=MUTED, fontsize=8.5)
             axes.set_axis_off()
             left += height * ratio + gap
-        style.save(drawn, out, dpi=180)
+        drawing.save(drawn, out, dpi=180)
 
 
 def _slab(array: np.ndarray, axis: int, index: int, spacing_mm: float) -> np.ndarray:

@@ -27,6 +27,7 @@ from algorithms.coronary.grid import Grid
 from algorithms.coronary.pictures import solid, style
 from algorithms.coronary.pictures.path import lesion_label
 from algorithms.coronary.tree import Tree
+from algorithms.report import drawing
 from algorithms.report.palette import INK, MUTED, TONES
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ MISSING = (
 GHOSTS = {"aorta": (1,), "ventricle": (2, 3)}
 """Labels of heart.nii.gz that are drawn as a shade around the vessels, to show where in the heart they lie."""
 
-LEAD_IN, SIDE_IN = 2 * style.WIDTH_IN / 3 - 0.04, style.WIDTH_IN / 3 - 0.08
+LEAD_IN, SIDE_IN = 2 * drawing.WIDTH_IN / 3 - 0.04, drawing.WIDTH_IN / 3 - 0.08
 """Width of the first picture, which leads the report's first page, and of the two beside it."""
 
 PIXELS_PER_IN = 300
@@ -208,7 +209,7 @@ def _compose(scene: Scene, sheet: _Sheet, image: np.ndarray | None, path: Path) 
     height_in = width_in * sheet.frame.height_mm / sheet.frame.width_mm
     foot, head = 0.34, 0.16
     total = height_in + foot + head
-    with style.figure(width_in, total) as drawn:
+    with drawing.figure(width_in, total) as drawn:
         axes = drawn.add_axes((0, foot / total, 1, height_in / total))
         if image is None:
             _paint_flat(axes, scene, sheet)
@@ -220,7 +221,7 @@ def _compose(scene: Scene, sheet: _Sheet, image: np.ndarray | None, path: Path) 
         _label(axes, scene, sheet)
         _compass(axes, sheet)
         _scale_bar(drawn, width_in, total)
-        style.save(drawn, path, dpi=PIXELS_PER_IN)
+        drawing.save(drawn, path, dpi=PIXELS_PER_IN)
 
 
 def _paint_flat(axes: Axes, scene: Scene, sheet: _Sheet) -> None:

@@ -19,6 +19,7 @@ from algorithms.coronary.grid import Grid
 from algorithms.coronary.pictures import style
 from algorithms.coronary.pictures.path import VesselPath, lesion_label
 from algorithms.coronary.tree import SCCT_SEGMENTS, Tree
+from algorithms.report import drawing
 from algorithms.report.palette import INK, MUTED, RULE, TONES
 
 WINDOW_HU = (-150.0, 750.0)
@@ -83,7 +84,7 @@ def draw_pullback(path: VesselPath, tree: Tree, ffr: Mapping[str, Any], end_mm: 
     """Write the graph of FFR with its interval, and of lumen diameter, against the distance from the ostium."""
     value, low, high = (path.along([b[name] for b in ffr["branches"]]) for name in ("ffr", "ffr_low", "ffr_high"))
     height = 2.85
-    with style.figure(style.WIDTH_IN, height) as drawn:
+    with drawing.figure(drawing.WIDTH_IN, height) as drawn:
         upper, lower = _stacked(drawn, height, (1.4, 0.72), gaps=(0.2, 0.16))
         for axes in (upper, lower):
             axes.set_xlim(0, end_mm)
@@ -94,7 +95,7 @@ def draw_pullback(path: VesselPath, tree: Tree, ffr: Mapping[str, Any], end_mm: 
         _mark_lesions(upper, lower, path, tree, ffr)
         _mark_segments(upper, path)
         _mark_branches(lower, path, tree)
-        style.save(drawn, out)
+        drawing.save(drawn, out)
 
 
 def _draw_ffr(axes: Axes, distance_mm: np.ndarray, values: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
@@ -131,7 +132,7 @@ def _stacked(drawn: Any, height_in: float, heights_in: tuple[float, ...], gaps: 
     axes, top = [], height_in
     for height, gap in zip(heights_in, gaps, strict=True):
         top -= gap + height
-        left, width = style.LEFT_IN / style.WIDTH_IN, (style.WIDTH_IN - style.LEFT_IN - style.RIGHT_IN) / style.WIDTH_IN
+        left, width = style.LEFT_IN / drawing.WIDTH_IN, (drawing.WIDTH_IN - style.LEFT_IN - style.RIGHT_IN) / drawing.WIDTH_IN
         axes.append(drawn.add_axes((left, top / height_in, width, height / height_in)))
     return axes
 
@@ -191,10 +192,10 @@ def draw_reformation(path: VesselPath, tree: Tree, volume: Grid, end_mm: float, 
     """Write two straightened cuts along the vessel at right angles, with the lumen's edge and the lesions on them."""
     at, points = resampled(path)
     across = np.arange(-HALF_WIDTH_MM, HALF_WIDTH_MM + STEP_MM / 2, STEP_MM)
-    scale = (style.WIDTH_IN - style.LEFT_IN - style.RIGHT_IN) / end_mm
+    scale = (drawing.WIDTH_IN - style.LEFT_IN - style.RIGHT_IN) / end_mm
     height = 2 * HALF_WIDTH_MM * scale
     total = 2 * height + 0.26
-    with style.figure(style.WIDTH_IN, total) as drawn:
+    with drawing.figure(drawing.WIDTH_IN, total) as drawn:
         for axes, normals, angle in zip(
             _stacked(drawn, total, (height, height), (0.2, 0.06)), frames(points), (0, 90), strict=True
         ):
@@ -207,7 +208,7 @@ def draw_reformation(path: VesselPath, tree: Tree, volume: Grid, end_mm: float, 
                 side.set_visible(False)
             for index, start, throat, end in path.stenoses(tree):
                 _bracket(axes, path.distance_mm[[start, throat, end]], lesion_label(index) if angle == 0 else "")
-        style.save(drawn, out, dpi=200)
+        drawing.save(drawn, out, dpi=200)
 
 
 def _lumen_edges(axes: Axes, path: VesselPath, at: np.ndarray, points: np.ndarray, normals: np.ndarray) -> None:
@@ -237,8 +238,8 @@ def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, label:
     reach = slice(max(places[1] - int(15 / STEP_MM), 0), places[1] + int(15 / STEP_MM))
     height, side, gap = 1.42, 1.22, 0.12
     across = np.arange(-CLOSE_MM, CLOSE_MM + STEP_MM / 2, STEP_MM)
-    with style.figure(style.WIDTH_IN, height) as drawn:
-        axes = drawn.add_axes((0, 0, 1 - 3 * (side + gap) / style.WIDTH_IN, side / height))
+    with drawing.figure(drawing.WIDTH_IN, height) as drawn:
+        axes = drawn.add_axes((0, 0, 1 - 3 * (side + gap) / drawing.WIDTH_IN, side / height))
         span = (float(at[reach][0]), float(at[reach][-1]))
         _show(
             axes,
@@ -252,8 +253,8 @@ def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, label:
         for number, title in enumerate(("before", "throat", "after")):
             place, position = places[number], positions[number]
             axes.plot([at[place]] * 2, [-CLOSE_MM, -CLOSE_MM + 1.6], color=MARK, lw=1.2)
-            left = style.WIDTH_IN - (3 - number) * side - (2 - number) * gap
-            section = drawn.add_axes((left / style.WIDTH_IN, 0, side / style.WIDTH_IN, side / height))
+            left = drawing.WIDTH_IN - (3 - number) * side - (2 - number) * gap
+            section = drawn.add_axes((left / drawing.WIDTH_IN, 0, side / drawing.WIDTH_IN, side / height))
             grid = points[place] + across[:, None, None] * two[place] + across[None, :, None] * one[place]
             _show(section, hounsfield(volume, grid), (-CLOSE_MM, CLOSE_MM, -CLOSE_MM, CLOSE_MM))
             turn, radius = np.linspace(0, 2 * np.pi, 90), path.radius_mm[position]
@@ -262,7 +263,7 @@ def draw_lesion(path: VesselPath, positions: Sequence[int], volume: Grid, label:
             section.plot(x, y, color=EDGE, lw=0.9)
             section.set_title(f"{title}, {2 * radius:.1f} mm", loc="left", pad=3, color=MUTED, fontsize=8)
             section.set_axis_off()
-        style.save(drawn, out, dpi=220)
+        drawing.save(drawn, out, dpi=220)
 
 
 def _show(axes: Axes, hu: np.ndarray, extent: tuple[float, float, float, float]) -> None:

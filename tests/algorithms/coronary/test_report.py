@@ -13,8 +13,7 @@ import pytest
 from algorithms.coronary import report
 from algorithms.coronary.answer.cadrads import suggest
 from algorithms.coronary.answer.page_one import answered
-from algorithms.coronary.answer.words import shown
-from algorithms.coronary.answer.words import words as named
+from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.coronary.pipeline import PIPELINE
 from tests.algorithms.coronary.invented_case import build, record
 
@@ -227,21 +226,6 @@ def test_the_answer_says_what_the_interval_leaves_open(lesions, said):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        pytest.param(1.385e-16, "1.4 × 10⁻¹⁶", id="tiny"),
-        pytest.param(-90, "−90", id="minus sign"),
-        pytest.param(2.3333333, "2.333", id="four digits"),
-        pytest.param(0.0, "0", id="zero"),
-        pytest.param([0.5, 0.499], "0.5 × 0.499", id="list"),
-    ],
-)
-def test_a_number_is_written_for_a_reader(value, text):
-    """Four digits at most, and powers of ten as they are printed."""
-    assert shown(value) == text
-
-
-@pytest.mark.parametrize(
     ("name", "text"),
     [
         pytest.param("aortic_pressure_mmhg", "Aortic pressure", id="unit left out"),
@@ -251,7 +235,7 @@ def test_a_number_is_written_for_a_reader(value, text):
 )
 def test_a_field_is_named_for_a_reader(name, text):
     """The unit stands with the value, not in the name."""
-    assert named(name) == text
+    assert VOCABULARY.name(name) == text
 
 
 def stenosis(branch, severity, ffr=None, band=None):
