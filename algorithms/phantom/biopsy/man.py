@@ -274,15 +274,20 @@ def _death_rate(one: Man) -> float:
 
 
 def follow_up(one: Man, rng: np.random.Generator, *, adt: bool) -> dict[str, tuple[float, bool]]:
-    """Return what a trial records of each endpoint: years, and whether they end with the event (or with follow-up or another death)."""
+    """Return what a trial records: years to each endpoint or the end of his follow-up, and whether it is the endpoint.
+
+    Beside ``ENDPOINTS`` it tells ``other_cause_death``, which competes with both.
+    """
     metastasis, survival, other, end = (float(u) for u in rng.random(4))
     hazard = math.exp(log_hazard(one, "distant_metastasis", adt=adt))
     to_metastasis = METASTASIS_SCALE_YEARS * (-math.log1p(-metastasis) / hazard) ** (1 / METASTASIS_SHAPE)
     to_death = to_metastasis - math.log1p(-survival) / _death_rate(one)
-    ended = min(_other_cause_years(one.age_years, other), FOLLOW_UP_YEARS[0] + (FOLLOW_UP_YEARS[1] - FOLLOW_UP_YEARS[0]) * end)
+    to_other_death = _other_cause_years(one.age_years, other)
+    ended = min(to_other_death, FOLLOW_UP_YEARS[0] + (FOLLOW_UP_YEARS[1] - FOLLOW_UP_YEARS[0]) * end)
     return {
         "distant_metastasis": (min(to_metastasis, ended), to_metastasis <= ended),
         "prostate_cancer_death": (min(to_death, ended), to_death <= ended),
+        "other_cause_death": (min(to_death, ended), to_other_death <= ended and to_other_death < to_death),
     }
 
 
