@@ -38,10 +38,68 @@ CLINICAL = Stage(
     run="algorithms.prostate.clinical:run",
     version=1,
     help="Gather the clinical variables; compute the ISUP grade group and the NCCN risk group by rule.",
-    source="Epstein et al., Am J Surg Pathol 40:244 (2016), for grade groups; NCCN Guidelines Prostate Cancer for risk groups",
+    source="Epstein et al., Am J Surg Pathol 40:244 (2016), doi:10.1097/PAS.0000000000000530, for grade groups; "
+    "NCCN Guidelines Prostate Cancer, Version 6.2026, for risk groups",
     inputs=("declared",),
     outputs=(Output("clinical", "clinical.json", "each variable with its origin, grade group, NCCN group with its reasons"),),
-    parameters=(),
+    parameters=(
+        Parameter(
+            "age_years",
+            default=0,
+            help="age at biopsy, at least 18; 90 stands for 90 or older; 0 means as in clinical.json",
+            source="ages over 89 identify: 45 CFR 164.514(b)(2)(i)(C)",
+            unit="years",
+            minimum=0,
+            maximum=90,
+        ),
+        Parameter(
+            "psa_ng_ml",
+            default=0.0,
+            help="last PSA before biopsy and any treatment, at least 0.1; 0 means as in clinical.json",
+            source="laboratory; own bounds",
+            unit="ng/ml",
+            minimum=0.0,
+            maximum=1000.0,
+        ),
+        Parameter(
+            "gleason_primary",
+            default=0,
+            help="primary Gleason pattern of the biopsy, 3 to 5; 0 means as in clinical.json",
+            source="pathology report; Epstein et al., Am J Surg Pathol 40:244 (2016)",
+            unit="1",
+            minimum=0,
+            maximum=5,
+        ),
+        Parameter(
+            "gleason_secondary",
+            default=0,
+            help="secondary Gleason pattern of the biopsy, 3 to 5; 0 means as in clinical.json",
+            source="pathology report; Epstein et al., Am J Surg Pathol 40:244 (2016)",
+            unit="1",
+            minimum=0,
+            maximum=5,
+        ),
+        Parameter(
+            "t_stage",
+            default="as in clinical.json",
+            help="clinical T stage; one without its letter leaves the subcategories open",
+            source="AJCC Cancer Staging Manual, 8th edition (2017), chapter 58",
+            choices=(
+                *("as in clinical.json", "T1", "T1a", "T1b", "T1c", "T2", "T2a", "T2b", "T2c"),
+                *("T3", "T3a", "T3b", "T4"),
+            ),
+        ),
+        Parameter(
+            "percent_positive_cores",
+            default=0.0,
+            help="100 times the biopsy cores with cancer over all cores taken, at least 1.5; 0 means as in clinical.json",
+            source="pathology report; own bounds",
+            unit="%",
+            minimum=0.0,
+            maximum=100.0,
+        ),
+    ),
+    reads=("algorithms/prostate/rules/nccn.toml",),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=300),
 )
 
@@ -127,9 +185,11 @@ RECOMMEND = Stage(
     run="algorithms.prostate.recommend:run",
     version=1,
     help="Suggest what to consider and discuss, by rule, with the evidence for it.",
-    source="NCCN Guidelines Prostate Cancer; Spratt et al., NEJM Evid 2 (2023), doi:10.1056/EVIDoa2300023, for the ADT biomarker",
+    source="NCCN Guidelines Prostate Cancer, Version 6.2026; Spratt et al., NEJM Evid 2 (2023), "
+    "doi:10.1056/EVIDoa2300023, for the ADT biomarker",
     inputs=("clinical", "risk"),
     outputs=(Output("recommendation", "recommendation.json", "suggestions, each with its rule and evidence"),),
+    reads=("algorithms/prostate/rules/treatment.toml",),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=300),
 )
 

@@ -1,0 +1,1 @@
+"""Risk groups and treatment suggestions as data: TOML files of conditions, and the little that evaluates them."""
