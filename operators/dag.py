@@ -4,30 +4,36 @@
 
     receive -> deidentify -> ... -> render -> report -> publish -> complete
 
-Stages need all before them to have succeeded.  The report and ``publish`` run whatever happened, so every case is answered,
-if only with a reason.  ``complete`` does nothing but need all of them: it gives the run its colour, red when a stage failed.
+Stages need all before them to have succeeded.  A stage that runs once an item is a mapped task, behind one that names its
+items.  The report and ``publish`` run whatever happened, so every case is answered, if only with a reason.  ``complete``
+does nothing but need all of them: it gives the run its colour, red when a stage failed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, BaseOperator, Param, TriggerRule
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from algorithms.contract.case import CASE_ID
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.pipeline import Parameter, Pipeline, Stage
 from operators import documentation, settings
+from operators.items import Items
 from operators.links import REPORT_LINKS
 from operators.publish import RESULT, Publish
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY, runner
 
 MAX_RETRY_DELAY = timedelta(minutes=15)
+
+Task = BaseOperator | MappedOperator
+"""A stage's task; mapped over its items where the stage runs once an item."""
 
 JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
@@ -64,7 +70,9 @@ def pipeline_dag(pipeline: Pipeline, dag_id: str) -> DAG:
         },
     )
     with dag:
-        tasks = {stage.name: _stage_task(pipeline, stage, here) for stage in pipeline.stages}
+        tasks: dict[str, Task] = {}
+        for stage in pipeline.stages:
+            tasks[stage.name] = _stage_task(pipeline, stage, here, tasks)
         for stage in pipeline.stages:
             for before in edges_into(pipeline, stage):
                 tasks[before] >> tasks[stage.name]
@@ -108,21 +116,40 @@ def ancestors(pipeline: Pipeline, stage: Stage) -> set[str]:
     return names
 
 
-def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings) -> BaseOperator:
-    task = runner(here.runner)(
-        task_id=stage.name,
+def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings, before: Mapping[str, Task]) -> Task:
+    kind = runner(here.runner)
+    told: dict[str, Any] = {
+        "task_id": stage.name,
+        "pipeline": pipeline.name,
+        "stage": stage.name,
+        "case_id": "{{ params.case_id }}",
+        "parameters": {p.name: f"{{{{ params.{p.name} }}}}" for _, p in pipeline.parameters()},
+        "doc_md": documentation.of_stage(stage),
+        "execution_timeout": timedelta(seconds=stage.resources.timeout_s),
+        "trigger_rule": TriggerRule.ALL_DONE if stage.always else TriggerRule.ALL_SUCCESS,
+        **_pool(stage, here),
+    }
+    if stage.each:
+        items = _items_task(pipeline, stage)
+        for name in edges_into(pipeline, stage):
+            before[name] >> items
+        return kind.partial(**told, map_index_template="{{ task.item }}").expand(item=items.output)
+    task = kind(**told)
+    if stage is pipeline.maker(RESULT):
+        task.operator_extra_links = REPORT_LINKS
+    return task
+
+
+def _items_task(pipeline: Pipeline, stage: Stage) -> Items:
+    return Items(
+        task_id=f"{stage.name}_items",
         pipeline=pipeline.name,
         stage=stage.name,
         case_id="{{ params.case_id }}",
         parameters={p.name: f"{{{{ params.{p.name} }}}}" for _, p in pipeline.parameters()},
-        doc_md=documentation.of_stage(stage),
-        execution_timeout=timedelta(seconds=stage.resources.timeout_s),
-        trigger_rule=TriggerRule.ALL_DONE if stage.always else TriggerRule.ALL_SUCCESS,
-        **_pool(stage, here),
+        doc_md=documentation.ITEMS,
+        execution_timeout=timedelta(minutes=10),
     )
-    if stage is pipeline.maker(RESULT):
-        task.operator_extra_links = REPORT_LINKS
-    return task
 
 
 def _pool(stage: Stage, here: Settings) -> dict[str, Any]:
@@ -132,7 +159,7 @@ def _pool(stage: Stage, here: Settings) -> dict[str, Any]:
     return {"pool": here.memory_pool, "pool_slots": max(1, min(wanted, here.memory_pool_gib or wanted))}
 
 
-def _finish(pipeline: Pipeline, tasks: dict[str, BaseOperator]) -> None:
+def _finish(pipeline: Pipeline, tasks: dict[str, Task]) -> None:
     publish = Publish(
         task_id="publish",
         pipeline=pipeline.name,
@@ -151,7 +178,7 @@ def _finish(pipeline: Pipeline, tasks: dict[str, BaseOperator]) -> None:
     [*(tasks[s.name] for s in answered if s.name not in needed), *always] >> complete
 
 
-def _leaves(tasks: Iterable[BaseOperator]) -> list[BaseOperator]:
+def _leaves(tasks: Iterable[Task]) -> list[Task]:
     return [task for task in tasks if not task.downstream_task_ids]
 
 

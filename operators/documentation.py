@@ -13,6 +13,8 @@ It can be repeated: what is there already stays as it is.
 It runs for a refused or failed case too, with the report that says why.
 """
 
+ITEMS = "Names the items over which the next stage runs, such as slides, so that each becomes a task of its own."
+
 COMPLETE = "Green when every task before it succeeded. It gives the run its colour, because `publish` runs after a failure too."
 
 FAILURES = """\

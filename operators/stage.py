@@ -17,6 +17,7 @@ from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRu
 from algorithms.contract.case import Case
 from algorithms.contract.command import killed
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
+from algorithms.contract.items import place
 from algorithms.contract.pipeline import Pipeline, Stage, Value
 from algorithms.contract.record import Failure
 
@@ -58,8 +59,8 @@ def chosen_parameters(pipeline: Pipeline, given: Mapping[str, Value]) -> dict[st
     return {name: value for name, value in pipeline.parse(dict(given)).items() if value != defaults[name]}
 
 
-def raise_for_exit(exit_code: int, case: Case, stage: Stage) -> None:
-    """Return if a stage succeeded, else raise what its end means, with the message that the stage left.
+def raise_for_exit(exit_code: int, case: Case, stage: Stage, item: str | None = None) -> None:
+    """Return if a stage, or one item of it, succeeded, else raise what its end means, with the message that it left.
 
     Raises
     ------
@@ -73,10 +74,10 @@ def raise_for_exit(exit_code: int, case: Case, stage: Stage) -> None:
     if exit_code == EXIT_OK:
         return
     if exit_code > SIGNALLED:
-        killed(case, stage, exit_code - SIGNALLED)
-    failure = Failure.read(case.folder / stage.name)
+        killed(case, stage, exit_code - SIGNALLED, item)
+    failure = Failure.read(place(case, stage, item)) or Failure.read(place(case, stage))
     message = failure.message if failure else f"exit code {exit_code}, and no reason was left"
-    text = f"stage {stage.name}: {message}"
+    text = f"stage {stage.name}{f' of {item}' if item else ''}: {message}"
     if exit_code == EXIT_DATA:
         raise DataError(text)
     if exit_code == EXIT_TRANSIENT or exit_code > SIGNALLED:

@@ -39,23 +39,29 @@ class LocalStage(BaseOperator):
         Their names.
     case_id, parameters
         Rendered for each run: the case's opaque id and the values from the trigger form, as text.
+    item
+        Which one, of a stage that runs once an item.
     """
 
     template_fields = ("case_id", "parameters")
     ui_color = "#e8eef7"
 
-    def __init__(self, *, pipeline: str, stage: str, case_id: str, parameters: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self, *, pipeline: str, stage: str, case_id: str, parameters: Mapping[str, str], item: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.stage = stage
         self.case_id = case_id
         self.parameters = parameters
+        self.item = item
         self._process: subprocess.Popen[str] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the stage and return its result's key and state."""
         here = settings.load()
         pipeline = pipeline_called(self.pipeline)
+        stage = pipeline.stage(self.stage)
         case = Case.read(here.home_folder.case_folder(self.case_id))
         given = chosen_parameters(pipeline, self.parameters)
         command = self.command(pipeline, case, given, here)
@@ -66,14 +72,17 @@ class LocalStage(BaseOperator):
             answer.seek(0)
             text = answer.read()
         result = xcom(text) if code == EXIT_OK else {"state": "failed"}
-        self.log.info("stage %s %s in %.1f s", self.stage, result["state"], time.monotonic() - started)
-        raise_for_exit(code, case, pipeline.stage(self.stage))
+        name = f"{self.stage} {self.item}" if self.item else self.stage
+        self.log.info("stage %s %s in %.1f s", name, result["state"], time.monotonic() - started)
+        raise_for_exit(code, case, stage, self.item)
         return result
 
     def command(self, pipeline: Pipeline, case: Case, given: Mapping[str, Value], here: Settings) -> list[str]:
         """Return what is started."""
         home = here.home_folder.root
-        arguments = stage_command(pipeline.name, self.stage, home=home, case=case.folder, given=given, stub=here.stub)
+        arguments = stage_command(
+            pipeline.name, self.stage, home=home, case=case.folder, given=given, item=self.item, stub=here.stub
+        )
         return [sys.executable, *arguments]
 
     def on_kill(self) -> None:

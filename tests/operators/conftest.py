@@ -19,8 +19,13 @@ def airflow_tables() -> None:
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
-    """A case of its own for each test: what is in the study does not matter in stub mode, only that it differs."""
-    study = tmp_path / "study"
+    """A case of its own for each test."""
+    return case_for("coronary", tmp_path)
+
+
+def case_for(pipeline: str, folder: Path) -> Case:
+    """Return a new case: what is in the study does not matter in stub mode, only that it differs."""
+    study = folder / "study"
     study.mkdir()
-    (study / "image").write_text(str(tmp_path))
-    return admit(study, "coronary", Home(DATA))
+    (study / "image").write_text(str(folder))
+    return admit(study, pipeline, Home(DATA))

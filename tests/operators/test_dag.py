@@ -46,15 +46,16 @@ def bag() -> DagBag:
     return DagBag(PROJECT / "dags")
 
 
-@pytest.fixture(scope="module")
-def dag(bag: DagBag) -> DAG:
-    found: DAG = bag.dags["coronary_ffr"]
+@pytest.fixture(scope="module", params=sorted(path.stem for path in (PROJECT / "dags").glob("*.py")))
+def dag(bag: DagBag, request: pytest.FixtureRequest) -> DAG:
+    found: DAG = bag.dags[request.param]
     return found
 
 
 def closure(dag: DAG) -> dict[str, set[str]]:
-    """Return the tasks that each task waits for, directly or not."""
-    return {task.task_id: task.get_flat_relative_ids(upstream=True) for task in dag.tasks}
+    """Return the stages that each task waits for, directly or not; a task that only names items is none."""
+    named = {task.task_id for task in dag.tasks if task.task_type == "Items"}
+    return {task.task_id: task.get_flat_relative_ids(upstream=True) - named for task in dag.tasks}
 
 
 def test_every_dag_file_imports(bag: DagBag) -> None:
@@ -92,8 +93,20 @@ def test_a_task_that_always_runs_waits_itself_for_branches_that_run_side_by_side
     assert dag.get_task("join").upstream_task_ids == {"left", "right"}
 
 
-def test_the_coronary_graph_is_a_line(dag: DAG) -> None:
+def test_a_stage_that_runs_once_an_item_is_mapped_behind_the_task_that_names_the_items(bag: DagBag) -> None:
+    """Each slide is a task of its own that can be retried alone; the page says so and the retry rules are those of others."""
+    dag = bag.dags["prostate_risk"]
+    encode = dag.get_task("encode")
+
+    assert encode.is_mapped
+    assert encode.upstream_task_ids == {"tiles", "encode_items"}
+    assert dag.get_task("encode_items").upstream_task_ids == {"tiles"}
+    assert dag.get_task("aggregate").upstream_task_ids == {"encode", "clinical"}
+
+
+def test_the_coronary_graph_is_a_line(bag: DagBag) -> None:
     """Every stage needs the one before it, so the graph in the web UI reads from left to right with no crossing edge."""
+    dag = bag.dags["coronary_ffr"]
     order = [s.name for s in pipelines()["coronary"].stages]
 
     for before, after in zip([*order, *FINAL], [*order[1:], *FINAL, None], strict=False):
@@ -111,7 +124,7 @@ def test_only_the_tasks_that_always_run_ignore_a_failure(dag: DAG) -> None:
 
 def test_every_task_has_a_time_limit_retries_and_a_page(dag: DAG) -> None:
     """A hung stage must not hold a slot for ever, and whoever finds it red must read what it is."""
-    for s in pipelines()["coronary"].stages:
+    for s in pipeline_of(dag.dag_id).stages:
         task = dag.get_task(s.name)
         assert task.execution_timeout == timedelta(seconds=s.resources.timeout_s)
         assert task.retries == 2
@@ -119,12 +132,12 @@ def test_every_task_has_a_time_limit_retries_and_a_page(dag: DAG) -> None:
         assert s.help in task.doc_md
         assert s.source in task.doc_md
     assert dag.owner == "heartwood"
-    assert dag.tags == {"heartwood", "coronary"}
+    assert dag.tags == {"heartwood", pipeline_of(dag.dag_id).name}
 
 
 def test_the_form_asks_for_the_case_and_offers_every_parameter(dag: DAG) -> None:
     """A parameter that is declared is on the form, with its default, in its unit, below its stage."""
-    declared = {p.name: (s, p) for s, p in pipelines()["coronary"].parameters()}
+    declared = {p.name: (s, p) for s, p in pipeline_of(dag.dag_id).parameters()}
 
     assert list(dag.params) == ["case_id", *declared]
     for name, (s, p) in declared.items():
@@ -186,7 +199,7 @@ def test_the_dag_survives_the_way_to_the_scheduler(dag: DAG) -> None:
 
 def test_the_page_of_the_dag_lists_every_stage(dag: DAG) -> None:
     """The list is made from the declaration; a stage that is not in it would be a secret."""
-    for s in pipelines()["coronary"].stages:
+    for s in pipeline_of(dag.dag_id).stages:
         assert f"**{s.name}**: {s.help}" in dag.doc_md
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from algorithms.contract.catalogue import pipeline
 from operators.results.database import transaction
 from operators.results.models import Report
 from tests.operators.airflow_home import DATA, PROJECT
+from tests.operators.conftest import case_for
 
 pytestmark = [
     # Airflow imports its in-process API through FastAPI's test client.
@@ -51,11 +53,13 @@ def xcoms(run_id: str) -> list[tuple[str, Any]]:
 
 def check_xcom(key: str, value: Any) -> None:
     """XCom is shown to every viewer and kept for ever: a sha256, one word, and the paths of the links."""
-    if key == "return_value":
+    if key == "return_value" and isinstance(value, list):
+        assert all(re.fullmatch(r"s\d\d|stub", item) for item in value)
+    elif key == "return_value":
         assert set(value) == {"key", "state"}
     else:
         assert key.startswith("_link_Report")
-        assert value.startswith("/heartwood/dags/coronary_ffr/runs/")
+        assert re.match(r"/heartwood/dags/(coronary_ffr|prostate_risk)/runs/", value)
 
 
 def test_a_case_runs_from_receive_to_complete(dag: Any, case: Case) -> None:
@@ -99,6 +103,20 @@ def test_a_stage_that_is_killed_is_tried_again(dag: Any, case: Case, monkeypatch
     assert state == "success"
     assert tries["volume"] == 2
     assert {n for name, n in tries.items() if name != "volume"} == {1}
+
+
+def test_a_case_of_slides_runs_with_one_task_a_slide(airflow_tables: None, tmp_path: Path) -> None:
+    """The second diagnostic goes the same way; in stub mode there is one item, and its mapped task makes the whole."""
+    case = case_for("prostate", tmp_path)
+    dag = DagBag(PROJECT / "dags").dags["prostate_risk"]
+
+    state, tasks, _ = run(dag, {"case_id": case.case_id})
+
+    assert state == "success"
+    assert set(tasks.values()) == {"success"}
+    assert [p.parent.name for p in (case.folder / "encode" / "items").glob("*/*")] == ["stub"]
+    assert (DATA / "store/cases" / case.case_id / "encode").exists()
+    assert [p.name for p in (DATA / "store/cases" / case.case_id / "report").rglob("*.html")] == ["report.html"]
 
 
 @pytest.mark.slow
