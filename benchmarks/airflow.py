@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from algorithms.contract.catalogue import pipelines
 from benchmarks.evidence import keep
-from operators.laptop.embedded import DAG_ID, ROOT, prepare
+from operators.laptop.embedded import ROOT, dag_id, prepare
 
 log = logging.getLogger("benchmarks.airflow")
 
@@ -51,7 +52,7 @@ def airflow(folder: Path) -> dict[str, float]:
     conf = json.dumps({"case_id": json.loads(received)["case_id"]})
     received_s = _seconds(home, 0.0)["stages_s"]
     started = time.perf_counter()
-    command = [sys.executable, "-m", "airflow", "dags", "test", DAG_ID, "--conf", conf]
+    command = [sys.executable, "-m", "airflow", "dags", "test", dag_id(pipelines()["coronary"]), "--conf", conf]
     subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     measured = _seconds(home, time.perf_counter() - started)
     # The door has run the first stage already; the DAG run finds its result.

@@ -97,13 +97,21 @@ def _state(
         # Whatever failure lies here is of another time: today this stage was not reached.
         return StageState(stage, "not run", inputs)
     parameters = stage.settings(dict(given))
-    inputs |= {f"file:{path}": sha256_path(PROJECT / path) for path in stage.files(parameters)}
+    inputs |= _files_read(stage, parameters)
     manifests = {name: state.manifest for name, state in found.items() if state.manifest is not None}
     of_items = {
         item: _result(stage, case, parameters, item_inputs(pipeline, stage, item, inputs, manifests), stub=stub, item=item)
         for item in items(pipeline, stage, manifests)
     }
     return _result(stage, case, parameters, inputs, stub=stub, of_items=of_items)
+
+
+def _files_read(stage: Stage, parameters: Mapping[str, Value]) -> dict[str, str]:
+    paths = stage.files(parameters)
+    missing = [path for path in paths if not (PROJECT / path).exists()]
+    if missing:
+        raise RuntimeError(f"stage {stage.name} declares that it reads {', '.join(missing)}, which the project does not have")
+    return {f"file:{path}": sha256_path(PROJECT / path) for path in paths}
 
 
 def _result(

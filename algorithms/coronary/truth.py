@@ -52,5 +52,36 @@ def main() -> None:
     write_true_ffr(parser.parse_args().folder)
 
 
+def compare(result: dict[str, Any], folder: Path) -> list[str]:
+    """Return the lines of a table: each vessel with its tightest stenosis, its FFR, and the FFR of the true vessels.
+
+    The flow in the true vessels is solved where ``folder`` has no ``ffr.json`` yet.
+    """
+    if not result["vessels"]:
+        return []
+    path = folder / "ffr.json"
+    truth = json.loads((path if path.exists() else write_true_ffr(folder)).read_text())
+    true_ffr = {vessel["vessel"]: vessel["ffr"] for vessel in truth["vessels"]}
+    lines = ["", f"{'vessel':<8}{'stenosis':<18}{'FFR (95 % interval)':<24}{'band':<10}{'true FFR':>8}"]
+    for vessel in result["vessels"]:
+        found = [s for s in result["stenoses"] if s["vessel"] == vessel["vessel"]]
+        worst = max(found, key=lambda s: float(s["diameter_stenosis"]), default=None)
+        stenosis = "none" if worst is None else f"{100 * worst['diameter_stenosis']:.0f} % ({len(found)} in all)"
+        true = true_ffr.get(vessel["vessel"])
+        lines.append(
+            f"{vessel['vessel']:<8}{stenosis:<18}{_ffr_text(vessel):<24}{vessel['band'] or '-':<10}"
+            f"{'-' if true is None else f'{true:.2f}':>8}"
+        )
+    return lines
+
+
+def _ffr_text(vessel: dict[str, Any]) -> str:
+    if vessel["ffr"] is None:
+        return "withheld"
+    if vessel["ffr_low"] is None:
+        return f"{vessel['ffr']:.2f}"
+    return f"{vessel['ffr']:.2f} ({vessel['ffr_low']:.2f} to {vessel['ffr_high']:.2f})"
+
+
 if __name__ == "__main__":
     main()

@@ -1,67 +1,57 @@
-"""Write a synthetic study with its truth: ``python -m algorithms.phantom coronary OUT --seed 3 --size small``."""
+"""Write a synthetic examination with its truth: ``python -m algorithms.phantom PIPELINE OUT``.  ``--help`` tells the rest.
+
+Every pipeline that declares a phantom has a command here.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
+
+from algorithms.contract.catalogue import pipelines
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command line of the phantoms."""
+def parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Return the command line of the phantoms; only the chosen one is imported."""
     top = argparse.ArgumentParser(
         prog="python -m algorithms.phantom",
         description="Write a synthetic examination (OUT/study) and everything that is true of it (OUT/truth).",
     )
-    kinds = top.add_subparsers(dest="kind", required=True)
-    coronary = kinds.add_parser(
-        "coronary",
-        help="a coronary CT angiography",
-        description="Write a coronary CT angiography as a DICOM study, with labels, centrelines, radii and stenoses beside it.",
-    )
-    coronary.add_argument("out", type=Path, metavar="OUT", help="folder to write into; made where it is missing")
-    coronary.add_argument("--seed", type=int, default=1, help="the person: anatomy, disease, identity; >= 0 (default: 1)")
-    coronary.add_argument(
-        "--size",
-        choices=("small", "medium", "full"),
-        default="small",
-        help="voxels of 0.8 mm (seconds), 0.5 mm, or 512 x 512 x 250 of about 0.41 x 0.5 mm (default: small)",
-    )
-    coronary.add_argument(
-        "--difficulty",
-        choices=("easy", "moderate", "hard"),
-        default="easy",
-        help="noise of 12, 25 or 40 HU; less contrast as it grows; motion at hard (default: easy)",
-    )
-    coronary.add_argument(
-        "--companions",
-        action="store_true",
-        help="also write what else a scanner sends: localizer, calcium score (3 mm, no contrast), dose report",
-    )
+    kinds = top.add_subparsers(dest="kind", required=True, metavar="PIPELINE")
+    for pipeline in pipelines().values():
+        if pipeline.phantom:
+            kind = kinds.add_parser(pipeline.name, help=f"for {pipeline.title}")
+            kind.add_argument("out", type=Path, metavar="OUT", help="folder to write into; made where it is missing")
+            kind.add_argument("--demo", action="store_true", help="the one that `make demo` answers; leave the others out")
+            if pipeline.name == chosen:
+                _module(pipeline.phantom).arguments(kind)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write what the command line asks for, and say in one line of JSON where it is."""
-    given = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = parser(words[0] if words else None)
+    given = command.parse_args(words)
+    module = _module(pipelines()[given.kind].phantom)
+    if given.demo:
+        given = command.parse_args([given.kind, str(given.out), *module.DEMO])
     if given.seed < 0:
-        parser().error("--seed must be >= 0")
+        command.error("--seed must be >= 0")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    from algorithms.phantom.coronary import coronary_phantom, write_truth
-    from algorithms.phantom.coronary_dicom import write_study
-
-    phantom = coronary_phantom(given.seed, given.size, given.difficulty)
-    write_study(phantom, given.out / "study")
-    if given.companions:
-        from algorithms.phantom.coronary_companions import write_companions
-
-        write_companions(phantom, given.out / "study")
-    write_truth(phantom, given.out / "truth")
-    answer = {"study": str(given.out / "study"), "truth": str(given.out / "truth"), "lesions": len(phantom.tree["stenoses"])}
+    facts = module.make(given.out, given)
+    answer = {"study": str(given.out / "study"), "truth": str(given.out / "truth")} | facts
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from algorithms.contract.pipeline import Pipeline
+
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW_HOME = ROOT / "airflow"
-DAG_ID = "coronary_ffr"
 LOOPBACK = "127.0.0.1"
 
 TASKS_AT_ONCE = 4
@@ -54,6 +55,11 @@ def environment(home: Path, port: int = 8080) -> dict[str, str]:
     cases = {} if memory_gib >= TWO_CASES_GIB else {"AIRFLOW__HEARTWOOD__MAX_ACTIVE_RUNS": "1"}
     kept = {n: v for n, v in os.environ.items() if not n.startswith("AIRFLOW") or n.startswith("AIRFLOW__HEARTWOOD__")}
     return cases | kept | ours
+
+
+def dag_id(pipeline: Pipeline) -> str:
+    """Return the id of a pipeline's DAG: its file in dags/ is called so, and begins with the pipeline's name."""
+    return next((ROOT / "dags").glob(f"{pipeline.name}_*.py")).stem
 
 
 def prepare(home: Path, port: int = 8080) -> dict[str, str]:

@@ -16,7 +16,8 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from operators.laptop.embedded import AIRFLOW_HOME, DAG_ID, LOOPBACK, ROOT, password, prepare, relative
+from algorithms.contract.catalogue import pipelines
+from operators.laptop.embedded import AIRFLOW_HOME, LOOPBACK, ROOT, dag_id, password, prepare, relative
 
 READY_S = 240
 """How long the web server may take to come up, with room for a busy machine (20-30 s on an idle one)."""
@@ -50,8 +51,11 @@ def up(home: Path, port: int) -> int:
         ready = _wait_until_ready(port, processes, stopped)
         if ready:
             print(f"\n  Airflow    http://{LOOPBACK}:{port}\n  login      admin\n  password   {secret}\n")
-            print(f"  a case     python -m algorithms coronary receive --home {home} --input STUDY_FOLDER")
-            print(f"             prints the id to trigger {DAG_ID} with\n\nCtrl-C stops it", flush=True)
+            for pipeline in pipelines().values():
+                first = pipeline.stages[0].name
+                print(f"  a case     python -m algorithms {pipeline.name} {first} --home {home} --input FOLDER")
+                print(f"             prints the id to trigger {dag_id(pipeline)} with")
+            print("\nCtrl-C stops it", flush=True)
         while ready and not stopped and not _ended(processes):
             time.sleep(0.2)
         for name in _ended(processes):

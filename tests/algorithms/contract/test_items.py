@@ -149,7 +149,7 @@ def test_a_file_that_a_stage_reads_is_part_of_its_key(case, home):
     result = execute(TOY_ITEMS, LETTERS, case, home, {})
 
     assert result.manifest.inputs["file:README.md"] == sha256_path(PROJECT / "README.md")
-    with pytest.raises(FileNotFoundError):  # a declared file that is not there is a bug of the pipeline
+    with pytest.raises(RuntimeError, match=r"LICENSE\.md, which the project does not have"):
         states(TOY_ITEMS, case, {"rule": "LICENSE"})
 
 

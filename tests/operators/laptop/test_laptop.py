@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from operators.laptop import embedded
-from operators.laptop.demo import ENDED, STARTED, table
+from operators.laptop.demo import ENDED, STARTED
 from operators.laptop.up import COMPONENTS
 from tests.operators.airflow_home import PROJECT
 
@@ -29,11 +29,6 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(embedded, "AIRFLOW_HOME", tmp_path / "airflow")
     (tmp_path / "airflow").mkdir()
     return tmp_path / "airflow"
-
-
-def vessel(name: str, ffr: float | None, low: float | None = None, band: str | None = None) -> dict[str, object]:
-    high = None if low is None or ffr is None else ffr + 0.05
-    return {"vessel": name, "ffr": ffr, "ffr_low": low, "ffr_high": high, "band": band}
 
 
 def test_nothing_of_the_embedded_airflow_is_reachable_from_outside(laptop: Path) -> None:
@@ -69,30 +64,14 @@ def test_password_and_key_are_made_once_for_this_user_only(laptop: Path) -> None
     assert {p.name: oct(p.stat().st_mode & 0o777) for p in laptop.iterdir()} == {"passwords.json": "0o600", "jwt.key": "0o600"}
 
 
-def test_the_table_shows_each_vessel_beside_its_truth() -> None:
-    """Its tightest stenosis, its value with the interval, and what the true vessels have; absent values say so."""
-    result = {
-        "vessels": [vessel("LAD", 0.74, 0.68, "positive"), vessel("LCx", 0.93), vessel("RCA", None)],
-        "stenoses": [{"vessel": "LAD", "diameter_stenosis": 0.41}, {"vessel": "LAD", "diameter_stenosis": 0.624}],
-    }
-
-    lines = table(result, {"vessels": [{"vessel": "LAD", "ffr": 0.761}]})
-
-    assert [re.split(r"\s{2,}", line.strip()) for line in lines[1:]] == [
-        ["vessel", "stenosis", "FFR (95 % interval)", "band", "true FFR"],
-        ["LAD", "62 % (2 in all)", "0.74 (0.68 to 0.79)", "positive", "0.76"],
-        ["LCx", "none", "0.93", "-", "-"],
-        ["RCA", "none", "withheld", "-", "-"],
-    ]
-    assert table({"vessels": [], "stenoses": []}, {"vessels": []}) == []
-
-
 def test_the_demo_reads_the_lines_that_the_runner_writes() -> None:
     """The progress is taken from the task's log; the runner's own source must still say these sentences."""
     runner = (PROJECT / "operators/runners/local.py").read_text()
 
     assert '"stage %s %s in %.1f s"' in runner
-    assert STARTED.search("INFO - python -m algorithms coronary flow --home /x --case /x/cases/1")
+    begun = STARTED.search("INFO - python -m algorithms prostate encode --home /x --case /x/cases/1 --item s02 --set a=1")
+    assert begun.groups() == ("encode", "s02")  # type: ignore[union-attr]
+    assert ENDED.search("stage encode s02 done in 2.0 s").groups() == ("encode s02", "done", "2.0")  # type: ignore[union-attr]
     assert ENDED.search("stage flow failed in 12.3 s").groups() == ("flow", "failed", "12.3")  # type: ignore[union-attr]
 
 

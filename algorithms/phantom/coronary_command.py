@@ -1,0 +1,46 @@
+"""The command line of the coronary phantom: what can be chosen, what is written."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from algorithms.phantom.coronary import coronary_phantom, write_truth
+from algorithms.phantom.coronary_companions import write_companions
+from algorithms.phantom.coronary_dicom import write_study
+
+DEMO = ("--size", "medium", "--seed", "101")
+"""What ``make demo`` answers: seconds to make, two minutes to answer."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be chosen."""
+    parser.description = "Write a coronary CT angiography as a DICOM study; labels, centrelines, radii, stenoses beside it."
+    parser.add_argument("--seed", type=int, default=1, help="the person: anatomy, disease, identity; >= 0 (default: 1)")
+    parser.add_argument(
+        "--size",
+        choices=("small", "medium", "full"),
+        default="small",
+        help="voxels of 0.8 mm (seconds), 0.5 mm, or 512 x 512 x 250 of about 0.41 x 0.5 mm (default: small)",
+    )
+    parser.add_argument(
+        "--difficulty",
+        choices=("easy", "moderate", "hard"),
+        default="easy",
+        help="noise of 12, 25 or 40 HU; less contrast as it grows; motion at hard (default: easy)",
+    )
+    parser.add_argument(
+        "--companions",
+        action="store_true",
+        help="also write what else a scanner sends: localizer, calcium score (3 mm, no contrast), dose report",
+    )
+
+
+def make(out: Path, options: argparse.Namespace) -> dict[str, int]:
+    """Write ``out/study`` and ``out/truth``; return how many stenoses there are."""
+    phantom = coronary_phantom(options.seed, options.size, options.difficulty)
+    write_study(phantom, out / "study")
+    if options.companions:
+        write_companions(phantom, out / "study")
+    write_truth(phantom, out / "truth")
+    return {"lesions": len(phantom.tree["stenoses"])}
