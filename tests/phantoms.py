@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.phantom.coronary import CoronaryPhantom, coronary_phantom
+from algorithms.phantom.coronary.phantom import CoronaryPhantom, coronary_phantom
 
 
 @functools.cache

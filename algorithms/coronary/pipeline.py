@@ -357,6 +357,6 @@ PIPELINE = Pipeline(
     help="A coronary CT angiography study becomes fractional flow reserve along every vessel.",
     accepts="a folder or zip file with one coronary CT angiography study (DICOM CT, 100-500 slices)",
     stages=(RECEIVE, DEIDENTIFY, VOLUME, ANATOMY, SEGMENT, CENTRELINE, BOUNDARY, FLOW, FFR, RENDER, REPORT),
-    phantom="algorithms.phantom.coronary_command",
+    phantom="algorithms.phantom.coronary.command",
     truth="algorithms.coronary.truth:compare",
 )

@@ -11,7 +11,7 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.anatomy import find_anatomy, run
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.vessels import labels_on
-from algorithms.phantom.coronary import CoronaryPhantom, coronary_phantom
+from algorithms.phantom.coronary.phantom import CoronaryPhantom, coronary_phantom
 from tests.phantoms import small_coronary
 
 SEED = 101

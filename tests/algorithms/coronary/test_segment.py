@@ -11,7 +11,7 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.anatomy import document, find_anatomy
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.segment import run, segment
-from algorithms.phantom.coronary import CoronaryPhantom
+from algorithms.phantom.coronary.phantom import CoronaryPhantom
 from tests.phantoms import small_coronary
 
 SEED = 101

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.coronary_surface import Crowd, Surface
-from algorithms.phantom.shapes import eased_path, resample_path, smooth_path, smoothed_path
+from algorithms.phantom.coronary.heart import Heart
+from algorithms.phantom.coronary.shapes import eased_path, resample_path, smooth_path, smoothed_path
+from algorithms.phantom.coronary.surface import Crowd, Surface
 
 STEP_MM = 0.5
 """Spacing of the points of a branch."""
@@ -186,7 +186,7 @@ class Planner:
 
     def angles_deg(self, point: np.ndarray) -> tuple[float, float]:
         """Return polar angle and azimuth (degrees, 0..360) of ``point``."""
-        from algorithms.phantom.coronary_surface import CENTRE_MM
+        from algorithms.phantom.coronary.surface import CENTRE_MM
 
         a, s, t = (point - self.heart.at(CENTRE_MM, 0, 0)) @ self.heart.axes.T
         return float(np.rad2deg(np.arctan2(np.hypot(s, t), a))), float(np.rad2deg(np.arctan2(t, s)) % 360)

@@ -9,8 +9,8 @@ import pydicom
 import pytest
 
 from algorithms.phantom.__main__ import main
-from algorithms.phantom.coronary_companions import write_companions
-from algorithms.phantom.coronary_dicom import invented_identity, write_study
+from algorithms.phantom.coronary.companions import write_companions
+from algorithms.phantom.coronary.dicom import invented_identity, write_study
 from tests.phantoms import small_coronary
 
 

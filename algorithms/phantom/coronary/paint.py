@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from algorithms.phantom.shapes import tangents
+from algorithms.phantom.coronary.shapes import tangents
 
 SUBDIVISIONS = 4
 """Sub-voxels along each edge of a voxel: 4 cubed are the 64 bits of a word."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.coronary_heart import Heart, draw_heart
-from algorithms.phantom.coronary_neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
-from algorithms.phantom.coronary_paint import Grid
-from algorithms.phantom.coronary_plaque import Calcification, Lesion, calcifications, diseased, draw_lesions
-from algorithms.phantom.coronary_surface import Surface, survey
-from algorithms.phantom.coronary_thorax import Chest, draw_chest
-from algorithms.phantom.coronary_tree import Habit, Vessel, coronary_vessels, draw_habit
+from algorithms.phantom.coronary.heart import Heart, draw_heart
+from algorithms.phantom.coronary.neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
+from algorithms.phantom.coronary.paint import Grid
+from algorithms.phantom.coronary.plaque import Calcification, Lesion, calcifications, diseased, draw_lesions
+from algorithms.phantom.coronary.surface import Surface, survey
+from algorithms.phantom.coronary.thorax import Chest, draw_chest
+from algorithms.phantom.coronary.tree import Habit, Vessel, coronary_vessels, draw_habit
 
 SIZES = {"small": 0.8, "medium": 0.5, "full": 0.4}
 """Voxel edge in the slice plane, mm; a full study has 512 x 512 x 250 voxels of 0.39-0.43 x 0.5 mm."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.coronary_surface import Surface
-from algorithms.phantom.coronary_thorax import Chest
-from algorithms.phantom.coronary_tree import STEP_MM, Vessel
-from algorithms.phantom.shapes import resample_path, smooth_path
+from algorithms.phantom.coronary.heart import Heart
+from algorithms.phantom.coronary.shapes import resample_path, smooth_path
+from algorithms.phantom.coronary.surface import Surface
+from algorithms.phantom.coronary.thorax import Chest
+from algorithms.phantom.coronary.tree import STEP_MM, Vessel
 
 
 @dataclass(frozen=True, eq=False)

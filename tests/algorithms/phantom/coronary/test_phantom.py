@@ -10,11 +10,11 @@ import pytest
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from algorithms.phantom.coronary import write_truth
-from algorithms.phantom.coronary_person import SIZES, Person, ct_grid, draw_person
-from algorithms.phantom.coronary_plaque import draw_lesions
-from algorithms.phantom.coronary_tissues import LABELS, MYOCARDIUM_DENSITY_G_ML
-from algorithms.phantom.coronary_tree import Vessel
+from algorithms.phantom.coronary.person import SIZES, Person, ct_grid, draw_person
+from algorithms.phantom.coronary.phantom import write_truth
+from algorithms.phantom.coronary.plaque import draw_lesions
+from algorithms.phantom.coronary.tissues import LABELS, MYOCARDIUM_DENSITY_G_ML
+from algorithms.phantom.coronary.tree import Vessel
 from tests.phantoms import small_coronary
 
 SEEDS = (0, 1, 2, 3, 4, 5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from algorithms.phantom import coronary_paint as paint
-from algorithms.phantom.coronary_paint import Grid, Solid
-from algorithms.phantom.coronary_scanner import add_motion, add_noise, blur
-from algorithms.phantom.shapes import ellipsoid_mm
+from algorithms.phantom.coronary import paint
+from algorithms.phantom.coronary.paint import Grid, Solid
+from algorithms.phantom.coronary.scanner import add_motion, add_noise, blur
+from algorithms.phantom.coronary.shapes import ellipsoid_mm
 
 
 def tube(grid: Grid, path: np.ndarray, radius: np.ndarray | float) -> np.ndarray:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from algorithms.phantom.coronary_tree import Vessel
-from algorithms.phantom.shapes import tangents
+from algorithms.phantom.coronary.shapes import tangents
+from algorithms.phantom.coronary.tree import Vessel
 
 COMPOSITIONS = ("soft", "mixed", "calcified")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.shapes import resample_path, tangents
+from algorithms.phantom.coronary.heart import Heart
+from algorithms.phantom.coronary.shapes import resample_path, tangents
 
 GRID_MM = 2.5
 """Spacing of the grid on which smooth distances are sampled; the same at every size, so that the anatomy is too."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from algorithms.phantom import coronary_paint as paint
-from algorithms.phantom.coronary_heart import AORTIC_WALL_MM, Distance
-from algorithms.phantom.coronary_paint import Grid, Solid
-from algorithms.phantom.coronary_person import Person
-from algorithms.phantom.coronary_scanner import Difficulty
-from algorithms.phantom.shapes import tube_mm
+from algorithms.phantom.coronary import paint
+from algorithms.phantom.coronary.heart import AORTIC_WALL_MM, Distance
+from algorithms.phantom.coronary.paint import Grid, Solid
+from algorithms.phantom.coronary.person import Person
+from algorithms.phantom.coronary.scanner import Difficulty
+from algorithms.phantom.coronary.shapes import tube_mm
 
 LABELS = {
     "ascending aorta and root": 1, "LV myocardium": 2, "LV blood": 3, "other blood pool": 4, "coronary lumen": 5,

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from algorithms.phantom.coronary import CoronaryPhantom, calcium_scan
-from algorithms.phantom.coronary_dicom import (
+from algorithms.phantom.coronary.dicom import (
     Series,
     add_pixels,
     dataset,
@@ -22,6 +21,7 @@ from algorithms.phantom.coronary_dicom import (
     series_uid,
     write_series,
 )
+from algorithms.phantom.coronary.phantom import CoronaryPhantom, calcium_scan
 
 CALCIUM = Series(3, "CaScore 3.0 Qr36 70 %", ("ORIGINAL", "PRIMARY", "AXIAL"), "Qr36", 3.0, 6, False)
 LOCALIZER = 1

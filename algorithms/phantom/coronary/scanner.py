@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.coronary_paint import Grid
+from algorithms.phantom.coronary.paint import Grid
 
 PSF_IN_PLANE_MM = 0.65
 """Full width at half maximum in the slice plane, of a medium cardiac kernel on a 0.5-0.6 mm detector."""

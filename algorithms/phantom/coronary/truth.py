@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.phantom.coronary_paint import Grid
-from algorithms.phantom.coronary_person import Person
-from algorithms.phantom.coronary_plaque import Lesion
-from algorithms.phantom.coronary_tissues import LABELS
-from algorithms.phantom.coronary_tree import Vessel
+from algorithms.phantom.coronary.paint import Grid
+from algorithms.phantom.coronary.person import Person
+from algorithms.phantom.coronary.plaque import Lesion
+from algorithms.phantom.coronary.tissues import LABELS
+from algorithms.phantom.coronary.tree import Vessel
 
 
 def tree_document(person: Person) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from algorithms.phantom.coronary import CoronaryPhantom
-from algorithms.phantom.coronary_paint import Grid
+from algorithms.phantom.coronary.paint import Grid
+from algorithms.phantom.coronary.phantom import CoronaryPhantom
 
 IMPLEMENTATION_UID = "2.25.164813290452108374665201473382054117"
 FAMILY = ("Lindqvist", "Moreau", "Okafor", "Tanaka", "Haugen", "Castellanos", "Wieczorek", "Brennan", "Petrov", "Achterberg")

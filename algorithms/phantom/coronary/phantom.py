@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.phantom import coronary_paint as paint
-from algorithms.phantom.coronary_neighbours import SideVessel
-from algorithms.phantom.coronary_paint import Grid
-from algorithms.phantom.coronary_person import Person, ct_grid, draw_person
-from algorithms.phantom.coronary_plaque import outer_radius_mm
-from algorithms.phantom.coronary_scanner import DIFFICULTIES, Difficulty, add_motion, add_noise, blur
-from algorithms.phantom.coronary_tissues import LABELS, lv_mass_g, solids, tissues_hu, without_contrast
-from algorithms.phantom.coronary_tree import Vessel
-from algorithms.phantom.coronary_truth import facts_document, tree_document
+from algorithms.phantom.coronary import paint
+from algorithms.phantom.coronary.neighbours import SideVessel
+from algorithms.phantom.coronary.paint import Grid
+from algorithms.phantom.coronary.person import Person, ct_grid, draw_person
+from algorithms.phantom.coronary.plaque import outer_radius_mm
+from algorithms.phantom.coronary.scanner import DIFFICULTIES, Difficulty, add_motion, add_noise, blur
+from algorithms.phantom.coronary.tissues import LABELS, lv_mass_g, solids, tissues_hu, without_contrast
+from algorithms.phantom.coronary.tree import Vessel
+from algorithms.phantom.coronary.truth import facts_document, tree_document
 
 log = logging.getLogger(__name__)
 

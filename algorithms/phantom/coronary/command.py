@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from algorithms.phantom.coronary import coronary_phantom, write_truth
-from algorithms.phantom.coronary_companions import write_companions
-from algorithms.phantom.coronary_dicom import write_study
+from algorithms.phantom.coronary.companions import write_companions
+from algorithms.phantom.coronary.dicom import write_study
+from algorithms.phantom.coronary.phantom import coronary_phantom, write_truth
 
 DEMO = ("--size", "medium", "--seed", "101")
 """What ``make demo`` answers: seconds to make, two minutes to answer."""

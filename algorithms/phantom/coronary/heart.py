@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.shapes import (
+from algorithms.phantom.coronary.shapes import (
     ellipsoid_mm,
     half_space_mm,
     intersection_mm,

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.phantom.coronary_heart import Heart
-from algorithms.phantom.shapes import box_mm, ellipsoid_mm, elliptic_cylinder_mm, intersection_mm, smooth_union_mm, union_mm
+from algorithms.phantom.coronary.heart import Heart
+from algorithms.phantom.coronary.shapes import (
+    box_mm,
+    ellipsoid_mm,
+    elliptic_cylinder_mm,
+    intersection_mm,
+    smooth_union_mm,
+    union_mm,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""A synthetic coronary CT angiography: person, anatomy, disease, scanner, DICOM and truth."""
