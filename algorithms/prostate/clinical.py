@@ -60,19 +60,24 @@ def clinical(declared: Mapping[str, Any], given: Mapping[str, Value]) -> dict[st
     found = declared["values"]
     origins = {name: "given" if name in given else "file" if name in found else "missing" for name in VARIABLES}
     values: dict[str, Value | None] = {name: given.get(name, found.get(name)) for name in VARIABLES}
-    primary, secondary = values["gleason_primary"], values["gleason_secondary"]
-    graded = isinstance(primary, int) and isinstance(secondary, int)
+    score, grade_group = _grade(values["gleason_primary"], values["gleason_secondary"])
     return {
         "values": {
             name: {"value": values[name], "unit": variable.unit, "origin": origins[name], "title": variable.title}
             for name, variable in VARIABLES.items()
         },
-        "gleason_score": f"{primary}+{secondary}={primary + secondary}" if graded else None,
-        "isup_grade_group": isup_grade_group(primary, secondary) if graded else None,
+        "gleason_score": score,
+        "isup_grade_group": grade_group,
         "nccn": nccn_group(values),
         "dropped_fields": declared["dropped_fields"],
         "notes": _notes(values),
     }
+
+
+def _grade(primary: Value | None, secondary: Value | None) -> tuple[str | None, int | None]:
+    if not (isinstance(primary, int) and isinstance(secondary, int)):
+        return None, None
+    return f"{primary}+{secondary}={primary + secondary}", isup_grade_group(primary, secondary)
 
 
 def _require_no_problems(problems: Mapping[str, str], given: Mapping[str, Value]) -> None:

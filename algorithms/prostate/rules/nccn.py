@@ -73,7 +73,7 @@ def nccn_group(values: Mapping[str, Value | None]) -> dict[str, Any]:
     rules = stratification()
     options = _options(values, rules)
     men = [dict(zip(options, combination, strict=True)) for combination in itertools.product(*options.values())]
-    found = [_group(man, rules) for man in men]
+    found = [_group(tuple(man.items())) for man in men]
     possible = [name for name in rules.groups if name in found]
     group = possible[0] if len(possible) == 1 else None
     return {
@@ -86,7 +86,9 @@ def nccn_group(values: Mapping[str, Value | None]) -> dict[str, Any]:
     }
 
 
-def _group(man: Mapping[str, Fact], rules: Stratification) -> str:
+@functools.lru_cache(maxsize=8192)
+def _group(facts: tuple[tuple[str, Fact], ...]) -> str:
+    rules, man = stratification(), dict(facts)
     for name, condition in rules.groups.items():
         if holds(condition, man, rules.features):
             return name
