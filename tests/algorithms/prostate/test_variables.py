@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from algorithms.prostate.variables import DOCUMENT, T_STAGES, VARIABLES, declared, read_declared
 
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "prostate.md"
+
 MAN = {
     "age_years": 67,
     "psa_ng_ml": 8.4,
@@ -135,6 +137,15 @@ def test_whole_numbers_may_be_written_with_a_point_but_have_no_fraction(name):
 def test_a_document_that_is_no_object_is_one_problem(document):
     """It names the file, so that the person knows what to mend."""
     assert list(declared(document)["problems"]) == [DOCUMENT]
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_the_document_says_the_bounds_that_are_in_force(variable):
+    """A person reads docs/prostate.md before writing the file."""
+    row = next(line for line in DOCS.read_text().splitlines() if line.startswith("|") and f"`{variable.name}`" in line)
+
+    assert variable.wanted.removeprefix("one of ").removesuffix(f" {variable.unit}") in row
+    assert variable.unit in row
 
 
 def test_other_fields_are_counted_and_forgotten():
