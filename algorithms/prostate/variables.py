@@ -122,7 +122,7 @@ VARIABLES: dict[str, Variable] = {
             float,
             "%",
             "own bounds: a biopsy with cancer has a positive core, and one of 64 is 1.6 %",
-            "100 times the cores with cancer over all cores taken; a percentage, not a fraction",
+            "100 times the cores with cancer over all cores taken, those aimed at one region as one; not a fraction",
             1.5,
             100,
         ),

@@ -7,10 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algorithms.phantom.biopsy.man import man
+from algorithms.prostate.rules.nccn import nccn_group, stratification
 from algorithms.prostate.variables import DOCUMENT, T_STAGES, VARIABLES, declared, read_declared
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "prostate.md"
@@ -131,6 +134,18 @@ def test_whole_numbers_may_be_written_with_a_point_but_have_no_fraction(name):
 
     assert declared({name: whole})["values"] == {name: int(whole)}
     assert declared({name: whole + 0.5})["values"] == {}
+
+
+def test_every_synthetic_man_is_one_that_the_file_may_describe():
+    """The phantom's clinic and this form speak of the same six variables, in the same units."""
+    men = [man(np.random.default_rng(seed)) for seed in range(300)]
+
+    for one in men:
+        known = {name: getattr(one, name) for name in VARIABLES}
+        assert declared(known) == {"values": known, "problems": {}, "dropped_fields": 0}
+    assert {nccn_group({name: getattr(one, name) for name in VARIABLES})["group"] for one in men} == set(
+        stratification().groups
+    )
 
 
 @pytest.mark.parametrize("document", [None, 5, "text", [MAN], True, []])

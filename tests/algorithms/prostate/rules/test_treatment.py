@@ -79,6 +79,11 @@ def test_every_source_can_be_found():
         assert "doi:10." in citation or (name == "nccn" and "Version 6.2026 (28 July 2026)" in citation)
 
 
+def test_groups_and_options_are_of_one_edition():
+    """Options of one edition for the groups of another would be nobody's guideline."""
+    assert stratification().edition.partition(", PROS")[0] == rules()["edition"].partition(", PROS")[0]
+
+
 def test_rules_ask_only_for_facts_that_there_are():
     """A mistyped fact would be unknown for ever, and its rule silent."""
     conditions = rules()["conditions"]
