@@ -55,7 +55,8 @@ def _percent(fraction: float | None) -> float | None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(VARIABLES[name].title if name in VARIABLES else name for name in names)
+    titles = [VARIABLES[name].title if name in VARIABLES else name for name in names]
+    return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
 
 
 def recommendation(clinical: Mapping[str, Any], risk: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import string
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def suggestions(facts: Mapping[str, Fact]) -> list[dict[str, Any]]:
         {
             "rule": rule["rule"],
             "text": rule["text"].format_map(facts),
-            "evidence": [text.format_map(facts) for text in rule["evidence"]],
+            "evidence": [text.format_map(facts) for text in rule["evidence"] if _speaks_of_known(text, facts)],
             "sources": _citations(rule["sources"]),
         }
         for rule in sorted(chosen, key=lambda rule: int(rule["priority"]))
@@ -43,6 +44,10 @@ def suggestions(facts: Mapping[str, Fact]) -> list[dict[str, Any]]:
 
 def _holding(among: Sequence[Mapping[str, Any]], facts: Mapping[str, Fact]) -> Iterator[Mapping[str, Any]]:
     return (rule for rule in among if holds(rule["when"], facts, rules()["conditions"]))
+
+
+def _speaks_of_known(text: str, facts: Mapping[str, Fact]) -> bool:
+    return all(facts[name] is not None for _, name, _, _ in string.Formatter().parse(text) if name)
 
 
 def _citations(names: Sequence[str]) -> list[str]:

@@ -73,7 +73,19 @@ def test_an_undecided_group_says_what_would_decide_it():
     suggestions = recommendation(clinical_document(None), risk_document())["suggestions"]
 
     assert [s["rule"] for s in suggestions] == ["group-undecided"]
-    assert "PSA before biopsy, primary Gleason pattern" in suggestions[0]["text"]
+    assert "PSA before biopsy, primary Gleason pattern, " in suggestions[0]["text"]
+    assert "and biopsy cores with cancer would decide it" in suggestions[0]["text"]
+
+
+def test_a_percentile_is_evidence_where_there_is_one():
+    """A man whose model has no reference for his group is told his risk and no percentile."""
+    with_one = recommendation(clinical_document("low"), risk_document(percentile=95.0))["suggestions"][0]
+    without = recommendation(clinical_document("low"), risk_document(percentile=None, risk_group="high"))["suggestions"][0]
+
+    assert with_one["rule"] == without["rule"] == "confirm-before-surveillance"
+    assert [text for text in with_one["evidence"] if text not in without["evidence"]] == [
+        "95 % of the reference men of his NCCN group have a lower risk by this model."
+    ]
 
 
 def test_the_most_pressing_comes_first():
