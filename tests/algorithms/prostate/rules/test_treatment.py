@@ -25,7 +25,7 @@ def worlds():
     """Yield the facts of men of every group, age, model answer and biomarker."""
     for group, age, answer, percentile, adt, synthetic in itertools.product(
         GROUPS,
-        (None, 60, 75, 90),
+        (None, 60, 75),
         (None, "low", "intermediate", "high"),
         (None, 50.0, 95.0),
         (None, True, False),
@@ -38,11 +38,6 @@ def worlds():
 
 
 WORLDS = list(worlds())
-
-
-def by_name(name):
-    """Return the rule called ``name``."""
-    return next(rule for rule in rules()["rules"] if rule["rule"] == name)
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE)
