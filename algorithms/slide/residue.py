@@ -1,0 +1,265 @@
+"""The proof: none of the texts that were taken out of a slide is found in the file that was written.
+
+Every text of the original is noted: of all its fields, of comment and application segments, of bytes behind the end of a
+tile, between the tiles and behind the last one.  Then
+
+* texts and parts of `LONG` characters or more are searched for in every byte of the new file that is no pixel;
+* those of `LONG_IN_PIXELS` or more in every byte of it, compressed pixels included;
+* shorter ones, down to `SHORT`, as whole words in the texts of the new file.
+
+Searches know no case of letters; texts are also looked for as UTF-16, without accents and with umlauts spelt out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+import numpy as np
+from numba import njit
+
+SHORT = 3
+LONG = 6
+"""Shortest text searched for in bytes: six letters in any case turn up by chance once in 5e12 bytes."""
+
+LONG_IN_PIXELS = 8
+"""Shortest text searched for in compressed pixels, which are a million times more."""
+
+GRAM = 4
+HASH, MASK = np.uint64(2654435761), np.uint64(0xFFFFFFFF)
+"""Multiplicative hash of 32 bits (Knuth, The Art of Computer Programming 3, 6.4)."""
+
+FOLD = bytes(range(256)).lower()
+FOLDED = np.frombuffer(FOLD, dtype=np.uint8)
+
+ENCODINGS = ("utf-8", "latin-1", "shift_jis", "euc_jp", "euc_kr", "gb18030", "iso8859_5", "iso8859_7")
+UMLAUTS = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss", ord("Ä"): "Ae", ord("Ö"): "Oe", ord("Ü"): "Ue"}
+
+STANDARD_HUFFMAN = "%&'()*456789:CDEFGHIJSTUVWXYZcdefghijstuvwxyz &'()*56789:CDEFGHIJSTUVWXYZcdefghijstuvwxyz"
+"""What the standard Huffman tables (T.81, K.5 and K.6) look like as text: every JPEG holds it."""
+
+RUN = re.compile(rb"[\x20-\x7e\x80-\xff]{6,}")
+ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
+WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\0){6,}")
+WORD = re.compile(r"[^\W_]+")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+class Taken:
+    """What was taken out of one slide, as the byte strings and words that are to be searched for.
+
+    Parameters
+    ----------
+    public
+        Texts that the new file holds whoever the patient is: its own words and the numbers of its own description.
+    """
+
+    def __init__(self, public: Iterable[str]) -> None:
+        texts = [text.casefold() for text in public]
+        self._public_words = {word for text in texts for word in WORD.findall(text)}
+        self._public = "\n".join([*texts, STANDARD_HUFFMAN.casefold()])
+        self._seen: set[str] = set()
+        self.strings: set[bytes] = set()
+        self.words: set[str] = set()
+
+    def __len__(self) -> int:
+        """Return how many byte strings and words are searched for."""
+        return len(self.strings) + len(self.words)
+
+    def add_text(self, text: str) -> None:
+        """Note a text with the parts of it that would identify somebody alone."""
+        for part in _parts(text):
+            if part not in self._seen:
+                self._seen.add(part)
+                self._add(part)
+
+    def add_bytes(self, raw: bytes) -> None:
+        """Note the readable runs of bytes that have no known structure."""
+        for run in RUN.findall(raw):
+            # Random bytes are readable in runs, too; text is mostly made of letters, digits and spaces.
+            if _is_text(run):
+                self.add_text(_text(run))
+        for run in ASCII_RUN.findall(raw):
+            if _is_text(run):
+                self.add_text(run.decode("ascii"))
+        for aligned in (raw, raw[1:]):
+            for run in WIDE_RUN.findall(aligned):
+                self.add_text(run.decode("utf-16-le"))
+
+    def _add(self, part: str) -> None:
+        folded = part.casefold()
+        if len(set(folded)) <= 2 or folded in self._public or folded in self._public_words:
+            return
+        if part.isascii() and len(part) < LONG:
+            if len(part) >= SHORT and not part.isdigit():
+                self.words.add(folded)
+            return
+        for spelling in _spellings(part):
+            for encoding in ("ascii",) if spelling.isascii() else ENCODINGS:
+                try:
+                    raw = spelling.encode(encoding).translate(FOLD)
+                except UnicodeEncodeError:
+                    continue
+                if len(raw) >= LONG:
+                    self.strings.add(raw)
+            # Without its last byte, so that the same bytes are found in either byte order.
+            self.strings.add(spelling.encode("utf-16-le").translate(FOLD)[:-1])
+
+
+def _parts(text: str) -> Iterator[str]:
+    text = text.strip(" \t\r\n\0")
+    if 2 < len(text) <= 4096:
+        yield text
+    for piece in re.split(r"[|\r\n\t;<>\"\0]+", text):
+        _, equals, value = piece.partition("=")
+        for whole in {piece.strip(), value.strip()} if equals else {piece.strip()}:
+            if SHORT <= len(whole) <= 256 and not _is_measure(whole):
+                yield whole
+                yield from _dates(whole)
+    for word in re.split(r"[\W_]+", text):
+        if len(word) >= SHORT and not word.isdigit():
+            yield word
+    yield from re.findall(r"(?<![\d.])\d{6,}(?![\d.])", text)
+
+
+def _is_measure(text: str) -> bool:
+    """Return whether a text is a number with a point or of few digits: finding 0.25 or 20 proves nothing."""
+    return bool(re.fullmatch(r"[+-]?\d*\.\d*([eE][+-]?\d+)?|[+-]?\d{1,5}", text))
+
+
+def _dates(text: str) -> Iterator[str]:
+    """Yield the date that a text is, in the spellings in which it may stand elsewhere."""
+    numbers = re.fullmatch(r"(\d{1,4})[-/.: ](\d{1,2})[-/.: ](\d{1,4})(?:[ T].*)?", text)
+    if not numbers:
+        return
+    first, second, third = (int(number) for number in numbers.groups())
+    orders = {(first, second, third), (third, first, second), (third, second, first)}
+    for year, month, day in sorted(orders):
+        try:
+            stated = date(year + 2000 if year < 50 else year + 1900 if year < 100 else year, month, day)
+        except ValueError:
+            continue
+        yield from (stated.strftime(form) for form in ("%Y%m%d", "%Y-%m-%d", "%Y:%m:%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"))
+        yield f"{stated.day:02d} {MONTHS[stated.month - 1]} {stated.year}"
+
+
+def _is_text(run: bytes) -> bool:
+    plain = sum(byte == 32 or 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 for byte in run[:256])
+    return plain >= 0.6 * min(len(run), 256)
+
+
+def _text(run: bytes) -> str:
+    try:
+        return run.decode("utf-8")
+    except UnicodeDecodeError:
+        return run.decode("latin-1")
+
+
+def _spellings(text: str) -> set[str]:
+    """Return the text as it is, without accents, and with German umlauts spelt out."""
+    if text.isascii():
+        return {text}
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return {spelling for spelling in (text, text.upper(), text.lower(), plain, text.translate(UMLAUTS)) if len(spelling) > 1}
+
+
+class Search:
+    """Finds texts that were taken out in bytes that were written.  ``found`` holds the strings and words that turned up."""
+
+    def __init__(self, taken: Taken) -> None:
+        self._words = taken.words
+        self._all = _Finder(taken.strings, LONG)
+        self._long = _Finder((string for string in taken.strings if len(string) >= LONG_IN_PIXELS), LONG_IN_PIXELS)
+        self._headers: set[int] = set()
+        self.found: set[bytes] = set()
+
+    def in_pixels(self, data: bytes) -> None:
+        """Search every byte of ``data``, which may be compressed pixels, for long texts."""
+        self.found |= self._long.found(data)
+
+    def in_headers(self, data: bytes) -> None:
+        """Search ``data``, which holds no pixels, for every text; the same bytes are searched once."""
+        seen = hash(data)
+        if seen not in self._headers:
+            self._headers.add(seen)
+            self.found |= self._all.found(data)
+
+    def in_texts(self, text: str) -> None:
+        """Search a text of the new file for words that are too short to be searched for in bytes."""
+        self.found |= {word.encode() for word in WORD.findall(text.casefold()) if word in self._words}
+
+
+class _Finder:
+    """Finds any of many strings of at least ``shortest`` bytes, looking at four bytes in every few places.
+
+    A table of bits leaves few places, a sorted list of all grams fewer; what is left is compared in full.
+    """
+
+    def __init__(self, strings: Iterable[bytes], shortest: int) -> None:
+        # Looking at four bytes in every fifth place cannot miss a text of eight.
+        self._stride = shortest - GRAM + 1
+        self._strings = sorted(strings)
+        octets = np.frombuffer(b"".join(self._strings), dtype=np.uint8)
+        lengths = np.array([len(string) for string in self._strings], dtype=np.int64)
+        starts = np.cumsum(lengths) - lengths
+        places = (starts[:, None] + np.arange(self._stride)).ravel()
+        grams = np.zeros(len(places), dtype=np.uint32)
+        for byte in range(GRAM):
+            grams |= octets[places + byte].astype(np.uint32) << np.uint32(8 * byte)
+        order = np.argsort(grams, kind="stable")
+        self._grams, self._owners = grams[order], order
+        self._bits = 16 if len(grams) < 2**12 else 24
+        self._table = np.zeros(2**self._bits, dtype=np.uint8)
+        self._table[(grams.astype(np.uint64) * HASH & MASK) >> np.uint64(32 - self._bits)] = 1
+
+    def found(self, data: bytes) -> set[bytes]:
+        """Return the strings that occur in ``data``, whatever the case of its letters."""
+        hits: set[bytes] = set()
+        if not self._strings or len(data) < GRAM:
+            return hits
+        octets = np.frombuffer(data, dtype=np.uint8)
+        for place in _places(octets, self._table, self._bits, self._grams, self._stride):
+            hits |= self._compared(data, place)
+        return hits
+
+    def _compared(self, data: bytes, place: int) -> set[bytes]:
+        """Return the strings of which a gram lies at ``place`` and that are there in full."""
+        hits = set()
+        gram = np.uint32(int.from_bytes(data[place : place + GRAM].translate(FOLD), "little"))
+        at = int(np.searchsorted(self._grams, gram))
+        while at < len(self._grams) and self._grams[at] == gram:
+            number, shift = divmod(int(self._owners[at]), self._stride)
+            string, start = self._strings[number], place - shift
+            if start >= 0 and data[start : start + len(string)].translate(FOLD) == string and _whole(data, start, string):
+                hits.add(string)
+            at += 1
+        return hits
+
+
+@njit(cache=True)
+def _places(data: np.ndarray, table: np.ndarray, bits: int, grams: np.ndarray, stride: int) -> list[int]:
+    """Return the places, every ``stride`` bytes, at which one of the sorted ``grams`` occurs."""
+    found = [0 for _ in range(0)]
+    shift = np.uint64(32 - bits)
+    for at in range(0, len(data) - 3, stride):
+        gram = (
+            np.uint64(FOLDED[data[at]])
+            | np.uint64(FOLDED[data[at + 1]]) << np.uint64(8)
+            | np.uint64(FOLDED[data[at + 2]]) << np.uint64(16)
+            | np.uint64(FOLDED[data[at + 3]]) << np.uint64(24)
+        )
+        if table[(gram * HASH & MASK) >> shift]:
+            position = np.searchsorted(grams, np.uint32(gram))
+            if position < len(grams) and grams[position] == gram:
+                found.append(at)
+    return found
+
+
+def _whole(data: bytes, start: int, string: bytes) -> bool:
+    """Return whether a plain number stands alone: not part of a longer one, nor the digits after its point."""
+    if not string.isdigit():
+        return True
+    before, after = data[max(start - 2, 0) : start], data[start + len(string) : start + len(string) + 1]
+    return not (before[-1:].isdigit() or after.isdigit() or (before[-1:] == b"." and before[:1].isdigit()))
