@@ -1,0 +1,218 @@
+"""Cut square windows out of decoded native tiles, straight into a batch.
+
+A level is a row-major mosaic of native tiles; those decoded lie in slots, and ``slot_of`` says for every tile of the level
+which slot holds it, or why none does (`EMPTY`, `DAMAGED`).  What lies outside the level is white.
+
+A window is copied where a level pixel is a tile pixel, and otherwise reduced by area averaging: every output pixel is the mean
+of the part of the level that it covers, in whole numbers, so the same everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+EMPTY, DAMAGED = -1, -2
+"""What ``slot_of`` says of a tile that no slot holds: not decoded, or impossible to decode."""
+
+WHITE = 255
+
+WEIGHT_BITS = 11
+"""Fixed point of the averaging: two weights of 11 bits and a pixel of 8 stay below 2^31; an error of 0.1 % of a grey level."""
+
+SAME_SCALE = 0.02
+"""Relative difference of scale up to which pixels are copied: less than scanners of one nominal magnification differ by."""
+
+
+class Mosaic(NamedTuple):
+    """A level's size, pixels, and that of its native tiles."""
+
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+
+    @property
+    def columns(self) -> int:
+        """Return the number of tiles in a row."""
+        return -(-self.width // self.tile_width)
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of tiles."""
+        return -(-self.height // self.tile_height)
+
+
+class Squares(NamedTuple):
+    """Windows: their top-left corners, (N,) int64 level pixels, and their side, level pixels."""
+
+    left: np.ndarray
+    top: np.ndarray
+    side: int
+
+
+class Store(NamedTuple):
+    """Decoded tiles: ``slots``, (slots, tile height, 3 * tile width) uint8, and ``slot_of``, (tiles,) int32."""
+
+    slots: np.ndarray
+    slot_of: np.ndarray
+
+
+class Cut(NamedTuple):
+    """How a window of ``side`` level pixels becomes ``tile_px`` pixels: output i begins at ``first[i]``.
+
+    ``first`` is (tile_px,) and ``weights``, (tile_px, taps), add up to 2^WEIGHT_BITS; without weights pixels are copied.
+    """
+
+    side: int
+    tile_px: int
+    first: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def copies(self) -> bool:
+        """Return whether a level pixel is a tile pixel."""
+        return bool(self.weights.shape[1] == 0)
+
+
+def cut_of(extent_px: float, tile_px: int) -> Cut:
+    """Return how a window of ``extent_px`` level pixels, seldom a whole number, becomes ``tile_px`` pixels."""
+    scale = extent_px / tile_px
+    if abs(scale - 1) <= SAME_SCALE:
+        return Cut(tile_px, tile_px, np.zeros(0, np.int64), np.zeros((0, 0), np.uint32))
+    begin = np.arange(tile_px) * scale
+    first = np.floor(begin + 1e-9).astype(np.int64)
+    taps = math.ceil(scale - 1e-9) + 1
+    at = first[:, None] + np.arange(taps)
+    shares = np.clip(np.minimum(at + 1, begin[:, None] + scale) - np.maximum(at, begin[:, None]), 0, None) / scale
+    weights = _whole(shares)
+    while taps > 1 and not weights[:, taps - 1].any():
+        taps -= 1
+    return Cut(int(first[-1]) + taps, tile_px, first, np.ascontiguousarray(weights[:, :taps]))
+
+
+def _whole(shares: np.ndarray) -> np.ndarray:
+    """Return ``shares``, whose rows add up to 1, as whole numbers that add up to 2^WEIGHT_BITS: largest remainders."""
+    total = 1 << WEIGHT_BITS
+    exact = shares * (total / shares.sum(axis=1, keepdims=True))
+    whole = np.floor(exact + 1e-6).astype(np.int64)
+    for row, wanted in enumerate(total - whole.sum(axis=1)):
+        order = np.argsort(whole[row] - exact[row], kind="stable")
+        whole[row, order[:wanted]] += 1
+    return np.asarray(whole, np.uint32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _touched(mosaic: Mosaic, squares: Squares, n: int) -> tuple[int, int, int, int]:
+    """Return the first and one past the last row, and the same of the columns, of the tiles that a window touches."""
+    right = min(squares.left[n] + squares.side, mosaic.width)
+    bottom = min(squares.top[n] + squares.side, mosaic.height)
+    left, top = max(squares.left[n], 0), max(squares.top[n], 0)
+    if left >= right or top >= bottom:
+        return 0, 0, 0, 0
+    return (
+        top // mosaic.tile_height,
+        -(-bottom // mosaic.tile_height),
+        left // mosaic.tile_width,
+        -(-right // mosaic.tile_width),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def wanted(mosaic: Mosaic, squares: Squares, counts: np.ndarray) -> None:
+    """Add 1 to the count of every tile, (tiles,), for each window that touches it."""
+    columns = -(-mosaic.width // mosaic.tile_width)
+    for n in range(squares.left.size):
+        row0, row1, column0, column1 = _touched(mosaic, squares, n)
+        for row in range(row0, row1):
+            for column in range(column0, column1):
+                counts[row * columns + column] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def damage(mosaic: Mosaic, squares: Squares, slot_of: np.ndarray) -> np.ndarray:
+    """Return for every window the first damaged tile that it touches, or -1, (N,)."""
+    columns = -(-mosaic.width // mosaic.tile_width)
+    found = np.full(squares.left.size, -1, np.int64)
+    for n in range(squares.left.size):
+        row0, row1, column0, column1 = _touched(mosaic, squares, n)
+        for row in range(row0, row1):
+            for column in range(column0, column1):
+                tile = row * columns + column
+                if found[n] < 0 and slot_of[tile] == DAMAGED:
+                    found[n] = tile
+    return found
+
+
+def cut(store: Store, mosaic: Mosaic, squares: Squares, how: Cut, out: np.ndarray) -> None:
+    """Write the windows to ``out``, (N, tile_px, tile_px, 3); every tile that they touch is in a slot."""
+    flat = out.reshape(len(out), how.tile_px, 3 * how.tile_px)
+    if how.copies:
+        _copy(store, mosaic, squares, flat)
+    else:
+        _average(store, mosaic, squares, how, flat)
+
+
+@numba.njit(cache=True, nogil=True)
+def _copy(store: Store, mosaic: Mosaic, squares: Squares, out: np.ndarray) -> None:
+    columns = -(-mosaic.width // mosaic.tile_width)
+    for n in range(squares.left.size):
+        left, top = squares.left[n], squares.top[n]
+        right, bottom = min(left + squares.side, mosaic.width), min(top + squares.side, mosaic.height)
+        if left < 0 or top < 0 or left + squares.side > mosaic.width or top + squares.side > mosaic.height:
+            out[n] = WHITE
+        row0, row1, column0, column1 = _touched(mosaic, squares, n)
+        for row in range(row0, row1):
+            y0, y1 = max(top, row * mosaic.tile_height), min(bottom, (row + 1) * mosaic.tile_height)
+            for column in range(column0, column1):
+                x0, x1 = max(left, column * mosaic.tile_width), min(right, (column + 1) * mosaic.tile_width)
+                tile = store.slots[store.slot_of[row * columns + column]]
+                source, target, run = 3 * (x0 - column * mosaic.tile_width), 3 * (x0 - left), 3 * (x1 - x0)
+                for y in range(y0, y1):
+                    line = tile[y - row * mosaic.tile_height]
+                    out[n, y - top, target : target + run] = line[source : source + run]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_line(store: Store, mosaic: Mosaic, place: tuple[int, int], weight: int, line: np.ndarray) -> None:
+    """Add the level's pixels from ``place``, (left, y), times ``weight`` to ``line``, (3 * side,) uint32."""
+    left, y = place
+    columns = -(-mosaic.width // mosaic.tile_width)
+    side = line.size // 3
+    if y < 0 or y >= mosaic.height:
+        line += np.uint32(weight * WHITE)
+        return
+    row = y // mosaic.tile_height
+    begin, end = max(left, 0), min(left + side, mosaic.width)
+    line[: 3 * max(0, begin - left)] += np.uint32(weight * WHITE)
+    line[3 * max(0, end - left) :] += np.uint32(weight * WHITE)
+    for column in range(begin // mosaic.tile_width, -(-end // mosaic.tile_width)):
+        x0, x1 = max(begin, column * mosaic.tile_width), min(end, (column + 1) * mosaic.tile_width)
+        pixels = store.slots[store.slot_of[row * columns + column], y - row * mosaic.tile_height]
+        source, target = 3 * (x0 - column * mosaic.tile_width), 3 * (x0 - left)
+        for k in range(3 * (x1 - x0)):
+            line[target + k] += np.uint32(weight) * np.uint32(pixels[source + k])
+
+
+@numba.njit(cache=True, nogil=True)
+def _average(store: Store, mosaic: Mosaic, squares: Squares, how: Cut, out: np.ndarray) -> None:
+    taps = how.weights.shape[1]
+    line = np.empty(3 * squares.side, np.uint32)
+    half, shift = np.uint32(1 << (2 * WEIGHT_BITS - 1)), np.uint32(2 * WEIGHT_BITS)
+    for n in range(squares.left.size):
+        for i in range(how.tile_px):
+            line[:] = 0
+            for tap in range(taps):
+                if how.weights[i, tap]:
+                    y = squares.top[n] + how.first[i] + tap
+                    _add_line(store, mosaic, (squares.left[n], y), how.weights[i, tap], line)
+            for j in range(how.tile_px):
+                k = 3 * how.first[j]
+                for c in range(3):
+                    total = half
+                    for tap in range(taps):
+                        total += how.weights[j, tap] * line[k + 3 * tap + c]
+                    out[n, i, 3 * j + c] = total >> shift
