@@ -56,6 +56,24 @@ def test_every_complete_man_is_in_the_group_of_the_guideline():
     assert {m: nccn_group(dict(zip(NAMES, m, strict=True)))["group"] for m in MEN} == TABLE
 
 
+def test_a_worse_variable_never_means_a_lower_group():
+    """A law of any stratification, whatever its edition: more stage, grade, PSA or positive cores is no better news."""
+    order = list(stratification().groups)
+    grades = [(3, 3), (3, 4), (4, 3), (4, 4), (4, 5)]
+    ladders = [STAGES, grades, PSA, CORES]
+    for rungs in itertools.product(*(range(len(ladder)) for ladder in ladders)):
+        for i, rung in enumerate(rungs):
+            if rung:
+                worse, better = ([*rungs[:i], r, *rungs[i + 1 :]] for r in (rung, rung - 1))
+                groups = [_group_of([ladder[r] for ladder, r in zip(ladders, man, strict=True)]) for man in (worse, better)]
+                assert order.index(groups[0]) <= order.index(groups[1])
+
+
+def _group_of(steps):
+    stage, (primary, secondary), psa, cores = steps
+    return nccn_group(dict(zip(NAMES, (stage, primary, secondary, psa, cores), strict=True)))["group"]
+
+
 def test_the_groups_exclude_each_other():
     """Then their order in the file does not matter, and each can be read alone."""
     rules = stratification()
