@@ -35,7 +35,8 @@ class Code:
 class Interval:
     """A value with its interval, drawn on a scale from ``minimum`` to ``maximum`` with zones in their tones.
 
-    ``zones`` are (upper end, tone) from low to high; the last one ends at ``maximum``.
+    ``zones`` are (upper end, tone) from low to high; the last one ends at ``maximum``.  ``stretch`` is how many times as
+    long as usual the scale is drawn.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Interval:
     zones: tuple[tuple[float, str], ...]
     text: str
     tone: str = "neutral"
+    stretch: float = 1.0
     kind: ClassVar[str] = "interval"
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from algorithms.report import fonts, palette
 from algorithms.report.blocks import Interval, Picture, Report
-from algorithms.report.scale import interval_svg
+from algorithms.report.scale import WIDTH, interval_svg
 
 
 def write_html(report: Report, path: Path) -> None:
@@ -44,7 +44,8 @@ def _data_uri(picture: Picture) -> str:
 
 
 def _interval(interval: Interval) -> Markup:
-    return Markup(interval_svg(interval).replace("<svg ", '<svg class="interval" aria-hidden="true" ', 1))
+    wide = "" if interval.stretch == 1 else f' style="width:{WIDTH * interval.stretch:g}px;max-width:100%"'
+    return Markup(interval_svg(interval).replace("<svg ", f'<svg class="interval" aria-hidden="true"{wide} ', 1))
 
 
 def _faces(body: str) -> list[tuple[int, str]]:

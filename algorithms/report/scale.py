@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 120.0, 16.0
 
 
 def interval_svg(interval: Interval) -> str:
-    """Return ``interval`` as an SVG element of 120 by 16 units; a value beyond the scale is drawn at its end."""
+    """Return ``interval`` as an SVG element of 120 by 16 units, longer if stretched; a value beyond the scale is at its end."""
     low, value, high = (_x(interval, v) for v in (interval.low, interval.value, interval.high))
     parts, start = [], interval.minimum
     for end, tone in interval.zones:
@@ -20,9 +20,11 @@ def interval_svg(interval: Interval) -> str:
     parts.append(f'<path d="M{low:.2f} 8H{high:.2f}" stroke="{TONES[interval.tone].ink}" stroke-width="2"/>')
     parts += [f'<path d="M{x:.2f} 5V11" stroke="{TONES[interval.tone].ink}" stroke-width="1.4"/>' for x in (low, high)]
     parts.append(f'<circle cx="{value:.2f}" cy="8" r="4" fill="{line}" stroke="#fff" stroke-width="1.2"/>')
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}">{"".join(parts)}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * interval.stretch:g} {HEIGHT:g}">{"".join(parts)}</svg>'
+    )
 
 
 def _x(interval: Interval, value: float) -> float:
     share = (value - interval.minimum) / (interval.maximum - interval.minimum)
-    return 5 + (WIDTH - 10) * min(max(share, 0.0), 1.0)
+    return 5 + (WIDTH * interval.stretch - 10) * min(max(share, 0.0), 1.0)

@@ -49,7 +49,7 @@ def with_unit(value: Any, unit: str) -> str:
 
 def limit(text: str) -> str:
     """Return a check's limit with the signs of mathematics: ``<= 1e-09`` is ``≤ 10⁻⁹``."""
-    text = re.sub(r"(?<![\w.])-(?=\d)", "−", text.replace("<=", "≤").replace(">=", "≥"))
+    text = re.sub(r"(?<![\w.])-(?=\d)", "−", text.replace("<=", "≤").replace(">=", "≥").replace("== ", ""))
     return re.sub(r"\b1e(-?\d+)", lambda m: "10" + str(int(m[1])).translate(SUPERSCRIPTS), text)
 
 

@@ -1,0 +1,1 @@
+"""What the report stage says: result.json, and the sections of the page."""

@@ -1,0 +1,1 @@
+"""Pictures of the prostate report: slides, attention, tiles, incidence."""

@@ -1,0 +1,101 @@
+"""Draw what the report shows: the slides, where the model looked, the most attended tiles, the incidence curves.
+
+Writes ``pictures.json``: ``{"pictures": [{"name", "path", "kind", "slide", "caption", "alt"}], "notes": [...]}`` with kinds
+``slide``, ``attention``, ``tiles`` and ``incidence``; equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from algorithms.prostate.pictures.incidence import draw_incidence
+from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview
+from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
+
+log = logging.getLogger(__name__)
+
+SLIDE = "Slide {slide}: the whole slide, and its pieces of tissue cut out and turned; hatched parts are not read."
+ATTENTION = (
+    "Where the model looked on slide {slide}: attention of each tile in times an equal share of the case; letters are "
+    "the tiles shown below. Attention says what the model weighed, not what is there: it is not a diagnosis."
+)
+TILES = (
+    "The most attended tiles of the case, at the scale that the encoder saw; tiles nearer than {apart:g} mm to one shown are "
+    "passed over. Positions are from the slide's top left corner. Not a diagnosis."
+)
+INCIDENCE = "Cumulative incidence that the model expects, with its 95 % interval (band); dots and bars: at 5 and 10 years."
+
+
+def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
+    """Write the folder ``pictures`` below ``out``; return how many pictures there are."""
+    folder = out / "pictures"
+    folder.mkdir(parents=True)
+    risk = json.loads(inputs["risk"].read_text())
+    tables = read_tables(inputs["tiles"], inputs["attention"])
+    shown = most_attended(tables)
+    overviews = read_overviews(inputs["tissue"], inputs["quality"])
+    pictures = slide_entries(overviews, folder)
+    number = sum(int(np.isfinite(t.attention).sum()) for t in tables.values())
+    for slide, table in tables.items():
+        if slide not in overviews:
+            continue
+        path = folder / f"attention-{slide}.png"
+        heat = heat_map(overviews[slide], table.xy, table.extent_px, table.attention * number)
+        draw_attention(overviews[slide], heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
+        told = f"Slide {slide} in grey with the attention of each tile in colour."
+        pictures.append(_entry("attention", path.name, ATTENTION.format(slide=slide), alt=told, slide=slide))
+    if shown:
+        slides = {path.name.partition(".")[0]: path for path in sorted(inputs["slides"].iterdir())}
+        draw_tiles(shown, tables, slides, folder / "tiles.png")
+        told = f"{len(shown)} tiles of tissue, the most attended first."
+        pictures.append(_entry("tiles", "tiles.png", TILES.format(apart=APART_MM), alt=told))
+    draw_incidence(risk["curves"], folder / "incidence.svg")
+    ends = "; ".join(f"{c['title']} {100 * c['risk'][-1]:.1f} % at {c['years'][-1]:g} years" for c in risk["curves"])
+    pictures.append(_entry("incidence", "incidence.svg", INCIDENCE, alt=f"Graphs of risk over time: {ends}."))
+    (folder / "pictures.json").write_text(json.dumps({"pictures": pictures, "notes": []}, indent=1) + "\n")
+    log.info("drew %d pictures of %d slides", len(pictures), len(overviews))
+    return {"pictures": len(pictures), "slides": len(overviews)}
+
+
+def read_tables(tiles: Path, attention: Path) -> dict[str, Table]:
+    """Return the tiles of every slide that has attention, by slide."""
+    tables = {}
+    for path in sorted(attention.glob("*.npy")):
+        slide = path.name.partition(".")[0]
+        read = pq.read_table(tiles / f"{slide}.parquet")
+        told = {name.decode(): value.decode() for name, value in (read.schema.metadata or {}).items()}
+        xy = np.column_stack([read["x"].to_numpy(), read["y"].to_numpy()])
+        tables[slide] = Table(xy, float(told["extent_px"]), float(told["mpp"]), np.load(path))
+    return tables
+
+
+def read_overviews(tissue: Path, quality: Path) -> dict[str, Overview]:
+    """Return the overview of every slide that could be read, by slide."""
+    judged = {slide["slide"]: slide for slide in json.loads(quality.read_text())["slides"]}
+    overviews = {}
+    for folder in sorted(path for path in tissue.iterdir() if path.is_dir()):
+        told = judged[folder.name]
+        overviews[folder.name] = read_overview(folder, told["overview"]["level0_px_per_px"], told["facts"]["mpp"])
+    return overviews
+
+
+def slide_entries(overviews: Mapping[str, Overview], folder: Path) -> list[dict[str, Any]]:
+    """Draw every slide, used or not, into ``folder``; return their entries."""
+    entries = []
+    for slide, overview in overviews.items():
+        path = folder / f"slide-{slide}.png"
+        draw_slide(overview, path)
+        told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
+        entries.append(_entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide))
+    return entries
+
+
+def _entry(kind: str, path: str, caption: str, *, alt: str, slide: str | None = None) -> dict[str, Any]:
+    return {"name": Path(path).stem, "path": path, "kind": kind, "slide": slide, "caption": caption, "alt": alt}

@@ -1,0 +1,188 @@
+"""Every case gets a report that says what was found, or why not and what to do, and nothing it must not say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import jsonschema
+import pypdf
+import pytest
+
+from algorithms.prostate import render, report
+from algorithms.prostate.pipeline import PIPELINE
+from tests.algorithms.prostate.artefacts import BLURRED, UNSCALED, build, lacking, record
+
+SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory):
+    """Return the artefacts of a case that can be answered, with its pictures."""
+    made = build(tmp_path_factory.mktemp("case"))
+    out = tmp_path_factory.mktemp("drawn")
+    render.run(made, out)
+    return made | {"pictures": out / "pictures"}
+
+
+def reported(inputs, folder, told):
+    """Run the stage; return the folder it wrote into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "record.json").write_text(json.dumps(told))
+    out = folder / "out"
+    out.mkdir()
+    report.run(inputs | {"record": folder / "record.json"}, out)
+    return out
+
+
+def answer(out):
+    """Return the result document, checked against its schema."""
+    document = json.loads((out / "result.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    return document
+
+
+def changed(artefacts, folder, name, **fields):
+    """Return the artefacts with fields of one document replaced."""
+    document = json.loads(artefacts[name].read_text()) | fields
+    (folder / f"{name}.json").write_text(json.dumps(document))
+    return artefacts | {name: folder / f"{name}.json"}
+
+
+def sheets(out):
+    """Return the words of each page of the PDF with single spaces."""
+    return [" ".join(sheet.extract_text().split()) for sheet in pypdf.PdfReader(out / "report.pdf").pages]
+
+
+def words(out):
+    """Return the words of the PDF with single spaces."""
+    return " ".join(sheets(out))
+
+
+@pytest.fixture(scope="module")
+def answered(artefacts, tmp_path_factory):
+    """Return the folder of an answered case's report."""
+    return reported(artefacts, tmp_path_factory.mktemp("answered"), record())
+
+
+def test_an_answered_case_gives_the_models_values(artefacts, answered):
+    """What the report says is what risk.json says: values and intervals are copied, never computed again."""
+    document = answer(answered)
+    told = json.loads(artefacts["risk"].read_text())
+
+    assert (document["verdict"], document["released"], document["reasons"]) == ("answered", True, [])
+    assert document["risks"] == told["endpoints"]
+    assert document["percentile"] == told["percentile"]
+    assert document["model"]["encoder_sha256"] == "5a" * 32
+    assert document["model"]["risk_model_sha256"] == "7c" * 32
+
+
+def test_the_first_page_says_what_a_physician_asks_first(answered):
+    """Risks of both endpoints, NCCN group, percentile, suggestion, biomarker, inputs with the missing one, and the slides."""
+    first = sheets(answered)[0]
+
+    for said in (
+        "15 % (11–22)", "6.0 % (4.1–9.1)", "favorable intermediate", "71 % have a lower risk", "Consider and discuss active",
+        "ADT biomarker negative", "6.8 ng/ml", "missing", "4 slides received, 2 used", "synthetic patients",
+    ):  # fmt: skip
+        assert said in first, said
+
+
+def test_every_page_says_what_the_report_may_not_be_used_for(answered):
+    """A page may be printed or sent alone."""
+    assert all("For research only, not a medical device" in sheet for sheet in sheets(answered))
+
+
+def test_a_slide_that_was_not_used_is_listed_with_the_reason(answered):
+    """The case goes on with two of four slides and says so; their failed checks do not hold it."""
+    told = {slide["label"]: slide for slide in answer(answered)["slides"]}
+
+    assert {label: slide["state"] for label, slide in told.items()} == {
+        "s01": "used", "s02": "used", "s03": "rejected", "s04": "rejected",
+    }  # fmt: skip
+    assert (told["s03"]["stage"], told["s03"]["reason"]) == ("tissue", BLURRED)
+    assert (told["s04"]["stage"], told["s04"]["reason"]) == ("receive", UNSCALED)
+    assert "The slide has no microns per pixel" in words(answered)
+
+
+def test_a_tile_that_could_not_be_read_is_reported_by_its_place(answered):
+    """A silent gap would be the worst defect: the tile's pixel position stands in result.json and in the report."""
+    assert answer(answered)["slides"][1]["corrupt_tiles"] == [{"x": 448, "y": 336, "reason": "the tile's JPEG data ends early"}]
+    assert "448, 336" in words(answered)
+
+
+def test_a_failed_check_of_the_model_withholds_every_risk(artefacts, tmp_path):
+    """Slides unlike those learnt: the model's number means nothing, in no file, nor in a picture."""
+    check = {"name": "distance_to_training", "value": 7.2, "unit": "1", "limit": "<= 3", "passed": False, "help": "far"}
+    out = reported(changed(artefacts, tmp_path, "risk", checks=[check]), tmp_path / "r", record())
+    document = answer(out)
+
+    assert (document["verdict"], document["risk_withheld"], document["risk_group"]) == ("held", True, None)
+    assert {end["risk"] for end in document["risks"]} == {None}
+    assert (document["suggestions"], document["adt_biomarker"], document["percentile"]) == ([], None, None)
+    assert document["reasons"][0]["message"] == "Distance to training is 7.2, wanted ≤ 3"
+    assert "15 %" not in words(out)
+    assert "Risk over time" not in words(out)
+
+
+def test_an_undecided_nccn_group_is_shown_and_holds_nothing(artefacts, tmp_path):
+    """Missing variables are allowed; the report says what would decide the group."""
+    nccn = {"group": None, "title": "undecided", "edition": "Version 6.2026", "reasons": ["open"], "missing": ["t_stage"]}
+    inputs = changed(artefacts, tmp_path, "clinical", nccn=nccn)
+    out = reported(changed(inputs, tmp_path, "risk", percentile=None, risk_group=None, adt=None), tmp_path / "r", record())
+
+    assert answer(out)["verdict"] == "answered"
+    assert "undecided" in sheets(out)[0]
+
+
+@pytest.mark.parametrize("stage", [s.name for s in PIPELINE.stages[:-1]])
+def test_a_case_refused_by_any_stage_has_a_report_with_reason_and_remedy(artefacts, tmp_path, stage):
+    """Whatever artefacts exist at that point, the sentence of the stage stands on the first page with what to do."""
+    message = "found 3 of what was wanted, send another"
+    out = reported(lacking(artefacts, stage), tmp_path, record(stage, "data", message))
+    document = answer(out)
+
+    assert (document["verdict"], document["released"]) == ("rejected", False)
+    assert document["reasons"][0] | {"remedy": ""} == {"stage": stage, "message": message, "remedy": "", "reference": None}
+    assert document["reasons"][0]["remedy"] in sheets(out)[0]
+    assert "Found 3 of what was wanted, send another." in sheets(out)[0]
+
+
+def test_a_case_refused_after_the_slides_were_judged_shows_them(artefacts, tmp_path):
+    """The pictures are drawn by the report itself where the render stage did not come to it."""
+    out = reported(lacking(artefacts, "aggregate"), tmp_path, record("aggregate", "data", "no tile could be read"))
+
+    assert (out / "report.html").read_text().count("data:image/png") == 3
+
+
+@pytest.mark.parametrize("kind", ["bug", "transient"])
+def test_an_error_of_the_program_is_not_repeated(artefacts, tmp_path, kind):
+    """The message of an unexpected error may hold a value from the patient's file: the report gives a reference instead."""
+    out = reported(lacking(artefacts, "encode"), tmp_path, record("encode", kind, "ValueError: Doe^John"))
+    document = answer(out)
+
+    assert (document["verdict"], document["reasons"][0]["stage"]) == ("failed", "encode")
+    assert document["reasons"][0]["reference"].startswith("demo-0002/encode/05abab")
+    assert not any(b"Doe^John" in path.read_bytes() for path in out.iterdir())
+
+
+def test_a_pipeline_stopped_by_hand_is_no_answer(artefacts, tmp_path):
+    """Silence must not read as a low risk."""
+    told = record("recommend", "bug", "")
+    for stage in told["stages"]:
+        if stage["state"] == "failed":
+            stage |= {"state": "not run", "failure": None, "key": None}
+    out = reported(lacking(artefacts, "recommend"), tmp_path, told)
+
+    assert answer(out)["verdict"] == "failed"
+    assert "the stage recommend has not been run" in answer(out)["reasons"][0]["message"]
+
+
+def test_equal_cases_have_equal_reports(artefacts, answered, tmp_path):
+    """Byte for byte: the three files depend on nothing but the artefacts and the record."""
+    again = reported(artefacts, tmp_path, record())
+
+    hashes = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()} for out in (answered, again)]
+    assert hashes[0] == hashes[1]
+    assert set(hashes[0]) == {output.path for output in PIPELINE.stage("report").outputs}
