@@ -80,7 +80,7 @@ class Gland(NamedTuple):
     sines: tuple[float, float, float]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def pattern_at(place: Place, x: float, y: float) -> int:
     """Return the pattern of a place."""
     i = min(max(int((x - place.grid[0]) / place.grid[2]), 0), place.patterns.shape[1] - 1)
@@ -88,25 +88,25 @@ def pattern_at(place: Place, x: float, y: float) -> int:
     return int(place.patterns[j, i])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fused(place: Place, x: float, y: float) -> bool:
     """Return whether Gleason 4 at a place is of fused glands."""
     return chance(int(np.floor(x / FUSED_PATCH_UM)), int(np.floor(y / FUSED_PATCH_UM)), 71, place.seed) < FUSED_SHARE
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def span(low: float, high: float, step: float, count: int) -> tuple[int, int]:
     """Return the range of grid points from ``low`` to ``high`` (relative to the grid's first point), cut to the grid."""
     return max(int(low / step), 0), min(int(high / step) + 2, count)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def cells(low: float, high: float, pitch: float) -> tuple[int, int]:
     """Return the range of lattice cells that touch ``low`` to ``high``."""
     return int(np.floor(low / pitch)) - 1, int(np.floor(high / pitch)) + 2
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _edge(gland: Gland, c: float, s: float) -> float:
     """Return the radius of a gland in the direction (cosine, sine): a circle with lobes of order 2, 3 and 5."""
     cos2, sin2 = c * c - s * s, 2 * c * s
@@ -118,7 +118,7 @@ def _edge(gland: Gland, c: float, s: float) -> float:
     return gland.radius * (1 + gland.lobes * (0.6 * two + 0.5 * three + 0.4 * five))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _stamp(ground: Ground, gland: Gland, noise: np.ndarray, code: int) -> None:
     """Join one gland to the grid."""
     reach = gland.radius * (1 + 1.6 * gland.lobes) + gland.warp + 30.0
@@ -139,7 +139,7 @@ def _stamp(ground: Ground, gland: Gland, noise: np.ndarray, code: int) -> None:
             ground.lumen[j, i] = max(ground.lumen[j, i], inside - gland.wall)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _lattice(ground: Ground, place: Place, row: int, code: int) -> None:
     """Stamp every gland of one row of ``GLANDS`` that can reach the grid and whose centre lies in pattern ``code``."""
     pitch, presence, radius, spread, lobes, wall, warp = GLANDS[row]
@@ -166,7 +166,7 @@ def _lattice(ground: Ground, place: Place, row: int, code: int) -> None:
             _stamp(ground, Gland(x, y, size, lobes, wall, warp, cosines, sines), place.noise, code)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _punch(ground: Ground, place: Place) -> None:
     """Punch round lumens into the cribriform sheets of the grid."""
     pitch, share, radius = HOLES
@@ -184,7 +184,7 @@ def _punch(ground: Ground, place: Place) -> None:
             _hole(ground, x, y, size, (0.75 + 0.25 * chance(p, q, 64, seed), TURN * chance(p, q, 65, seed)))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _hole(ground: Ground, x: float, y: float, size: float, form: tuple[float, float]) -> None:
     """Punch one lumen of radius ``size`` and ``form`` (ratio of its axes, direction) where a sheet is deep enough."""
     ratio, turn = form
@@ -202,7 +202,7 @@ def _hole(ground: Ground, x: float, y: float, size: float, form: tuple[float, fl
             ground.lumen[j, i] = max(ground.lumen[j, i], inside)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def build(ground: Ground, place: Place) -> None:
     """Fill depth, lumen and kind of an empty coarse grid."""
     present = np.zeros(5, np.bool_)

@@ -58,7 +58,7 @@ class Nucleus(NamedTuple):
     pale: float
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _paint(
     canvas: Canvas, noise: np.ndarray, at: tuple[float, float], nucleus: Nucleus, lot: tuple[float, float, float]
 ) -> None:
@@ -103,7 +103,7 @@ def _paint(
             canvas.eosin[j, i] *= 1 - 0.55 * cover
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _window(canvas: Canvas, pitch: float) -> tuple[int, int, int, int]:
     """Return the lattice cells (p0, p1, q0, q1) whose nuclei may be seen in a window."""
     rows, columns = canvas.haematoxylin.shape
@@ -112,7 +112,7 @@ def _window(canvas: Canvas, pitch: float) -> tuple[int, int, int, int]:
     return p0, p1, q0, q1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _slope(a: np.ndarray, gx: float, gy: float) -> tuple[float, float]:
     """Return the direction (unit vector) in which a coarse array rises."""
     sx = bilinear(a, gx + 1, gy) - bilinear(a, gx - 1, gy)
@@ -121,7 +121,7 @@ def _slope(a: np.ndarray, gx: float, gy: float) -> tuple[float, float]:
     return sx / length, sy / length
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _benign(d: float, inner: float, turn: float, lot: tuple[float, float, float]) -> tuple[float, Nucleus]:
     """Return how far (um) a candidate at depth ``d`` moves inwards, and its nucleus; NaN where it has no place."""
     if d < 6.0:  # the basal layer: small, dark, along the membrane
@@ -132,7 +132,7 @@ def _benign(d: float, inner: float, turn: float, lot: tuple[float, float, float]
     return np.nan, tall
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _malignant(
     pleomorphism: float, layered: bool, turn: float, lot: tuple[float, float, float], more: tuple[float, float]
 ) -> Nucleus:
@@ -150,7 +150,7 @@ def _malignant(
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _epithelium(canvas: Canvas, ground: Ground, place: Place, pleomorphism: float) -> None:
     """Paint the nuclei of glands and sheets."""
     pitch, seed = EPITHELIUM_PITCH_UM, place.seed
@@ -182,7 +182,7 @@ def _epithelium(canvas: Canvas, ground: Ground, place: Place, pleomorphism: floa
                 _paint(canvas, place.noise, (x + move * sx, y + move * sy), nucleus, lot)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _settle(d: float, inner: float, layered: bool, pleomorphism: float, lot: float) -> tuple[float, float]:
     """Return how far (um) a candidate in cancer moves inwards (NaN: none) and the share that stay; large ones need room."""
     if layered:
@@ -190,7 +190,7 @@ def _settle(d: float, inner: float, layered: bool, pleomorphism: float, lot: flo
     return (np.nan if inner > -3.2 else 0.0), 0.86 - 0.44 * pleomorphism
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _stroma(canvas: Canvas, ground: Ground, place: Place, pleomorphism: float) -> None:
     """Paint spindle nuclei along the fibres, and the single cells of Gleason 5 between them."""
     pitch, seed, noise = STROMA_PITCH_UM, place.seed, place.noise
@@ -214,7 +214,7 @@ def _stroma(canvas: Canvas, ground: Ground, place: Place, pleomorphism: float) -
                 )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _inflammation(canvas: Canvas, ground: Ground, place: Place, lymphocytes: float) -> None:
     """Paint lymphocytes: small, round, dark, in clouds in the stroma, a few in the epithelium."""
     pitch, seed, noise = LYMPHOCYTE_PITCH_UM, place.seed, place.noise
@@ -235,7 +235,7 @@ def _inflammation(canvas: Canvas, ground: Ground, place: Place, lymphocytes: flo
                 _paint(canvas, noise, (x, y), Nucleus(size, 0.93 * size, TURN * lot[2], 1.15, 0.04, 0.0, 0.0), lot)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def paint_nuclei(canvas: Canvas, ground: Ground, place: Place, pleomorphism: float, lymphocytes: float) -> None:
     """Paint every nucleus of a window."""
     _stroma(canvas, ground, place, pleomorphism)

@@ -30,6 +30,8 @@ GLASS_RGB = (243.0, 243.0, 245.0)
 """Brightness of empty glass."""
 MARGIN_UM = 26.0
 """How far around a window the architecture is worked out; more than nuclei reach."""
+MAP_REACH_UM = 300.0
+"""How far around a window the maps are looked at; more than the largest gland's reach."""
 TILE_MAP_UM = 8.0
 """Spacing of the map of patterns around a tile."""
 TILE_REACH_UM = 160.0
@@ -71,8 +73,7 @@ class Window:
 def field(one: Man, stain: Stain, region: Region, window: Window, seed: int) -> np.ndarray:
     """Return the (height, width, 3) uint8 picture of a window of a man's tissue; ``seed`` is that of the slide."""
     (x0, y0), (width, height), mpp = window.corner_um, window.size_px, window.mpp
-    grid = np.array([*region.origin_um, region.spacing_um])
-    place = Place(region.patterns, region.edge_um, grid, texture(), seed)
+    place = _near(region, window, seed)
     shape = (int((height * mpp + 2 * MARGIN_UM) / COARSE_UM) + 3, int((width * mpp + 2 * MARGIN_UM) / COARSE_UM) + 3)
     ground = Ground(
         math.floor((x0 - MARGIN_UM) / COARSE_UM) * COARSE_UM,
@@ -91,6 +92,20 @@ def field(one: Man, stain: Stain, region: Region, window: Window, seed: int) -> 
     return np.asarray(_develop(canvas, dyes(stain), _light(), seed))
 
 
+def _near(region: Region, window: Window, seed: int) -> Place:
+    """Return the part of the maps that can be seen in a window."""
+    step = region.spacing_um
+    origin, extent, rows = [], [], region.patterns.shape
+    for axis in (0, 1):
+        low = (window.corner_um[axis] - MAP_REACH_UM - region.origin_um[axis]) / step
+        high = low + (window.size_px[axis] * window.mpp + 2 * MAP_REACH_UM) / step
+        first = min(max(math.floor(low), 0), rows[1 - axis] - 2)
+        extent.append(slice(first, max(math.ceil(high), first + 2)))
+        origin.append(region.origin_um[axis] + first * step)
+    part = (extent[1], extent[0])
+    return Place(region.patterns[part], region.edge_um[part], np.array([*origin, step]), texture(), seed)
+
+
 def dyes(stain: Stain) -> np.ndarray:
     """Return (2, 3) optical densities of the dyes as ``stain`` has them: strength, and a turn from green to the rest."""
     rows = []
@@ -107,7 +122,7 @@ def _light() -> np.ndarray:
     return np.asarray(10.0 ** (-np.arange(4097) / 1024.0), np.float32)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _lie(ground: Ground, place: Place) -> None:
     """Fill the frayed distance to the tissue's edge and the height whose level lines the fibres follow."""
     noise, grid = place.noise, place.grid
@@ -124,7 +139,7 @@ def _lie(ground: Ground, place: Place) -> None:
             ground.waves[j, i] = y + slant * x + bend + 15.0 * np.exp(min(ground.depth[j, i], 0.0) / 14.0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _weave(canvas: Canvas, ground: Ground, noise: np.ndarray) -> None:
     """Paint everything but nuclei: fibres, clefts, cytoplasm, lumens and their secretions."""
     rows, columns = canvas.haematoxylin.shape
@@ -150,7 +165,7 @@ def _weave(canvas: Canvas, ground: Ground, noise: np.ndarray) -> None:
             canvas.eosin[j, i] = max(eosin, 0.0) * inside
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _fibres(x: float, y: float, d: float, wave: float, noise: np.ndarray) -> tuple[float, float]:
     """Return haematoxylin and eosin of stroma, with clefts between bundles and where it has drawn back from a gland."""
     streak = sample(noise, x * 0.05 + 0.01 * wave, wave * 0.55)
@@ -164,7 +179,7 @@ def _fibres(x: float, y: float, d: float, wave: float, noise: np.ndarray) -> tup
     return (0.07 + 0.02 * fine - 0.02 * bundle) * (1 - gap), (0.36 + 0.06 * streak + 0.045 * fine + 0.045 * bundle) * (1 - gap)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _cytoplasm(x: float, y: float, t: float, code: int, noise: np.ndarray) -> tuple[float, float]:
     """Return haematoxylin and eosin of cytoplasm, paler in benign cells, and of a lumen ``t`` um deep with what it holds."""
     grain = 1 + 0.14 * sample(noise, x * 0.9, y * 0.9) + 0.12 * sample(noise, x * 0.11 + 3.0, y * 0.11)
@@ -180,7 +195,7 @@ def _cytoplasm(x: float, y: float, t: float, code: int, noise: np.ndarray) -> tu
     return haem * (1 - hollow) + 0.02 * secretion * hollow, eosin * (1 - hollow) + fluid * hollow
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _develop(canvas: Canvas, colours: np.ndarray, light: np.ndarray, seed: int) -> np.ndarray:
     """Return the picture: light through both dyes, with the scanner's noise."""
     rows, columns = canvas.haematoxylin.shape
