@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 import pyarrow.parquet as pq
+from PIL import Image
 
 from algorithms.prostate.pictures.incidence import draw_incidence
 from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview
@@ -95,6 +97,31 @@ def slide_entries(overviews: Mapping[str, Overview], folder: Path) -> list[dict[
         told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
         entries.append(_entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide))
     return entries
+
+
+def plain_entries(slides: Path, folder: Path) -> list[dict[str, Any]]:
+    """Draw every slide that OpenSlide can open as it is, for a case refused before they were judged; return their entries."""
+    entries = []
+    for source in sorted(slides.iterdir()):
+        slide = source.name.partition(".")[0]
+        path = folder / f"slide-{slide}.png"
+        try:
+            with openslide.OpenSlide(source) as opened:
+                thumbnail = opened.get_thumbnail((PLAIN_PX, PLAIN_PX)).convert("RGB")
+        except openslide.OpenSlideError:
+            log.warning("%s: cannot be drawn", slide)
+            continue
+        square = Image.new("RGB", (PLAIN_PX, PLAIN_PX), (255, 255, 255))
+        square.paste(thumbnail, ((PLAIN_PX - thumbnail.width) // 2, 0))
+        square.save(path)
+        entries.append(_entry("plain", path.name, PLAIN, alt=f"Slide {slide} seen from afar.", slide=slide))
+    return entries
+
+
+PLAIN_PX = 480
+"""Side of the picture of a slide that was not judged."""
+
+PLAIN = "The slides as they came, without their labels, in order from s01."
 
 
 def _entry(kind: str, path: str, caption: str, *, alt: str, slide: str | None = None) -> dict[str, Any]:

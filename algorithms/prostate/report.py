@@ -19,7 +19,7 @@ from algorithms.prostate.answer.page_one import answer_section
 from algorithms.prostate.answer.result import read_artefacts, result_document
 from algorithms.prostate.answer.words import VOCABULARY
 from algorithms.prostate.pipeline import PIPELINE
-from algorithms.prostate.render import read_overviews, slide_entries
+from algorithms.prostate.render import plain_entries, read_overviews, slide_entries
 from algorithms.report.blocks import Bibliography, Picture, Report, Section
 from algorithms.report.html import write_html
 from algorithms.report.pdf import write_pdf
@@ -40,7 +40,7 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     report = prostate_report(record, result, artefacts.recommendation.get("limits", ()), pictures)
     write_html(report, out / "report.html")
     write_pdf(report, out / "report.pdf")
-    used = sum(slide["state"] == "used" for slide in result["slides"])
+    used = sum(slide["used"] for slide in result["slides"])
     log.info("%s, %d of %d slides used, %d reasons", result["verdict"], used, len(result["slides"]), len(result["reasons"]))
     return {"verdict": result["verdict"], "slides_used": used, "reasons": len(result["reasons"])}
 
@@ -52,11 +52,14 @@ def read_pictures(inputs: Mapping[str, Path], risk_withheld: bool) -> list[tuple
         entries = json.loads((folder / "pictures.json").read_text())["pictures"]
         kept = [e for e in entries if not (risk_withheld and e["kind"] in sections.SHOWING_RISK)]
         return [(e, Picture((folder / e["path"]).read_bytes(), e["alt"])) for e in kept]
-    if "tissue" not in inputs or "quality" not in inputs:
-        return []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        entries = slide_entries(read_overviews(inputs["tissue"], inputs["quality"]), folder)
+        if "tissue" in inputs and "quality" in inputs:
+            entries = slide_entries(read_overviews(inputs["tissue"], inputs["quality"]), folder)
+        elif "slides" in inputs:
+            entries = plain_entries(inputs["slides"], folder)
+        else:
+            return []
         return [(e, Picture((folder / e["path"]).read_bytes(), e["alt"])) for e in entries]
 
 

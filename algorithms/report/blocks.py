@@ -114,11 +114,15 @@ class KeyValues:
 
 @dataclass(frozen=True)
 class Column:
-    """A table's column; numbers are set to the right, and ``width`` is its share (0: as wide as its content)."""
+    """A table's column; numbers are set to the right, and ``width`` is its share (0: as wide as its content).
+
+    ``least_em`` keeps a column of sentences readable on a narrow screen, where the table is then scrolled.
+    """
 
     title: str
     number: bool = False
     width: float = 0.0
+    least_em: float = 0.0
 
 
 @dataclass(frozen=True)

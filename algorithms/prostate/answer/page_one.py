@@ -120,18 +120,15 @@ def _endpoint(end: Mapping[str, Any]) -> str:
 
 
 def _clinical(result: Mapping[str, Any]) -> list[Block]:
-    told = result["clinical"]
-    if told is None:
+    if result["clinical"] is None:
         return []
-    values = told["values"]
     rows: list[tuple[str, Cell]] = []
-    for name, entry in values.items():
-        if name == "gleason_primary":
-            rows.append(("Gleason score", _gleason(told)))
-        elif name != "gleason_secondary":
+    for entry in result["clinical"]:
+        if entry["name"] == "gleason_primary":
+            rows.append(("Gleason score", _gleason(result)))
+        elif entry["name"] != "gleason_secondary":
             rows.append((_title(entry), _value(entry)))
-    group = nccn_name(result)
-    rows.append(("NCCN group", group or Badge("undecided", "grey")))
+    rows.append(("NCCN group", nccn_name(result) or Badge("undecided", "grey")))
     return [KeyValues(tuple(rows)), Paragraph(_origins(result), small=True)]
 
 
@@ -144,18 +141,18 @@ def _value(entry: Mapping[str, Any]) -> Cell:
     return Badge("missing", "grey") if entry["value"] is None else with_unit(entry["value"], entry["unit"])
 
 
-def _gleason(told: Mapping[str, Any]) -> Cell:
-    if told["gleason_score"] is None:
+def _gleason(result: Mapping[str, Any]) -> Cell:
+    if result["gleason_score"] is None:
         return Badge("missing", "grey")
-    score = str(told["gleason_score"]).replace("+", " + ").replace("=", " = ")
-    return f"{score}, grade group {told['isup_grade_group']}"
+    score = str(result["gleason_score"]).replace("+", " + ").replace("=", " = ")
+    return f"{score}, grade group {result['isup_grade_group']}"
 
 
 def _origins(result: Mapping[str, Any]) -> str:
     """Return in sentences where the values come from, what is missing, and why the NCCN group is what it is."""
-    told, nccn = result["clinical"], result["nccn"]
+    nccn = result["nccn"]
     by: dict[str, list[str]] = {"file": [], "given": [], "missing": []}
-    for entry in told["values"].values():
+    for entry in result["clinical"]:
         by[entry["origin"]].append(entry["title"])
     said = []
     if by["given"]:
@@ -163,12 +160,20 @@ def _origins(result: Mapping[str, Any]) -> str:
     elif by["file"]:
         said.append("From clinical.json.")
     if by["missing"]:
-        imputed = [e["title"] for e in told["values"].values() if e["imputed"]]
         said.append(f"Missing: {listed(by['missing'])}.")
-        said += [f"The model put what is usual in place of {listed(imputed)}."] if imputed else []
-    if told["dropped_fields"]:
-        said.append(f"{told['dropped_fields']} other fields of clinical.json were not read.")
-    said += [sentence(note) for note in told["notes"]]
+        said += (
+            ["The model puts what is usual in place of what is missing."]
+            if any(e["imputed"] for e in result["clinical"])
+            else []
+        )
+    if result["dropped_fields"]:
+        number = result["dropped_fields"]
+        said.append(
+            "1 other field of clinical.json was not read."
+            if number == 1
+            else f"{number} other fields of clinical.json were not read."
+        )
+    said += [sentence(note) for note in result["clinical_notes"]]
     if nccn and nccn["reasons"]:
         said.append(f"NCCN ({nccn['edition']}): " + "; ".join(r.rstrip(".") for r in nccn["reasons"]) + ".")
     return " ".join(said)
@@ -185,7 +190,10 @@ def _suggestions(result: Mapping[str, Any], bibliography: Bibliography) -> list[
     if not rows:
         return []
     caption = "What a physician may want to consider or discuss; the sources are listed under Methods."
-    columns = (Column("", width=0.2), Column("Consider or discuss", width=1.6), Column("Evidence", width=1.5))
+    columns = (
+        Column("", width=0.2), Column("Consider or discuss", width=1.6, least_em=13),
+        Column("Evidence", width=1.5, least_em=13),
+    )  # fmt: skip
     return [Table(columns, tuple(rows), caption, small=True)]
 
 
@@ -213,9 +221,9 @@ def _slides(result: Mapping[str, Any]) -> list[Block]:
     )  # fmt: skip
     columns = (
         Column("Slide", width=0.5), Column("", width=0.7), Column("Tissue (mm²)", True, width=0.8),
-        Column("Tiles", True, width=0.6), Column("Attention", True, width=0.7), Column("Remark", width=3.4),
+        Column("Tiles", True, width=0.6), Column("Attention", True, width=0.7), Column("Remark", width=3.4, least_em=16),
     )  # fmt: skip
-    used = sum(s["state"] == "used" for s in result["slides"])
+    used = sum(s["used"] for s in result["slides"])
     caption = f"Prostate biopsy, H&E: {len(rows)} slides received" + (f", {used} used." if result["risks"] else ".")
     return [Table(columns, rows, caption, small=True)]
 
@@ -237,5 +245,6 @@ def _remark(slide: Mapping[str, Any]) -> str:
 
 
 def _first_look(pictures: Pictures) -> list[Figure]:
-    """Return the pictures of slides that a rejected or failed case has."""
-    return [figure for entry, _ in pictures if entry["kind"] == "slide" for figure in figures(pictures, name=entry["name"])]
+    """Return the pictures of slides that a rejected or failed case has; those that were not judged stand side by side."""
+    judged = [entry["name"] for entry, _ in pictures if entry["kind"] == "slide"]
+    return [*figures(pictures, 3, kind="plain"), *(figure for name in judged for figure in figures(pictures, name=name))]

@@ -77,6 +77,10 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
         "risk_group": known.get("risk_group"),
         "nccn": clinical.get("nccn"),
         "clinical": _clinical(artefacts),
+        "gleason_score": clinical.get("gleason_score"),
+        "isup_grade_group": clinical.get("isup_grade_group"),
+        "clinical_notes": list(clinical.get("notes", [])),
+        "dropped_fields": artefacts.declared.get("dropped_fields", 0),
         "suggestions": list(told.get("suggestions", [])),
         "adt_biomarker": told.get("adt_biomarker"),
         "guideline": artefacts.recommendation.get("edition"),
@@ -142,14 +146,11 @@ def _risks(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _clinical(artefacts: Artefacts) -> dict[str, Any] | None:
+def _clinical(artefacts: Artefacts) -> list[dict[str, Any]] | None:
     if not artefacts.clinical:
         return None
     imputed = artefacts.risk.get("imputed", [])
-    values = {name: dict(entry) | {"imputed": name in imputed} for name, entry in artefacts.clinical["values"].items()}
-    grades = {name: artefacts.clinical[name] for name in ("gleason_score", "isup_grade_group")}
-    dropped = artefacts.declared.get("dropped_fields", artefacts.clinical.get("dropped_fields", 0))
-    return {"values": values} | grades | {"notes": list(artefacts.clinical.get("notes", [])), "dropped_fields": dropped}
+    return [{"name": name} | dict(entry) | {"imputed": name in imputed} for name, entry in artefacts.clinical["values"].items()]
 
 
 def slides(artefacts: Artefacts) -> list[dict[str, Any]]:
@@ -182,7 +183,7 @@ def _slide(
         facts |= {name: value for name, value in judged["facts"].items() if value is not None}
     corrupt = [{"x": c["x"], "y": c["y"], "reason": c["reason"]} for c in artefacts.features.get(label, {}).get("corrupt", [])]
     return {
-        "label": label, "state": state, "stage": stage, "reason": reason,
+        "label": label, "used": state == "used", "state": state, "stage": stage, "reason": reason,
         "tissue_mm2": None if measures is None else float(measures["tissue_mm2"]),
         "attention": float(pooled["attention"]) if pooled else None,
         "tiles": laid["tiles"] if laid else None, "tiles_read": pooled["tiles"] if pooled else None,

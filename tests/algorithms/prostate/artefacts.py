@@ -78,7 +78,13 @@ def _write_slide(folders: dict[str, Path], slide: str) -> np.ndarray:
     pixels, tissue = _pixels(slide)
     scale = {"resolution": (1e4 / MPP, 1e4 / MPP), "resolutionunit": "CENTIMETER", "software": False}
     tifffile.imwrite(
-        folders["slides"] / f"{slide}.tiff", pixels, tile=(256, 256), photometric="rgb", compression="zlib", **scale
+        folders["slides"] / f"{slide}.tiff",
+        pixels,
+        tile=(256, 256),
+        photometric="rgb",
+        compression="zlib",
+        compressionargs={"level": 1},
+        **scale,
     )
     mask = tissue.astype(np.uint8)
     if slide == "s01":

@@ -10,20 +10,12 @@ import jsonschema
 import pypdf
 import pytest
 
-from algorithms.prostate import render, report
+from algorithms.prostate import report
+from algorithms.prostate.answer.result import REMEDIES, read_artefacts, result_document
 from algorithms.prostate.pipeline import PIPELINE
-from tests.algorithms.prostate.artefacts import BLURRED, UNSCALED, build, lacking, record
+from tests.algorithms.prostate.artefacts import BLURRED, UNSCALED, lacking, record
 
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def artefacts(tmp_path_factory):
-    """Return the artefacts of a case that can be answered, with its pictures."""
-    made = build(tmp_path_factory.mktemp("case"))
-    out = tmp_path_factory.mktemp("drawn")
-    render.run(made, out)
-    return made | {"pictures": out / "pictures"}
 
 
 def reported(inputs, folder, told):
@@ -61,15 +53,15 @@ def words(out):
 
 
 @pytest.fixture(scope="module")
-def answered(artefacts, tmp_path_factory):
+def answered(invented, tmp_path_factory):
     """Return the folder of an answered case's report."""
-    return reported(artefacts, tmp_path_factory.mktemp("answered"), record())
+    return reported(invented, tmp_path_factory.mktemp("answered"), record())
 
 
-def test_an_answered_case_gives_the_models_values(artefacts, answered):
+def test_an_answered_case_gives_the_models_values(invented, answered):
     """What the report says is what risk.json says: values and intervals are copied, never computed again."""
     document = answer(answered)
-    told = json.loads(artefacts["risk"].read_text())
+    told = json.loads(invented["risk"].read_text())
 
     assert (document["verdict"], document["released"], document["reasons"]) == ("answered", True, [])
     assert document["risks"] == told["endpoints"]
@@ -112,10 +104,10 @@ def test_a_tile_that_could_not_be_read_is_reported_by_its_place(answered):
     assert "448, 336" in words(answered)
 
 
-def test_a_failed_check_of_the_model_withholds_every_risk(artefacts, tmp_path):
+def test_a_failed_check_of_the_model_withholds_every_risk(invented, tmp_path):
     """Slides unlike those learnt: the model's number means nothing, in no file, nor in a picture."""
     check = {"name": "distance_to_training", "value": 7.2, "unit": "1", "limit": "<= 3", "passed": False, "help": "far"}
-    out = reported(changed(artefacts, tmp_path, "risk", checks=[check]), tmp_path / "r", record())
+    out = reported(changed(invented, tmp_path, "risk", checks=[check]), tmp_path / "r", record())
     document = answer(out)
 
     assert (document["verdict"], document["risk_withheld"], document["risk_group"]) == ("held", True, None)
@@ -126,10 +118,10 @@ def test_a_failed_check_of_the_model_withholds_every_risk(artefacts, tmp_path):
     assert "Risk over time" not in words(out)
 
 
-def test_an_undecided_nccn_group_is_shown_and_holds_nothing(artefacts, tmp_path):
+def test_an_undecided_nccn_group_is_shown_and_holds_nothing(invented, tmp_path):
     """Missing variables are allowed; the report says what would decide the group."""
     nccn = {"group": None, "title": "undecided", "edition": "Version 6.2026", "reasons": ["open"], "missing": ["t_stage"]}
-    inputs = changed(artefacts, tmp_path, "clinical", nccn=nccn)
+    inputs = changed(invented, tmp_path, "clinical", nccn=nccn)
     out = reported(changed(inputs, tmp_path, "risk", percentile=None, risk_group=None, adt=None), tmp_path / "r", record())
 
     assert answer(out)["verdict"] == "answered"
@@ -137,29 +129,45 @@ def test_an_undecided_nccn_group_is_shown_and_holds_nothing(artefacts, tmp_path)
 
 
 @pytest.mark.parametrize("stage", [s.name for s in PIPELINE.stages[:-1]])
-def test_a_case_refused_by_any_stage_has_a_report_with_reason_and_remedy(artefacts, tmp_path, stage):
-    """Whatever artefacts exist at that point, the sentence of the stage stands on the first page with what to do."""
-    message = "found 3 of what was wanted, send another"
-    out = reported(lacking(artefacts, stage), tmp_path, record(stage, "data", message))
-    document = answer(out)
+def test_a_case_refused_by_any_stage_has_its_reason_and_a_remedy(invented, stage):
+    """Whatever artefacts exist at that point, the document holds to the schema and says what to do."""
+    document = result_document(record(stage, "data", "found 3, wanted 4"), read_artefacts(lacking(invented, stage)))
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
 
     assert (document["verdict"], document["released"]) == ("rejected", False)
-    assert document["reasons"][0] | {"remedy": ""} == {"stage": stage, "message": message, "remedy": "", "reference": None}
-    assert document["reasons"][0]["remedy"] in sheets(out)[0]
-    assert "Found 3 of what was wanted, send another." in sheets(out)[0]
+    assert document["reasons"][0] | {"remedy": ""} == {
+        "stage": stage, "message": "found 3, wanted 4", "remedy": "", "reference": None,
+    }  # fmt: skip
+    assert document["reasons"][0]["remedy"] in REMEDIES.values()
 
 
-def test_a_case_refused_after_the_slides_were_judged_shows_them(artefacts, tmp_path):
+def test_a_case_refused_at_the_door_still_has_a_report(tmp_path):
+    """Nothing exists but the record: sentence and remedy stand on the first page."""
+    out = reported({}, tmp_path, record("receive", "data", "found 3 files, none of which is a slide"))
+
+    assert "Found 3 files, none of which is a slide." in sheets(out)[0]
+    assert answer(out)["reasons"][0]["remedy"] in sheets(out)[0]
+
+
+def test_a_case_whose_slides_were_all_refused_shows_them(invented, tmp_path):
+    """The stage tissue leaves nothing when it refuses a case, so the report draws the de-identified slides as they are."""
+    out = reported(lacking(invented, "tissue"), tmp_path, record("tissue", "data", "none of 3 slides can be answered"))
+
+    assert (out / "report.html").read_text().count("data:image/png") == 3
+    assert answer(out)["verdict"] == "rejected"
+
+
+def test_a_case_refused_after_the_slides_were_judged_shows_them(invented, tmp_path):
     """The pictures are drawn by the report itself where the render stage did not come to it."""
-    out = reported(lacking(artefacts, "aggregate"), tmp_path, record("aggregate", "data", "no tile could be read"))
+    out = reported(lacking(invented, "aggregate"), tmp_path, record("aggregate", "data", "no tile could be read"))
 
     assert (out / "report.html").read_text().count("data:image/png") == 3
 
 
 @pytest.mark.parametrize("kind", ["bug", "transient"])
-def test_an_error_of_the_program_is_not_repeated(artefacts, tmp_path, kind):
+def test_an_error_of_the_program_is_not_repeated(invented, tmp_path, kind):
     """The message of an unexpected error may hold a value from the patient's file: the report gives a reference instead."""
-    out = reported(lacking(artefacts, "encode"), tmp_path, record("encode", kind, "ValueError: Doe^John"))
+    out = reported(lacking(invented, "encode"), tmp_path, record("encode", kind, "ValueError: Doe^John"))
     document = answer(out)
 
     assert (document["verdict"], document["reasons"][0]["stage"]) == ("failed", "encode")
@@ -167,21 +175,21 @@ def test_an_error_of_the_program_is_not_repeated(artefacts, tmp_path, kind):
     assert not any(b"Doe^John" in path.read_bytes() for path in out.iterdir())
 
 
-def test_a_pipeline_stopped_by_hand_is_no_answer(artefacts, tmp_path):
+def test_a_pipeline_stopped_by_hand_is_no_answer(invented, tmp_path):
     """Silence must not read as a low risk."""
     told = record("recommend", "bug", "")
     for stage in told["stages"]:
         if stage["state"] == "failed":
             stage |= {"state": "not run", "failure": None, "key": None}
-    out = reported(lacking(artefacts, "recommend"), tmp_path, told)
+    out = reported(lacking(invented, "recommend"), tmp_path, told)
 
     assert answer(out)["verdict"] == "failed"
     assert "the stage recommend has not been run" in answer(out)["reasons"][0]["message"]
 
 
-def test_equal_cases_have_equal_reports(artefacts, answered, tmp_path):
+def test_equal_cases_have_equal_reports(invented, answered, tmp_path):
     """Byte for byte: the three files depend on nothing but the artefacts and the record."""
-    again = reported(artefacts, tmp_path, record())
+    again = reported(invented, tmp_path, record())
 
     hashes = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()} for out in (answered, again)]
     assert hashes[0] == hashes[1]
