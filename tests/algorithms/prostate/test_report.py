@@ -194,3 +194,19 @@ def test_equal_cases_have_equal_reports(invented, answered, tmp_path):
     hashes = [{path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in out.iterdir()} for out in (answered, again)]
     assert hashes[0] == hashes[1]
     assert set(hashes[0]) == {output.path for output in PIPELINE.stage("report").outputs}
+
+
+def fields(schema):
+    """Yield the names of all fields that a schema declares, at every depth."""
+    for name, entry in schema.get("properties", {}).items():
+        yield name
+        yield from fields(entry)
+    for inner in (*([schema["items"]] if "items" in schema else ()), *schema.get("oneOf", ())):
+        yield from fields(inner)
+
+
+def test_every_field_is_documented():
+    """A field that docs/result.md does not name cannot be used by anybody who has not read the code."""
+    told = (Path(report.__file__).parents[2] / "docs" / "result.md").read_text()
+
+    assert [name for name in dict.fromkeys(fields(SCHEMA)) if f"`{name}`" not in told] == []
