@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from algorithms.prostate.pictures.incidence import draw_incidence
-from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview
+from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     risk = json.loads(inputs["risk"].read_text())
     tables = read_tables(inputs["tiles"], inputs["attention"])
     shown = most_attended(tables)
-    overviews = read_overviews(inputs["tissue"], inputs["quality"])
+    overviews = read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"])
     pictures = slide_entries(overviews, folder)
     number = sum(int(np.isfinite(t.attention).sum()) for t in tables.values())
     for slide, table in tables.items():
@@ -78,13 +78,19 @@ def read_tables(tiles: Path, attention: Path) -> dict[str, Table]:
     return tables
 
 
-def read_overviews(tissue: Path, quality: Path) -> dict[str, Overview]:
-    """Return the overview of every slide that could be read, by slide."""
+def read_overviews(tissue: Path, quality: Path, slides: Path) -> dict[str, Overview]:
+    """Return the overview of every slide that could be read, by slide, as fine as a picture on paper shows."""
+    sources = {path.name.partition(".")[0]: path for path in slides.iterdir()}
     judged = {slide["slide"]: slide for slide in json.loads(quality.read_text())["slides"]}
     overviews = {}
     for folder in sorted(path for path in tissue.iterdir() if path.is_dir()):
         told = judged[folder.name]
-        overviews[folder.name] = read_overview(folder, told["overview"]["level0_px_per_px"], told["facts"]["mpp"])
+        coarse = read_overview(folder, told["overview"]["level0_px_per_px"], told["facts"]["mpp"])
+        try:
+            overviews[folder.name] = refined(coarse, sources[folder.name])
+        except openslide.OpenSlideError:
+            # A tile of a finer level is damaged: the stage tissue has drawn round it.
+            overviews[folder.name] = coarse
     return overviews
 
 

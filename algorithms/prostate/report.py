@@ -54,8 +54,8 @@ def read_pictures(inputs: Mapping[str, Path], risk_withheld: bool) -> list[tuple
         return [(e, Picture((folder / e["path"]).read_bytes(), e["alt"])) for e in kept]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if "tissue" in inputs and "quality" in inputs:
-            entries = slide_entries(read_overviews(inputs["tissue"], inputs["quality"]), folder)
+        if {"tissue", "quality", "slides"} <= set(inputs):
+            entries = slide_entries(read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"]), folder)
         elif "slides" in inputs:
             entries = plain_entries(inputs["slides"], folder)
         else:

@@ -44,7 +44,11 @@ def with_unit(value: Any, unit: str) -> str:
     """Return a value with its unit; a relative one as per cent."""
     if unit == "relative" and isinstance(value, float):
         return f"{100 * value:.3g} %"
-    return shown(value) if unit in {"", "1"} else f"{shown(value)} {unit.replace('m3', 'm³').replace('mm2', 'mm²')}"
+    return shown(value) if unit in {"", "1"} else f"{shown(value)} {_unit(unit)}"
+
+
+def _unit(unit: str) -> str:
+    return re.sub(r"\bum\b", "µm", unit.replace("m3", "m³").replace("mm2", "mm²"))
 
 
 def limit(text: str) -> str:
@@ -54,6 +58,6 @@ def limit(text: str) -> str:
 
 
 def sentence(message: str) -> str:
-    """Return an error's message (lower case, no full stop) as a sentence."""
-    text = message.strip()
+    """Return an error's message (lower case, no full stop, plain letters for units) as a sentence."""
+    text = re.sub(r"\bum\b", "µm", re.sub(r"\bmm2\b", "mm²", message.strip()))
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

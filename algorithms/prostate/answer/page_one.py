@@ -128,8 +128,11 @@ def _clinical(result: Mapping[str, Any]) -> list[Block]:
             rows.append(("Gleason score", _gleason(result)))
         elif entry["name"] != "gleason_secondary":
             rows.append((_title(entry), _value(entry)))
-    rows.append(("NCCN group", nccn_name(result) or Badge("undecided", "grey")))
-    return [KeyValues(tuple(rows)), Paragraph(_origins(result), small=True)]
+    group = nccn_name(result)
+    rows.append(("NCCN group", group or Badge("undecided", "grey")))
+    open_groups = (result["nccn"] or {}).get("possible", [])
+    note = [] if group or not open_groups else [Paragraph(f"NCCN group still open: {' or '.join(open_groups)}.", small=True)]
+    return [KeyValues(tuple(rows)), *note, Paragraph(_origins(result), small=True)]
 
 
 def _title(entry: Mapping[str, Any]) -> str:
@@ -175,7 +178,7 @@ def _origins(result: Mapping[str, Any]) -> str:
         )
     said += [sentence(note) for note in result["clinical_notes"]]
     if nccn and nccn["reasons"]:
-        said.append(f"NCCN ({nccn['edition']}): " + "; ".join(r.rstrip(".") for r in nccn["reasons"]) + ".")
+        said.append(f"NCCN group: {'; '.join(r.rstrip('.') for r in nccn['reasons'])} ({nccn['edition']}).")
     return " ".join(said)
 
 

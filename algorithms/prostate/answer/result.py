@@ -130,8 +130,7 @@ def risk_withheld(artefacts: Artefacts) -> bool:
 
 def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:
     """Return every check of every artefact, in the order of the pipeline, each with its stage and slide (or ``None``)."""
-    found = [("deidentify", None, c) for c in artefacts.privacy.get("checks", [])]
-    found += [("tissue", s["slide"], c) for s in artefacts.quality.get("slides", []) for c in s["checks"]]
+    found = [("tissue", s["slide"], c) for s in artefacts.quality.get("slides", []) for c in s["checks"]]
     found += [("aggregate", None, c) for c in artefacts.risk.get("checks", [])]
     return [{"stage": stage, "slide": slide} | dict(check) for stage, slide, check in found]
 
@@ -219,5 +218,5 @@ def _privacy(artefacts: Artefacts) -> dict[str, Any] | None:
     return {
         "policy": told["policy"], "slides": len(told["slides"]), "pages_dropped": pages,
         "fields_dropped": sums["fields_dropped"], "segments_stripped": sums["segments_stripped"], "tiles_copied": sums["tiles"],
-        "values_searched": told["scan"]["searched"], "values_found": told["scan"]["found"],
+        "values_searched": told["scan"]["searched"], "values_found": told["scan"]["found"], "checked": list(told["checks"]),
     }  # fmt: skip

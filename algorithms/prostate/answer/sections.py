@@ -146,7 +146,8 @@ def privacy_section(result: Mapping[str, Any]) -> Section | None:
         ("Comments taken out of images", str(told["segments_stripped"])),
         ("Tiles copied unchanged", str(told["tiles_copied"])),
     )
-    return Section("Privacy", (KeyValues(rows), Paragraph(sentence(told["policy"]), small=True)))
+    checked = (Paragraph("Checked: " + "; ".join(told["checked"]) + ".", small=True),) if told["checked"] else ()
+    return Section("Privacy", (KeyValues(rows), Paragraph(sentence(f"kept: {told['policy']}"), small=True), *checked))
 
 
 def model_table(result: Mapping[str, Any]) -> list[Block]:

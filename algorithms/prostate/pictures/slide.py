@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import openslide
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from algorithms.prostate.pictures.pieces import Sheet, arrange
 from algorithms.report.drawing import WIDTH_IN, figure, save
@@ -32,6 +34,9 @@ BAR_IN = 0.24
 
 FINE_PX_PER_IN = 260.0
 """Finer pixels than this would not be seen on paper."""
+
+FINEST = 4
+"""An overview is refined at most so many times: what a pyramid level holds in memory stays below some 200 MB."""
 
 TISSUE, PEN, BLURRED, FOLD = 1, 2, 3, 4
 """Values of a mask's pixels."""
@@ -52,12 +57,16 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#fff7dc", "#fbdc8c", "#f2a541
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """A slide seen from afar: pixels (Y, X, 3) uint8, mask (Y, X) uint8, and how many level-0 pixels and mm a pixel is."""
+    """A slide seen from afar: pixels (Y, X, 3) uint8, mask (Y, X) uint8, and how many level-0 pixels and mm a pixel is.
+
+    ``fineness`` is how many pixels stand for one of the mask as it was made, along either side.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray
     level0_px_per_px: float
     mm_per_px: float | None
+    fineness: int = 1
 
     @property
     def tissue(self) -> np.ndarray:
@@ -77,14 +86,38 @@ def read_overview(folder: Path, level0_px_per_px: float, mpp: float | None) -> O
     return Overview(pixels, classes, level0_px_per_px, level0_px_per_px * mpp / 1000 if mpp else None)
 
 
+def refined(overview: Overview, source: Path) -> Overview:
+    """Return the overview with pixels read anew from the slide where a picture on paper would show its own as squares."""
+    sheet = overview.sheet()
+    inches = min((WIDTH_IN - SIDE_IN - GAP_IN) / sheet.width, TALLEST_IN / sheet.height)
+    wanted = min(FINE_PX_PER_IN * inches, overview.level0_px_per_px, FINEST)
+    fineness = int(np.ceil(wanted - 0.25))
+    if fineness < 2:
+        return overview
+    height, width = (fineness * side for side in overview.mask.shape)
+    step = overview.level0_px_per_px / fineness
+    with openslide.OpenSlide(source) as slide:
+        level = slide.get_best_level_for_downsample(1.3 * step)
+        seen = slide.read_region((0, 0), level, slide.level_dimensions[level])
+        down = slide.level_downsamples[level]
+    flat = Image.new("RGB", seen.size, (255, 255, 255))
+    flat.paste(seen, mask=seen.getchannel("A"))
+    box = (0.0, 0.0, min(width * step / down, seen.width), min(height * step / down, seen.height))
+    pixels = np.asarray(flat.resize((width, height), Image.Resampling.BOX if step > down else Image.Resampling.BICUBIC, box))
+    mask = np.repeat(np.repeat(overview.mask, fineness, axis=0), fineness, axis=1)
+    mm = overview.mm_per_px / fineness if overview.mm_per_px else None
+    return Overview(pixels, mask, step, mm, fineness)
+
+
 def draw_slide(overview: Overview, out: Path) -> None:
     """Write the picture of the tissue, with its outline, what may not be read, the whole slide and a scale bar."""
     sheet = overview.sheet()
     with figure(WIDTH_IN, _height_in(sheet)) as drawn:
         axes, scale = _pieces_axes(drawn, sheet)
         axes.imshow(sheet.lay(overview.pixels, scale), extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
-        mask = sheet.lay(overview.mask, min(scale, 1.0), smooth=False)
-        _shade(axes, mask, sheet)
+        density = min(scale, 1.0)
+        mask = sheet.lay(overview.mask, density, smooth=False)
+        _shade(axes, mask, sheet, 0.6 * overview.fineness * density if overview.fineness > 1 else 0.0)
         _scale_bar(axes, sheet, _height_in(sheet), overview.mm_per_px)
         inset = _inset(drawn, overview, sheet)
         _number(axes, inset, sheet)
@@ -157,7 +190,7 @@ def _pieces_axes(drawn: Figure, sheet: Sheet) -> tuple[Axes, float]:
     return axes, min(FINE_PX_PER_IN * inches, 2.0)
 
 
-def _shade(axes: Axes, mask: np.ndarray, sheet: Sheet) -> None:
+def _shade(axes: Axes, mask: np.ndarray, sheet: Sheet, smooth_px: float) -> None:
     x = np.linspace(0, sheet.width, mask.shape[1])
     y = np.linspace(0, sheet.height, mask.shape[0])
     for value, (_, colour, hatch) in SHADES.items():
@@ -168,7 +201,8 @@ def _shade(axes: Axes, mask: np.ndarray, sheet: Sheet) -> None:
             filled.set_linewidth(0)
     tissue = np.isin(mask, (TISSUE, BLURRED, FOLD))
     if tissue.any() and not tissue.all():
-        axes.contour(x, y, tissue, levels=[0.5], colors=[TONES["negative"].line], linewidths=0.7)
+        edge = gaussian_filter(tissue.astype(np.float32), smooth_px) if smooth_px else tissue
+        axes.contour(x, y, edge, levels=[0.5], colors=[TONES["negative"].line], linewidths=0.7)
 
 
 def _inset(drawn: Figure, overview: Overview, sheet: Sheet) -> Axes:
