@@ -88,6 +88,29 @@ def test_a_percentile_is_evidence_where_there_is_one():
     ]
 
 
+@pytest.mark.parametrize(
+    ("group", "age", "percentile", "rule", "said"),
+    [
+        ("low", 74, 50.0, "life-expectancy", False),
+        ("low", 75, 50.0, "life-expectancy", True),
+        ("low", None, 50.0, "life-expectancy", True),
+        ("low", 60, 89.9, "confirm-before-surveillance", False),
+        ("low", 60, 90.0, "confirm-before-surveillance", True),
+        ("favorable intermediate", 60, 90.0, "confirm-before-surveillance", True),
+        ("unfavorable intermediate", 60, 90.0, "review-before-treatment", True),
+        ("high", 60, 90.0, "review-before-treatment", False),
+        ("high", 60, 90.0, "confirm-before-surveillance", False),
+    ],
+)
+def test_thresholds_are_where_the_document_says(group, age, percentile, rule, said):
+    """Health status from 75 years or at an unknown age; a high estimate from the 90th percentile of the group."""
+    document = recommendation(
+        clinical_document(group, age_years=age), risk_document(percentile=percentile, risk_group="intermediate")
+    )
+
+    assert (rule in [suggestion["rule"] for suggestion in document["suggestions"]]) == said
+
+
 def test_the_most_pressing_comes_first():
     """Before options for a man of 80 stands the question of his life expectancy, then staging."""
     said = [s["rule"] for s in recommendation(clinical_document("high", age_years=80), risk_document())["suggestions"]]
