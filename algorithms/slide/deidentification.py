@@ -138,7 +138,8 @@ def copy(slide: TiffIndex, facts: Facts, target: Path, taken: Taken) -> Copied:
     kept = sum(len(ALLOWED & set(page.fields)) for page in facts.pages)
     total = sum(len(page.fields) for page in (*slide.pages, *slide.sub_pages))
     copied = Copied(len(facts.pages), dict(sorted(Counter(map(_kind, others)).items())), total - kept)
-    with slide.path.open("rb") as source, BigTiff(target) as writer:
+    expected = min(slide.size, sum(int(page.byte_counts.sum()) for page in facts.pages))
+    with slide.path.open("rb") as source, BigTiff(target, expected) as writer:
         state = _Copy(source.fileno(), writer, taken, copied)
         _note_fields(slide, taken)
         _note_gaps(slide, state)
@@ -268,14 +269,18 @@ def _decoded(raw: bytes) -> str:
 
 def _note_gaps(slide: TiffIndex, state: _Copy) -> None:
     """Note the texts that lie between the tiles and behind the last one, where no field points."""
-    ranges = [(0, 16)]
-    for page in (*slide.pages, *slide.sub_pages):
-        ranges += zip(page.offsets.tolist(), page.byte_counts.tolist(), strict=True)
-        ranges += [(entry.start, entry.size) for entry in page.fields.values()]
-    looked_at, end = 0, 0
-    for start, size in [*sorted(ranges), (slide.size, 0)]:
-        if start > end and looked_at < MOST_GAPS:
-            gap = os.pread(state.source, min(start - end, GAP), end)
-            looked_at += len(gap)
-            state.taken.add_bytes(gap)
-        end = max(end, start + size)
+    pages = (*slide.pages, *slide.sub_pages)
+    entries = [entry for page in pages for entry in page.fields.values()]
+    # A field may claim any 64-bit place; in a file it lies before the end.
+    values = np.array([(min(e.start, slide.size), min(e.size, slide.size)) for e in entries], np.int64).reshape(-1, 2)
+    starts = np.concatenate([[0], *(np.minimum(page.offsets, slide.size) for page in pages), values[:, 0], [slide.size]])
+    sizes = np.concatenate([[16], *(np.minimum(page.byte_counts, slide.size) for page in pages), values[:, 1], [0]])
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], np.maximum.accumulate(starts[order] + sizes[order])
+    looked_at = 0
+    for place in np.flatnonzero(starts[1:] > ends[:-1]).tolist():
+        gap = os.pread(state.source, min(int(starts[place + 1] - ends[place]), GAP), int(ends[place]))
+        looked_at += len(gap)
+        state.taken.add_bytes(gap)
+        if looked_at > MOST_GAPS:
+            break

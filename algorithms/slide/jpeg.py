@@ -61,7 +61,7 @@ def cleaned_tables(tables: bytes) -> Cleaned:
 class TileCleaner:
     """Cleans the tiles of one page, ``width`` x ``height`` pixels each.
 
-    Tiles of a page begin alike, so the last header is remembered: then a tile costs two counts of bytes.
+    Tiles of a page begin alike, so the last header is remembered: then a tile costs one look for the end of its scan.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -84,11 +84,11 @@ class TileCleaner:
             self._head = tile[: self._known.stop]
         head, start = self._known, len(self._head)
         unchanged = head.kept == self._head
-        # Each 0xFF is one of a stuffed pair or that of the end: then the scan is whole and nothing follows it.
-        if tile.endswith(END) and tile.count(b"\xff", start) == tile.count(b"\xff\0", start) + 1:
-            return Cleaned(tile if unchanged else head.kept + tile[start:], list(head.removed))
+        found = SCAN_END.search(tile, start)
+        if unchanged and found is not None and found.start() == len(tile) - 2 and tile.endswith(END) and tile[-3] != 0xFF:
+            return Cleaned(tile, list(head.removed))
         body, removed = _scans(tile, start)
-        return Cleaned(head.kept + body, head.removed + removed)
+        return Cleaned(head.kept + body, [*head.removed, *removed])
 
 
 @dataclass(frozen=True)

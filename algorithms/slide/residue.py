@@ -28,11 +28,13 @@ LONG_IN_PIXELS = 8
 """Shortest text searched for in compressed pixels, which are a million times more."""
 
 GRAM = 4
+SMALL = np.uint64(0x20202020)
+"""The bit that tells small from capital letters: with it set, grams are equal whatever the case (and rarely else)."""
+
 HASH, MASK = np.uint64(2654435761), np.uint64(0xFFFFFFFF)
 """Multiplicative hash of 32 bits (Knuth, The Art of Computer Programming 3, 6.4)."""
 
 FOLD = bytes(range(256)).lower()
-FOLDED = np.frombuffer(FOLD, dtype=np.uint8)
 
 ENCODINGS = ("utf-8", "latin-1", "shift_jis", "euc_jp", "euc_kr", "gb18030", "iso8859_5", "iso8859_7")
 UMLAUTS = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss", ord("Ä"): "Ae", ord("Ö"): "Oe", ord("Ü"): "Ue"}
@@ -112,16 +114,16 @@ def _parts(text: str) -> Iterator[str]:
     text = text.strip(" \t\r\n\0")
     if 2 < len(text) <= 4096:
         yield text
-    for piece in re.split(r"[|\r\n\t;<>\"\0]+", text):
+    for piece in dict.fromkeys(re.split(r"[|\r\n\t;<>\"\0]+", text)):
         _, equals, value = piece.partition("=")
-        for whole in {piece.strip(), value.strip()} if equals else {piece.strip()}:
+        for whole in (piece.strip(), value.strip()) if equals else (piece.strip(),):
             if SHORT <= len(whole) <= 256 and not _is_measure(whole):
                 yield whole
                 yield from _dates(whole)
-    for word in re.split(r"[\W_]+", text):
+    for word in dict.fromkeys(re.split(r"[\W_]+", text)):
         if len(word) >= SHORT and not word.isdigit():
             yield word
-    yield from re.findall(r"(?<![\d.])\d{6,}(?![\d.])", text)
+    yield from dict.fromkeys(re.findall(r"(?<![\d.])\d{6,}(?![\d.])", text))
 
 
 def _is_measure(text: str) -> bool:
@@ -208,9 +210,11 @@ class _Finder:
         grams = np.zeros(len(places), dtype=np.uint32)
         for byte in range(GRAM):
             grams |= octets[places + byte].astype(np.uint32) << np.uint32(8 * byte)
+        grams |= SMALL.astype(np.uint32)
         order = np.argsort(grams, kind="stable")
         self._grams, self._owners = grams[order], order
-        self._bits = 16 if len(grams) < 2**12 else 24
+        # A table that stays in the nearest cache for a usual slide, and a sparse one for a slide with megabytes of text.
+        self._bits = 14 if len(grams) < 2**10 else 24
         self._table = np.zeros(2**self._bits, dtype=np.uint8)
         self._table[(grams.astype(np.uint64) * HASH & MASK) >> np.uint64(32 - self._bits)] = 1
 
@@ -227,7 +231,7 @@ class _Finder:
     def _compared(self, data: bytes, place: int) -> set[bytes]:
         """Return the strings of which a gram lies at ``place`` and that are there in full."""
         hits = set()
-        gram = np.uint32(int.from_bytes(data[place : place + GRAM].translate(FOLD), "little"))
+        gram = np.uint32(int.from_bytes(data[place : place + GRAM], "little")) | SMALL.astype(np.uint32)
         at = int(np.searchsorted(self._grams, gram))
         while at < len(self._grams) and self._grams[at] == gram:
             number, shift = divmod(int(self._owners[at]), self._stride)
@@ -245,11 +249,11 @@ def _places(data: np.ndarray, table: np.ndarray, bits: int, grams: np.ndarray, s
     shift = np.uint64(32 - bits)
     for at in range(0, len(data) - 3, stride):
         gram = (
-            np.uint64(FOLDED[data[at]])
-            | np.uint64(FOLDED[data[at + 1]]) << np.uint64(8)
-            | np.uint64(FOLDED[data[at + 2]]) << np.uint64(16)
-            | np.uint64(FOLDED[data[at + 3]]) << np.uint64(24)
-        )
+            np.uint64(data[at])
+            | np.uint64(data[at + 1]) << np.uint64(8)
+            | np.uint64(data[at + 2]) << np.uint64(16)
+            | np.uint64(data[at + 3]) << np.uint64(24)
+        ) | SMALL
         if table[(gram * HASH & MASK) >> shift]:
             position = np.searchsorted(grams, np.uint32(gram))
             if position < len(grams) and grams[position] == gram:
