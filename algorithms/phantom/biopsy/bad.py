@@ -58,7 +58,8 @@ def _window(scan: Scan) -> np.ndarray:
 
 
 def _striped(path: Path, _: Path, scan: Scan, __: Identity) -> None:
-    strips = [np.ascontiguousarray(_window(scan)[y : y + 64]).tobytes() for y in range(0, 1024, 64)]
+    pixels = _window(scan)
+    strips = [pixels[y : y + 64].tobytes() for y in range(0, 1024, 64)]
     write_tiff(path, [Page(1024, 1024, strips, "Aperio strips|MPP = 0.4990", PLAIN, RGB, strip=64)])
 
 

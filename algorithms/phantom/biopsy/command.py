@@ -19,7 +19,7 @@ from algorithms.phantom.biopsy.tissue import slide_stain
 
 log = logging.getLogger(__name__)
 
-SEED = 1
+SEED = 986
 """A man of intermediate risk, whose clinic knows less than his slides tell."""
 DEMO = ("--size", "medium", "--seed", str(SEED))
 """What ``make demo`` answers: three slides of whole cores."""
