@@ -38,6 +38,7 @@ def facts(clinical: Mapping[str, Any], risk: Mapping[str, Any]) -> dict[str, Fac
         "adt_benefit_low_percent": _percent(adt.get("benefit_low")),
         "adt_benefit_high_percent": _percent(adt.get("benefit_high")),
         "adt_threshold_percent": _percent(adt.get("threshold")),
+        "treatment": risk.get("treatment") or "the treatment of its training",
         "imputed": _listed(imputed) if imputed else None,
         "synthetic": "synthetic" in str(risk.get("model", {}).get("trained_on", "")).lower(),
     }

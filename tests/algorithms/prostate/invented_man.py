@@ -80,6 +80,7 @@ def risk_document(
             "members": 5,
             "trained_on": trained_on,
         },
+        "treatment": "radiotherapy alone",
         "endpoints": endpoints,
         "percentile": None if percentile is None else {"nccn_group": "low", "value": percentile, "reference_n": 400},
         "risk_group": risk_group,

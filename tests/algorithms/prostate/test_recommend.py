@@ -77,6 +77,15 @@ def test_an_undecided_group_says_what_would_decide_it():
     assert "and biopsy cores with cancer would decide it" in suggestions[0]["text"]
 
 
+def test_a_risk_is_told_with_the_treatment_that_it_belongs_to():
+    """The model learnt from men after radiotherapy; beside active surveillance its risk would be misread without that."""
+    document = recommendation(clinical_document("low"), risk_document())
+    surveillance = next(s for s in document["suggestions"] if s["rule"] == "surveillance-low")
+
+    assert "after radiotherapy alone at 3.0 %" in surveillance["evidence"][-1]
+    assert any("men after radiotherapy alone" in sentence for sentence in document["limits"])
+
+
 def test_a_percentile_is_evidence_where_there_is_one():
     """A man whose model has no reference for his group is told his risk and no percentile."""
     with_one = recommendation(clinical_document("low"), risk_document(percentile=95.0))["suggestions"][0]
