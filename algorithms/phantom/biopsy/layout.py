@@ -115,7 +115,7 @@ def layouts(one: Man, size: Size, rng: np.random.Generator) -> list[Layout]:
                     pieces[core],
                 )
             )
-        section = 2 * margin + 300 + (count - 1) * pitch
+        section = 2 * margin + 900 + (count - 1) * pitch
         if size.copies > 1:  # whole tiles of all three levels, so that a section's tiles can be used again
             whole = 16 * size.tile_px * size.mpp
             section = math.ceil(section / whole) * whole
