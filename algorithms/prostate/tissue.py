@@ -18,10 +18,12 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.slide import verdict
+from algorithms.slide.facts import facts
 from algorithms.slide.focus import Focus, measure
 from algorithms.slide.folds import fold_mask
-from algorithms.slide.overview import Overview, overview, scale_of
-from algorithms.slide.patches import Patches
+from algorithms.slide.overview import Overview, overview
+from algorithms.slide.reader import Slide, open_slide
+from algorithms.slide.tiff import index
 from algorithms.slide.tissue import BLURRED, FOLD, TISSUE, Areas, background, balanced, find
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,8 @@ log = logging.getLogger(__name__)
 ASSUMED_MPP = 0.5
 """Scale at which a slide without one is drawn."""
 
-COMPRESSIONS = {1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000"}
-"""Names of TIFF compressions (TIFF 6.0; Aperio's own numbers for JPEG 2000)."""
+FACTS = ("vendor", "width", "height", "levels", "mpp", "mpp_from", "objective_power", "compression")
+"""What ``quality.json`` says of a slide; `algorithms.slide.facts` finds it."""
 
 
 @dataclass(frozen=True)
@@ -86,72 +88,59 @@ def none_usable(slides: list[dict[str, Any]]) -> str:
 
 def judge(path: Path, folder: Path, settings: Settings) -> dict[str, Any]:
     """Return a slide's entry of ``quality.json``; its pictures are written to ``folder`` where it can be read."""
-    import openslide
-
-    entry: dict[str, Any] = {"slide": path.stem, "usable": False, "reasons": [], "facts": _no_facts(), "overview": None,
-                             "measures": None, "checks": []}  # fmt: skip
+    nothing: dict[str, Any] = {"facts": dict.fromkeys(FACTS), "overview": None, "measures": None, "checks": []}
+    entry: dict[str, Any] = {"slide": path.stem, "usable": False, "reasons": []} | nothing
     try:
-        entry["facts"], reasons = facts(path, settings.given_mpp)
-    except openslide.OpenSlideError:
-        return entry | {"reasons": ["the file cannot be opened as a slide; send the scanner's original file again"]}
-    known = not reasons
-    mpp = entry["facts"]["mpp"] if known else ASSUMED_MPP
-    picture = overview(path, mpp, settings.overview_um)
-    labels, focus = label(path, picture, mpp, settings)
+        entry["facts"], reason = scaled_facts(path, settings.given_mpp)
+        slide = open_slide(path)
+    except DataError as error:
+        return entry | {"reasons": [str(error)]}
+    mpp = entry["facts"]["mpp"] if reason is None else ASSUMED_MPP
+    with slide:
+        picture = overview(slide, mpp, settings.overview_um)
+        labels, focus = label(slide, picture, mpp, settings)
     height, width = labels.shape
     entry["overview"] = {"width": width, "height": height, "level0_px_per_px": picture.scale}
     _write_pictures(folder, picture.rgb, labels)
-    if known:
-        found = verdict.measures(labels, focus, picture.scale * mpp, picture.unreadable)
-        reasons = verdict.tissue_reasons(found, settings.limits)
-        entry["measures"] = found.document()
-        scale_checks = verdict.scale_checks(mpp, entry["facts"]["objective_power"])
-        entry["checks"] = [*scale_checks, *verdict.tissue_checks(found, settings.limits)]
-    return entry | {"reasons": reasons, "usable": not reasons}
+    if reason is not None:
+        return entry | {"reasons": [reason]}
+    found = verdict.measures(labels, focus, picture.scale * mpp, picture.unreadable)
+    reasons = verdict.tissue_reasons(found, settings.limits)
+    checks = [
+        *verdict.scale_checks(mpp, entry["facts"]["objective_power"]),
+        *verdict.tissue_checks(found, settings.limits),
+    ]
+    return entry | {"measures": found.document(), "checks": checks, "reasons": reasons, "usable": not reasons}
 
 
-def label(path: Path, picture: Overview, mpp: float, settings: Settings) -> tuple[np.ndarray, Focus]:
+def label(slide: Slide, picture: Overview, mpp: float, settings: Settings) -> tuple[np.ndarray, Focus]:
     """Return the labels of a slide's overview, (Y, X) uint8, and the focus of its tissue."""
     pixel_um = picture.scale * mpp
     labels = find(picture.rgb, pixel_um, settings.areas)
     tissue = labels == TISSUE
     folded = fold_mask(balanced(picture.rgb, background(picture.rgb)), tissue, pixel_um)
-    with Patches(path) as patches:
-        focus = measure(tissue & ~folded, picture.scale, mpp, lambda x, y, side: patches.square(x, y, side, mpp))
+    focus = measure(tissue & ~folded, picture.scale, mpp, slide)
     labels[tissue & focus.blurred(labels.shape, settings.limits.blur_um)] = BLURRED
     labels[folded] = FOLD
     return labels, focus
 
 
-def facts(path: Path, given_mpp: float) -> tuple[dict[str, Any], list[str]]:
+def scaled_facts(path: Path, given_mpp: float) -> tuple[dict[str, Any], str | None]:
     """Return what the file says of itself, and why its scale cannot be used; ``given_mpp`` stands in for a missing one.
 
     A scale that the file states and that can be true is kept: a scanner knows better than a form.
+
+    Raises
+    ------
+    DataError
+        If the file is no slide or its index is damaged.
     """
-    import openslide
-
-    from algorithms.slide.tiff import index
-
-    with openslide.OpenSlide(path) as slide:
-        stated, _ = scale_of(slide.properties)
-        power = slide.properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)
-        found = _no_facts() | {
-            "vendor": slide.properties.get(openslide.PROPERTY_NAME_VENDOR),
-            "width": slide.dimensions[0],
-            "height": slide.dimensions[1],
-            "levels": [list(size) for size in slide.level_dimensions],
-            "objective_power": float(power) if power else None,
-        }
-    compression = index(path).pages[0].compression
-    found["compression"] = COMPRESSIONS.get(compression, f"TIFF {compression}")
-    reason = verdict.scale_reason(stated)
+    stated = facts(index(path))
+    found = {name: value for name, value in stated.document().items() if name in FACTS}
+    reason = verdict.scale_reason(stated.mpp)
     if reason and given_mpp:
-        return found | {"mpp": given_mpp, "mpp_from": "given"}, []
-    return found | {"mpp": stated, "mpp_from": "file" if stated else None}, [reason] if reason else []
-
-
-def _no_facts() -> dict[str, Any]:
-    return dict.fromkeys(("vendor", "width", "height", "levels", "mpp", "mpp_from", "objective_power", "compression"))
+        return found | {"mpp": given_mpp, "mpp_from": "given"}, None
+    return found | {"mpp_from": None if stated.mpp is None else "file"}, reason
 
 
 def _write_pictures(folder: Path, rgb: np.ndarray, labels: np.ndarray) -> None:

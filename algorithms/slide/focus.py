@@ -19,25 +19,31 @@ Crete et al., *The blur effect*, Proc SPIE 6492:64920I (2007).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from algorithms.slide.reader import Slide
+
 FINE_UM = (0.6, 1.2)
 COARSE_UM = (2.4, 4.8)
 """Sigmas, in micrometres, of the Gaussians whose difference makes a band: chromatin and membranes; whole nuclei."""
 
-PATCH_UM = 128.0
 CELL_UM = 256.0
-"""Side of a patch, and of the cell that it stands for."""
+"""Side of a cell; a patch is the quarter of it, 128 um, that holds most tissue."""
+
+PIXEL_UM = 0.5
+"""Pixel of a patch: that of a 20x objective, at which encoders look."""
+
+BATCH = 8
+"""Patches read at a time."""
 
 LEAST_TISSUE = 0.3
 """Part of a patch that must be tissue for it to say anything of the focus."""
 
-LEAST_CONTRAST = 0.012
-"""Deviation of the coarse band, as optical density, below which a patch is too even to tell (own bound)."""
+LEAST_CONTRAST = 0.004
+"""Deviation of the coarse band, as optical density, below which a patch is too even to tell: a grey level of 255 is 0.002."""
 
 MOST_PATCHES = 1500
 """Patches looked at on one slide; on more tissue than 75 mm2 the grid is thinned (own bound: some seconds)."""
@@ -93,11 +99,7 @@ def _band(image: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.asarray(ndimage.gaussian_filter(image, low) - ndimage.gaussian_filter(image, high))
 
 
-Read = Callable[[int, int, int], np.ndarray | None]
-"""Gives the pixels of a square: level-0 x, y and side to (Y, X, 3) uint8, or ``None`` where they cannot be decoded."""
-
-
-def measure(tissue: np.ndarray, scale: int, mpp: float, read: Read) -> Focus:
+def measure(tissue: np.ndarray, scale: int, mpp: float, slide: Slide) -> Focus:
     """Return the focus of a slide's cells; one patch is read in each, where it holds most tissue.
 
     Parameters
@@ -106,27 +108,31 @@ def measure(tissue: np.ndarray, scale: int, mpp: float, read: Read) -> Focus:
         Tissue on the overview, (Y, X) bool.
     scale, mpp
         Level-0 pixels a side of an overview pixel; micrometres a level-0 pixel.
-    read
-        Gives a square of level 0.
+    slide
+        The open slide; a patch that cannot be decoded says nothing.
     """
-    pixel_um = scale * mpp
-    half = max(1, round(CELL_UM / pixel_um / 2))
+    half = max(1, round(CELL_UM / (scale * mpp) / 2))
     cell = 2 * half
     rows, columns = (-(-size // cell) for size in tissue.shape)
-    share = _halves(tissue, half, rows, columns)
-    found = np.full((rows, columns), np.nan)
+    share = _quarters(tissue, half, rows, columns)
     candidates = np.argwhere(share.max(axis=-1) >= LEAST_TISSUE)
-    step = -(-len(candidates) // MOST_PATCHES) if len(candidates) else 1
-    side = half * scale
-    for row, column in candidates[::step]:
-        down, across = divmod(int(np.argmax(share[row, column])), 2)
-        patch = read((column * cell + across * half) * scale, (row * cell + down * half) * scale, side)
-        if patch is not None:
-            found[row, column] = blur_um(patch, side * mpp / patch.shape[0])
+    chosen = candidates[:: max(1, -(-len(candidates) // MOST_PATCHES))]
+    down, across = np.divmod(np.argmax(share[chosen[:, 0], chosen[:, 1]], axis=-1), 2)
+    top, left = ((chosen * cell + np.stack([down, across], axis=-1) * half) * scale).T
+    order = np.lexsort((left, top))
+    chosen, top, left = chosen[order], top[order], left[order]
+    extent = half * scale
+    side = min(extent, round(extent * mpp / PIXEL_UM))
+    found = np.full((rows, columns), np.nan)
+    for batch in slide.windows(left, top, extent_px=float(extent), tile_px=side, batch=BATCH):
+        unread = {bad.row for bad in batch.corrupt}
+        for row, patch in zip(batch.rows, batch.tiles, strict=True):
+            if row not in unread:
+                found[tuple(chosen[row])] = blur_um(patch, extent * mpp / side)
     return Focus(_evened(found), cell)
 
 
-def _halves(tissue: np.ndarray, half: int, rows: int, columns: int) -> np.ndarray:
+def _quarters(tissue: np.ndarray, half: int, rows: int, columns: int) -> np.ndarray:
     """Return the tissue in the four quarters of every cell, (rows, columns, 4)."""
     padded = np.zeros((rows * 2 * half, columns * 2 * half), dtype=np.float32)
     padded[: tissue.shape[0], : tissue.shape[1]] = tissue

@@ -16,6 +16,8 @@ from algorithms.slide.tissue import BLURRED, FOLD, PEN, TISSUE
 MPP_RANGE = (0.1, 1.1)
 """Micrometres per pixel of a brightfield scanner: 100x oil is 0.1, 10x is 1.0; the resolution of a screen is far off."""
 
+REMEDY = "set mpp to the scanner's (0.25 at 40x, 0.5 at 20x) or export the slide with it"
+
 RESOLUTION_UM = 0.6
 """Coarsest pixel that still shows what a 20x objective shows, 0.5 um with 20 % for the makers' differences."""
 
@@ -98,11 +100,9 @@ def scale_reason(mpp: float | None) -> str | None:
     """Return why a slide of this scale, as its file states it, cannot be used; ``None`` where it can."""
     low, high = MPP_RANGE
     if mpp is None:
-        return "the file states no micrometres per pixel, so nothing on it has a size; state it with mpp, or export with it"
+        return f"the file states no um per pixel that can be true; {REMEDY}"
     if not low <= mpp <= high:
-        return (
-            f"the file states {mpp:.4g} um per pixel, wanted {low:g} to {high:g}; state the true one with mpp, or export again"
-        )
+        return f"the file states {mpp:.4g} um per pixel, wanted {low:g} to {high:g}; {REMEDY}"
     return None
 
 

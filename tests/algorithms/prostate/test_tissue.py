@@ -48,7 +48,7 @@ def slide_bytes(kind: str, mpp: float | None) -> bytes:
 
 def run(folder: Path, *kinds: str, scale: float | None = MPP, **settings: float) -> list[dict]:
     """Run the stage on slides of these kinds, whose files state ``scale``; return the entries of ``quality.json``."""
-    (folder / "slides").mkdir()
+    (folder / "slides").mkdir(parents=True)
     for number, kind in enumerate(kinds, start=1):
         (folder / "slides" / f"s{number:02d}.tiff").write_bytes(slide_bytes(kind, scale))
     tissue.run({"slides": folder / "slides"}, folder, **TISSUE.settings(dict(settings)))
@@ -94,7 +94,7 @@ def test_one_bad_slide_of_three_does_not_cost_the_others(tmp_path):
         pytest.param(["white"], "s01: no tissue: nothing on the slide is stained", id="white"),
         pytest.param(["grey"], "s01: no tissue: nothing on the slide is stained", id="grey"),
         pytest.param(["pen"], "s01: no tissue, only pen marks", id="only pen"),
-        pytest.param(["text"], "s01: the file cannot be opened as a slide", id="unreadable"),
+        pytest.param(["text"], "s01: the file is no TIFF", id="unreadable"),
         pytest.param(["fragment"], "s01: only 0.03 mm2 of tissue; wanted at least 0.25 mm2", id="fragment of 0.2 mm"),
         pytest.param(["blurred"], "of the tissue is out of focus (blurred by more than 1.5 um)", id="blurred by 3 um"),
         pytest.param(["white", "pen"], "s02: no tissue, only pen marks", id="two"),
@@ -110,23 +110,22 @@ def test_a_case_without_a_usable_slide_is_refused_with_each_reason(tmp_path, kin
 
 def test_a_slide_without_scale_is_refused_until_the_case_declares_one(tmp_path):
     """Nothing has a size without micrometres per pixel; a declared scale is used, and marked as given."""
-    (tmp_path / "without").mkdir()
-    (tmp_path / "with").mkdir()
-
     message = refusal(tmp_path / "without", "good", scale=None)
     (slide,) = run(tmp_path / "with", "good", scale=None, mpp=0.5)
 
-    assert "the file states no micrometres per pixel" in message
-    assert "state it with mpp" in message
+    assert "the file states no um per pixel that can be true" in message
+    assert "set mpp to" in message
     assert (slide["facts"]["mpp"], slide["facts"]["mpp_from"]) == (0.5, "given")
     assert slide["measures"]["tissue_mm2"] == pytest.approx(CORE_MM2, rel=0.03)
 
 
 def test_a_scale_that_cannot_be_true_is_refused(tmp_path):
-    """353 um a pixel is a screen's 72 dots an inch, which image programs write; no microscope has it."""
-    message = refusal(tmp_path, "good", scale=352.8)
+    """353 um a pixel is a screen's 72 dots an inch, which image programs write; 4 um is a 2.5x objective."""
+    screen = refusal(tmp_path / "screen", "good", scale=352.8)
+    loupe = refusal(tmp_path / "loupe", "good", scale=4.0)
 
-    assert "the file states 352.8 um per pixel, wanted 0.1 to 1.1" in message
+    assert "the file states no um per pixel that can be true" in screen
+    assert "the file states 4 um per pixel, wanted 0.1 to 1.1" in loupe
 
 
 def test_a_declared_scale_does_not_replace_one_that_the_file_states(tmp_path):
@@ -139,7 +138,6 @@ def test_a_declared_scale_does_not_replace_one_that_the_file_states(tmp_path):
 def test_the_same_slide_gives_the_same_bytes(tmp_path):
     """A result that depends on nothing but its inputs can be compared by its hash."""
     for name in ("first", "second"):
-        (tmp_path / name).mkdir()
         run(tmp_path / name, "good")
 
     for file in ("quality.json", "tissue/s01/mask.png", "tissue/s01/thumbnail.png"):
