@@ -12,7 +12,7 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,14 +27,14 @@ from algorithms.prostate.training.card import card
 from algorithms.prostate.training.cohort import Cohort, cohort, joined
 from algorithms.prostate.training.fit import Recipe, fit, forecasts, hazards_of, truths, with_honest_intervals
 from algorithms.prostate.training.pictures import TILES, Pictures
-from algorithms.slide.encoder.encoder import Encoder, load
+from algorithms.slide.encoder.encoder import load
 
 log = logging.getLogger("algorithms.prostate.training.risk")
 
 SEEDS = (1, 2, 3)
 """Seeds of the cohorts."""
 
-MEN = 1000
+MEN = 600
 """Men of a cohort."""
 
 HELD_OUT = 300
@@ -50,6 +50,20 @@ INTERMEDIATE = ("favorable intermediate", "unfavorable intermediate")
 """NCCN groups in which the ADT biomarker is given."""
 
 
+RECIPE = Recipe()
+
+
+class Learnt(Protocol):
+    """What a risk model says of the encoder whose features it has learnt."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def weights_sha256(self) -> str: ...
+    @property
+    def dimension(self) -> int: ...
+
+
 def main() -> None:
     """Train, judge and write."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
@@ -60,7 +74,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=MODELS, help="folder of the models (default the project's)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    encoder = load(options.encoder, precision="bfloat16")
+    # As cases are encoded by default.
+    encoder = load(options.encoder, precision="float32")
     cohorts = [cohort(seed, MEN, Pictures(options.cache, encoder)) for seed in SEEDS]
     model = train(fold(cohorts, 0), SEEDS[0], encoder, options.name)
     description = write_model(options.name, options.out, model)
@@ -76,10 +91,10 @@ def fold(cohorts: list[Cohort], number: int) -> tuple[Cohort, Cohort, Cohort]:
     return others.part(np.flatnonzero(~held_out)), others.part(np.flatnonzero(held_out)), cohorts[number]
 
 
-def train(parts: tuple[Cohort, Cohort, Cohort], seed: int, encoder: Encoder, name: str) -> RiskModel:
+def train(parts: tuple[Cohort, Cohort, Cohort], seed: int, encoder: Learnt, name: str, recipe: Recipe = RECIPE) -> RiskModel:
     """Return the model of a fold with everything that its description says."""
     training, held_out, judges = parts
-    ensemble = with_honest_intervals(fit(training, Recipe(), seed), held_out)
+    ensemble = with_honest_intervals(fit(training, recipe, seed), held_out)
     risk = forecasts(ensemble, held_out)
     groups = nccn_groups(held_out)
     intermediate = np.isin(groups, INTERMEDIATE)

@@ -13,7 +13,7 @@ DIMENSION = 48
 _axes = np.linalg.qr(np.random.default_rng(20).standard_normal((DIMENSION, DIMENSION)))[0]
 
 
-TILES = 20
+TILES = 16
 
 
 def embed(seed: int, men: Sequence[Man]) -> np.ndarray:
