@@ -56,7 +56,7 @@ FIELD = re.compile(
 )
 """``Patient ID = 4``, ``"PatientID": "4"``, ``PatientID="4"``, ``<PatientID>4<``."""
 
-ACCESSION_NUMBER = re.compile(r"(?<![A-Za-z0-9])([A-Z]{1,4}[- ]?(?:\d{2}|(?:19|20)\d{2})-0*(\d{3,7}))(?![0-9])")
+ACCESSION_NUMBER = re.compile(r"(?<![A-Za-z0-9])([A-Z]{1,4}[- ]?(?:\d{2}|(?:19|20)\d{2}))-(?=\d{3})0*(\d{1,7})(?![0-9])")
 """Letters, year, dash, running number: the form of surgical pathology accessions (as S22-12345; part and block follow)."""
 
 
@@ -70,7 +70,7 @@ def marks(texts: Iterable[str], secret: bytes) -> dict[str, frozenset[str]]:
             if kind is not None and value not in NOBODY:
                 found.setdefault(kind, set()).add(_hash(secret, kind, value))
         for match in ACCESSION_NUMBER.finditer(text[:MOST_TEXT]):
-            found.setdefault(ACCESSION, set()).add(_hash(secret, ACCESSION, _letters(match[1])))
+            found.setdefault(ACCESSION, set()).add(_hash(secret, ACCESSION, f"{_letters(match[1])} {match[2]}"))
     return {kind: frozenset(hashes) for kind, hashes in found.items()}
 
 

@@ -46,6 +46,11 @@ RUN = re.compile(rb"[\x20-\x7e\x80-\xff]{6,}")
 ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
 WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\0){6,}")
 WORD = re.compile(r"[^\W_]+")
+DATE = re.compile(r"(?<!\d)(\d{1,4})[-/.:](\d{1,2})[-/.:](\d{1,4})(?!\d)")
+COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})(\d{2})(\d{2})(?!\d)")
+NAMED_DATE = re.compile(
+    r"(?<!\d)(\d{1,2})[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}[- ](\d{4})", re.IGNORECASE
+)
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -119,7 +124,7 @@ def _parts(text: str) -> Iterator[str]:
         for whole in (piece.strip(), value.strip()) if equals else (piece.strip(),):
             if SHORT <= len(whole) <= 256 and not _is_measure(whole):
                 yield whole
-                yield from _dates(whole)
+    yield from _dates(text)
     for word in dict.fromkeys(re.split(r"[\W_]+", text)):
         if len(word) >= SHORT and not word.isdigit():
             yield word
@@ -132,19 +137,29 @@ def _is_measure(text: str) -> bool:
 
 
 def _dates(text: str) -> Iterator[str]:
-    """Yield the date that a text is, in the spellings in which it may stand elsewhere."""
-    numbers = re.fullmatch(r"(\d{1,4})[-/.: ](\d{1,2})[-/.: ](\d{1,4})(?:[ T].*)?", text)
-    if not numbers:
-        return
-    first, second, third = (int(number) for number in numbers.groups())
-    orders = {(first, second, third), (third, first, second), (third, second, first)}
-    for year, month, day in sorted(orders):
-        try:
-            stated = date(year + 2000 if year < 50 else year + 1900 if year < 100 else year, month, day)
-        except ValueError:
-            continue
-        yield from (stated.strftime(form) for form in ("%Y%m%d", "%Y-%m-%d", "%Y:%m:%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"))
-        yield f"{stated.day:02d} {MONTHS[stated.month - 1]} {stated.year}"
+    """Yield the dates in a text in the spellings in which they may stand elsewhere."""
+    stated: dict[date, None] = {}
+    for found in dict.fromkeys(DATE.findall(text)):
+        first, second, third = (int(number) for number in found)
+        # Americans put the month first, the rest of the world the day or the year.
+        for year, month, day in ((first, second, third), (third, first, second), (third, second, first)):
+            stated |= _day(year, month, day)
+    for year, month, day in dict.fromkeys(COMPACT_DATE.findall(text)):
+        stated |= _day(int(year), int(month), int(day))
+    for day, month, year in dict.fromkeys(NAMED_DATE.findall(text)):
+        stated |= _day(int(year), MONTHS.index(month.casefold()) + 1, int(day))
+    for one in stated:
+        yield from (one.strftime(form) for form in ("%Y%m%d", "%Y-%m-%d", "%Y:%m:%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"))
+        yield f"{one.day:02d} {MONTHS[one.month - 1]} {one.year}"
+
+
+def _day(year: int, month: int, day: int) -> dict[date, None]:
+    """Return the day, or nothing where there is no such day in living memory."""
+    try:
+        found = date(year + 2000 if year < 50 else year + 1900 if year < 100 else year, month, day)
+    except ValueError:
+        return {}
+    return {found: None} if 1900 <= found.year < 2100 else {}
 
 
 def _is_text(run: bytes) -> bool:
