@@ -1,7 +1,7 @@
 """Draw what the report shows: the slides, where the model looked, the most attended tiles, the incidence curves.
 
 Writes ``pictures.json``: ``{"pictures": [{"name", "path", "kind", "slide", "caption", "alt"}], "notes": [...]}`` with kinds
-``slide``, ``attention``, ``tiles`` and ``incidence``; equal inputs give equal bytes.
+``slide``, ``attention``, ``tiles``, ``incidence`` and ``calibration``; equal inputs give equal bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import openslide
 import pyarrow.parquet as pq
 from PIL import Image
 
-from algorithms.prostate.pictures.incidence import draw_incidence
+from algorithms.prostate.pictures.incidence import draw_calibration, draw_incidence
 from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
 
@@ -31,6 +31,10 @@ ATTENTION = (
 TILES = (
     "The most attended tiles of the case, at the scale that the encoder saw; tiles nearer than {apart:g} mm to one shown are "
     "passed over. Positions are from the slide's top left corner. Not a diagnosis."
+)
+CALIBRATION = (
+    "Ten-year incidence that the model expected against the one observed, in fifths of {men} men it had not seen; on the line "
+    "it is right. Intercept 0 and slope 1 are right."
 )
 INCIDENCE = "Cumulative incidence that the model expects, with its 95 % interval (band); dots and bars: at 5 and 10 years."
 
@@ -61,6 +65,10 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     draw_incidence(risk["curves"], folder / "incidence.svg")
     ends = "; ".join(f"{c['title']} {100 * c['risk'][-1]:.1f} % at {c['years'][-1]:g} years" for c in risk["curves"])
     pictures.append(_entry("incidence", "incidence.svg", INCIDENCE, alt=f"Graphs of risk over time: {ends}."))
+    if risk.get("calibration"):
+        draw_calibration(risk["calibration"], {c["endpoint"]: c["title"] for c in risk["curves"]}, folder / "calibration.svg")
+        caption = CALIBRATION.format(men=risk["calibration"][0]["men"])
+        pictures.append(_entry("calibration", "calibration.svg", caption, alt="Graphs of expected against observed risk."))
     (folder / "pictures.json").write_text(json.dumps({"pictures": pictures, "notes": []}, indent=1) + "\n")
     log.info("drew %d pictures of %d slides", len(pictures), len(overviews))
     return {"pictures": len(pictures), "slides": len(overviews)}

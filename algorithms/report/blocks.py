@@ -213,7 +213,8 @@ class Report:
 class Bibliography:
     """Numbers references in the order in which they are first cited.
 
-    Two references with the same DOI, or the same volume, page and year, are one; the longer text is printed.
+    Two references with the same DOI, the same volume, page and year, or the same edition of a guideline, are one; the
+    longer text is printed.
     """
 
     def __init__(self) -> None:
@@ -242,9 +243,11 @@ class Bibliography:
 
 
 def _identifiers(source: str) -> set[str]:
-    """Return what tells a paper from others in a reference: its DOI, and volume:page (year) where only one is named."""
+    """Return what tells a source from others in a reference: DOI, volume:page (year) if only one is named, edition."""
     places = re.findall(r"\d+:\w+ \(\d{4}\)", source)
-    return {doi.rstrip(".,)") for doi in re.findall(r"doi:\S+", source)} | (set(places) if len(places) == 1 else set())
+    editions = re.findall(r"\w+ \w+, Version \d+\.\d{4}", source)
+    named = {doi.rstrip(".,)") for doi in re.findall(r"doi:\S+", source)} | set(editions)
+    return named | (set(places) if len(places) == 1 else set())
 
 
 def plain(thing: Any) -> Any:

@@ -20,7 +20,7 @@ from algorithms.report.blocks import (
     Section,
     Table,
 )  # fmt: skip
-from algorithms.report.words import Vocabulary, limit, shown, with_unit
+from algorithms.report.words import Vocabulary, limit, shown, typeset, with_unit
 
 Pictures = Sequence[tuple[Mapping[str, Any], Picture]]
 """Entries of pictures.json, each with its picture."""
@@ -41,7 +41,7 @@ def checks_section(result: Mapping[str, Any], vocabulary: Vocabulary, caption: s
     rows = tuple(
         (
             vocabulary.name(c["name"]), c["stage"], with_unit(c["value"], c["unit"]), limit(c["limit"]),
-            Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), c["help"],
+            Badge("passed", "negative") if c["passed"] else Badge("failed", "positive"), typeset(c["help"]),
         )
         for c in result["checks"]
     )  # fmt: skip

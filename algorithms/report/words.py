@@ -44,11 +44,12 @@ def with_unit(value: Any, unit: str) -> str:
     """Return a value with its unit; a relative one as per cent."""
     if unit == "relative" and isinstance(value, float):
         return f"{100 * value:.3g} %"
-    return shown(value) if unit in {"", "1"} else f"{shown(value)} {_unit(unit)}"
+    return shown(value) if unit in {"", "1"} else f"{shown(value)} {typeset(unit)}"
 
 
-def _unit(unit: str) -> str:
-    return re.sub(r"\bum\b", "µm", unit.replace("m3", "m³").replace("mm2", "mm²"))
+def typeset(text: str) -> str:
+    """Return a text with the signs of print for units that programs write in plain letters: ``um``, ``mm2``, ``m3``."""
+    return re.sub(r"\bum\b", "µm", re.sub(r"m([23])\b", lambda m: "m" + {"2": "²", "3": "³"}[m[1]], text))
 
 
 def limit(text: str) -> str:
@@ -59,5 +60,5 @@ def limit(text: str) -> str:
 
 def sentence(message: str) -> str:
     """Return an error's message (lower case, no full stop, plain letters for units) as a sentence."""
-    text = re.sub(r"\bum\b", "µm", re.sub(r"\bmm2\b", "mm²", message.strip()))
+    text = typeset(message.strip())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -54,20 +54,22 @@ def answered(result: Mapping[str, Any]) -> Verdict:
     ends = [end for end in result["risks"] if end["horizon_years"] == SHOWN_HORIZON]
     group, percentile = result["risk_group"], result["percentile"]
     first = ends[0]
-    name = first["label"].partition(",")[0]
-    title = f"{name[:1].upper()}{name[1:]}: {percent(first['risk'])} in {SHOWN_HORIZON} years"
-    if group:
-        title = f"{group[:1].upper()}{group[1:]} risk. {title}"
+    name = first["label"].partition(",")[0].removeprefix("distant ")
+    title = f"{group or 'the'} risk: {name} {percent(first['risk'])} in {SHOWN_HORIZON}\u00a0years"
+    title = title[:1].upper() + title[1:]
     said = [
         f"{end['label'].partition(',')[0]} at {percent(end['risk'])} "
         f"(95 % interval {percent_range(end['risk_low'], end['risk_high'])})"
         for end in ends
     ]
-    text = f"Within {SHOWN_HORIZON} years, the model puts {listed(said)}."
+    after = (result["model"] or {}).get("treatment")
+    text = f"Within {SHOWN_HORIZON} years" + (f" of {after}" if after else "") + f", the model puts {listed(said)}."
     facts = [("NCCN group", nccn_name(result) or "undecided")]
     if percentile:
         value = percentile["value"]
-        text += f" Of {percentile['reference_n']} reference men of the same NCCN group, {value:.0f} % have a lower risk."
+        text += (
+            f" Of the model's {percentile['reference_n']} reference men of this NCCN group, {value:.0f} % have a lower risk."
+        )
         facts.append(("Percentile within it", f"{value:.0f}"))
     facts.append(("Risk group of the model", group or "none"))
     return Verdict(GROUP_TONES.get(group, "neutral"), "Answered", title, text, tuple(facts))
@@ -111,7 +113,9 @@ def _risks(result: Mapping[str, Any]) -> list[Block]:
         for end in ends
     ]  # fmt: skip
     columns = (Column("Endpoint", width=1.5), Column("Within", width=0.7), Column("Risk (95 % interval)", width=2.6))
-    return [Table(columns, tuple(shown), f"Risk that the model expects, on a scale from 0 to {percent(top)}.")]
+    after = (result["model"] or {}).get("treatment")
+    caption = "Risk that the model expects" + (f" after {after}" if after else "") + f", on a scale from 0 to {percent(top)}."
+    return [Table(columns, tuple(shown), caption)]
 
 
 def _endpoint(end: Mapping[str, Any]) -> str:

@@ -202,6 +202,9 @@ def _model(artefacts: Artefacts) -> dict[str, Any] | None:
         "risk_model_sha256": told["weights_sha256"] if told else None,
         "members": told["members"] if told else None,
         "trained_on": told["trained_on"] if told else None,
+        "treatment": artefacts.risk.get("treatment"),
+        "competing": artefacts.risk.get("competing"),
+        "calibration": artefacts.risk.get("calibration") or [],
         "tiles": artefacts.risk.get("tiles"),
     }
 

@@ -49,11 +49,16 @@ def incidence_section(result: Mapping[str, Any], pictures: Pictures) -> Section 
     if not drawn or result["risk_withheld"]:
         return None
     model = result["model"]
+    after = f" after {model['treatment']}" if model["treatment"] else ""
+    competing = f": {model['competing']}" if model["competing"] else ""
     note = (
-        f"The interval comes from {model['members']} models trained on resampled patients; it holds what the model cannot "
-        "know from its patients, not an error of the model itself. Risks are of men who may die of other causes first."
+        f"Risks are meant{after}, in men who may die of other causes first{competing}. The interval holds what the "
+        f"{model['members']} members of the ensemble disagree about, not an error that all of them share."
     )
-    return Section("Risk over time", (*drawn, Paragraph(note, small=True)))
+    blocks: list[Block] = [*drawn, Paragraph(note, small=True)]
+    checked = figures(pictures, kind="calibration")
+    blocks += [Heading("Did earlier risks come true?"), *checked] if checked else []
+    return Section("Risk over time", tuple(blocks))
 
 
 def slides_section(result: Mapping[str, Any], pictures: Pictures) -> Section | None:
@@ -164,7 +169,7 @@ def model_table(result: Mapping[str, Any]) -> list[Block]:
 
 LIMITS = (
     "The biopsy may have missed the worst part of the cancer; the model sees the tissue on these slides only.",
-    "MRI, PSA density, family history, germline variants, comorbidity and the patient's wishes are not known to the model.",
+    "MRI, PSA density and germline variants are not known to the model.",
     "Staining and scanners differ between laboratories; how far the model bears that on real slides is unknown.",
     "Attention says which tiles weighed in the model's answer. It does not mark cancer, and what it leaves out is not benign.",
     "The ADT biomarker compares two predictions of one model; no randomised trial stands behind this model's own.",

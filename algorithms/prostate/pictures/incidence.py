@@ -1,4 +1,4 @@
-"""Cumulative incidence of each endpoint over the years, with its 95 % band."""
+"""Cumulative incidence of each endpoint over the years with its 95 % band, and how earlier risks came true."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from algorithms.report.drawing import WIDTH_IN, figure, save
-from algorithms.report.palette import INK, RULE, TONES
+from algorithms.report.palette import INK, MUTED, RULE, TONES
 
 TOPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 """Upper ends of the risk axis; the lowest that holds both bands is taken, so that the two graphs can be compared."""
@@ -40,8 +42,35 @@ def draw_incidence(curves: Sequence[Mapping[str, Any]], out: Path) -> None:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
             axes.grid(axis="y", color=RULE, lw=0.5)
             axes.set_axisbelow(True)
-            axes.set_title(curve["title"][:1].upper() + curve["title"][1:], loc="left", fontweight=600, color=INK, pad=7)
+            axes.set_title(_sentence(curve["title"]), loc="left", fontweight=600, color=INK, pad=7)
         save(drawn, out)
+
+
+def draw_calibration(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str], out: Path) -> None:
+    """Write expected against observed ten-year incidence of groups of men, one graph an endpoint side by side."""
+    groups = [max(entry["horizons"], key=lambda h: h["horizon_years"])["bins"] for entry in entries]
+    top = top_of(max(max(group["expected"], group["observed"]) for found in groups for group in found))
+    side, gap = 2.05, 1.0
+    total = side + 0.72
+    with figure(WIDTH_IN, total) as drawn:
+        for index, (entry, found) in enumerate(zip(entries, groups, strict=True)):
+            left = 0.62 + index * (side + gap + 0.5)
+            axes = drawn.add_axes((left / WIDTH_IN, 0.42 / total, side / WIDTH_IN, side / total))
+            axes.plot([0, top], [0, top], color=RULE, lw=1.2)
+            expected, observed = ([group[name] for group in found] for name in ("expected", "observed"))
+            axes.plot(expected, observed, "o-", color=TONES["negative"].ink, ms=5, mec="white", mew=0.9, lw=1.2)
+            axes.set(xlim=(0, top), ylim=(0, top), xlabel="expected", ylabel="observed")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(4))
+                axis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            axes.set_title(_sentence(titles[entry["endpoint"]]), loc="left", fontweight=600, color=INK, pad=7)
+            told = f"intercept {entry['intercept']:.2f}, slope {entry['slope']:.2f}".replace("-", "−")
+            axes.text(0.97 * top, 0.04 * top, told, ha="right", va="bottom", fontsize=7.5, color=MUTED)
+        save(drawn, out)
+
+
+def _sentence(title: str) -> str:
+    return title[:1].upper() + title[1:]
 
 
 def at_year(curve: Mapping[str, Any], name: str, year: float) -> float:

@@ -87,7 +87,7 @@ def draw_tiles(shown: Sequence[Attended], tables: Mapping[str, Table], slides: M
                 axes.plot([0.955 - length, 0.955], [0.05, 0.05], color=INK, lw=1.8, solid_capstyle="butt")
                 axes.text(0.955 - length / 2, 0.06, "50 µm", ha="center", va="bottom", fontsize=6.5)
             mm = table.mpp / 1000
-            texts = (f"{tile.letter}  {tile.slide}", f"{tile.times:.0f} × equal share")
+            texts = (f"{tile.letter}  {tile.slide}", f"{tile.times:.{0 if tile.times >= 10 else 1}f} × equal share")
             y = (top - side - 0.03) / (rows * line)
             drawn.text(left / WIDTH_IN, y, texts[0], va="top", fontsize=8, fontweight=600)
             drawn.text((left + side) / WIDTH_IN, y, texts[1], va="top", ha="right", fontsize=7.5, color=MUTED)

@@ -274,8 +274,16 @@ def risk(attention: dict[str, np.ndarray]) -> dict[str, Any]:
         "risk_group": "intermediate",
         "adt": ADT,
         "imputed": ["t_stage"], "tiles": int(sum(np.isfinite(v).sum() for v in attention.values())), "slides": slides,
-        "calibration": {}, "checks": [check("distance_to_training", 1.2, "<= 3", help="distance from the slides learnt")],
+        "calibration": [_calibration(endpoint) for endpoint in scales],
+        "treatment": "radiotherapy alone", "competing": "death of other causes competes, by age alone",
+        "checks": [check("distance_to_training", 1.2, "<= 3", help="distance from the slides learnt")],
     }  # fmt: skip
+
+
+def _calibration(endpoint: str) -> dict[str, Any]:
+    found = [{"men": 80, "expected": 0.04 * n, "observed": 0.036 * n} for n in range(1, 6)]
+    horizons = [{"horizon_years": horizon, "bins": found} for horizon in (5, 10)]
+    return {"endpoint": endpoint, "men": 400, "intercept": -0.1, "slope": 0.98, "horizons": horizons}
 
 
 ADT = {

@@ -128,7 +128,7 @@ def test_every_slide_has_its_pictures(invented):
 
     assert [(entry["kind"], entry["slide"]) for entry in entries] == [
         ("slide", "s01"), ("slide", "s02"), ("slide", "s03"), ("attention", "s01"), ("attention", "s02"),
-        ("tiles", None), ("incidence", None),
+        ("tiles", None), ("incidence", None), ("calibration", None),
     ]  # fmt: skip
     assert {e["path"] for e in entries} | {"pictures.json"} == {path.name for path in invented["pictures"].iterdir()}
     assert all(entry["caption"] and entry["alt"] for entry in entries)

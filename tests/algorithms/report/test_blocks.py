@@ -153,6 +153,18 @@ def test_references_are_numbered_in_order_of_appearance():
     assert bibliography.references().entries == ("B", "A", "C")
 
 
+def test_two_ways_to_cite_one_edition_of_a_guideline_are_one_reference():
+    """Pages differ from citation to citation; the longer text is printed."""
+    bibliography = Bibliography()
+    short = bibliography.cite("a", "NCCN Guidelines Prostate Cancer, Version 6.2026, for risk groups")
+    long = bibliography.cite(
+        "b", "NCCN Clinical Practice Guidelines in Oncology, Prostate Cancer, Version 6.2026 (28 July 2026)"
+    )
+    other = bibliography.cite("c", "NCCN Guidelines Prostate Cancer, Version 1.2027")
+
+    assert (short.numbers, long.numbers, other.numbers) == ((1,), (1,), (2,))
+
+
 @pytest.mark.parametrize(
     ("value", "centre"),
     [pytest.param(0.5, 5, id="low end"), pytest.param(0.75, 60, id="middle"), pytest.param(1.2, 115, id="beyond the scale")],

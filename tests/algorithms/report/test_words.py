@@ -38,4 +38,4 @@ def test_a_unit_stands_behind_its_value(value, unit, text):
 def test_limits_and_messages_are_set_in_type():
     """What programs write as ``<= 1e-09`` and ``lower case`` is printed with the signs and capitals of a page."""
     assert limit("<= 1e-09") == "≤ 10⁻⁹"
-    assert sentence("found 2 slides") == "Found 2 slides."
+    assert sentence("found 2 mm2 at 0.5 um") == "Found 2 mm² at 0.5 µm."
