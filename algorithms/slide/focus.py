@@ -30,8 +30,8 @@ FINE_UM = (0.6, 1.2)
 COARSE_UM = (2.4, 4.8)
 """Sigmas, in micrometres, of the Gaussians whose difference makes a band: chromatin and membranes; whole nuclei."""
 
-CELL_UM = 256.0
-"""Side of a cell; a patch is the quarter of it, 128 um, that holds most tissue."""
+PATCH_UM = 128.0
+"""Side of a patch: some 100 nuclei.  A cell has 2 x 2 places for one, and the one with most tissue is looked at."""
 
 PIXEL_UM = 0.5
 """Pixel of a patch: that of a 20x objective, at which encoders look."""
@@ -45,8 +45,8 @@ LEAST_TISSUE = 0.3
 LEAST_CONTRAST = 0.004
 """Deviation of the coarse band, as optical density, below which a patch is too even to tell: a grey level of 255 is 0.002."""
 
-MOST_PATCHES = 1500
-"""Patches looked at on one slide; on more tissue than 75 mm2 the grid is thinned (own bound: some seconds)."""
+MOST_PATCHES = 1000
+"""Patches looked at on one slide; on more tissue than 65 mm2 the cells are wider (own bound: some seconds)."""
 
 BLURS_UM = np.linspace(0, 8, 401)
 """Blurs that are told apart; beyond the last one nothing fine is left to measure."""
@@ -68,17 +68,28 @@ class Focus:
 def blur_um(patch: np.ndarray, pixel_um: float) -> float:
     """Return the sigma of the Gaussian that would blur sharp tissue as ``patch`` is, or NaN where it is too even to tell.
 
-    Sharper than the spectrum says (a scanner's own sharpening) is 0.
+    Sharper than the spectrum says (a scanner's own sharpening) is 0.  Green is looked at, which both stains absorb.
     """
-    density = -np.log10(np.maximum(patch.astype(np.float32).mean(axis=-1), 1) / 255)
-    fine, coarse = (_band(density, low / pixel_um, high / pixel_um) for low, high in (FINE_UM, COARSE_UM))
-    margin = min(round(2 * COARSE_UM[1] / pixel_um), min(density.shape) // 4)
+    density = _DENSITY[patch[..., 1]]
+    finest, finer = (_gaussian(density, sigma / pixel_um) for sigma in FINE_UM)
+    # What is blurred by 1.2 um loses nothing at half the pixels, and Gaussians add in squares.
+    halved = finer[::2, ::2]
+    coarser, coarsest = (_gaussian(halved, np.sqrt(sigma**2 - FINE_UM[1] ** 2) / pixel_um / 2) for sigma in COARSE_UM)
+    margin = min(round(2 * COARSE_UM[1] / pixel_um / 2), min(halved.shape) // 4)
     inner = (slice(margin, -margin), slice(margin, -margin))
-    energy = float(np.mean(coarse[inner] ** 2))
+    energy = float(np.var((coarser - coarsest)[inner]))
     if energy < LEAST_CONTRAST**2:
         return float("nan")
-    ratio = float(np.mean(fine[inner] ** 2)) / energy
+    whole = (slice(2 * margin, -2 * margin), slice(2 * margin, -2 * margin))
+    ratio = float(np.var((finest - finer)[whole])) / energy
     return float(np.interp(-ratio, -energy_ratio(BLURS_UM), BLURS_UM))
+
+
+_DENSITY = -np.log10(np.maximum(np.arange(256, dtype=np.float32), 1) / 255)
+
+
+def _gaussian(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    return np.asarray(ndimage.gaussian_filter(image, sigma_px, truncate=3.0))
 
 
 def energy_ratio(sigma_um: np.ndarray) -> np.ndarray:
@@ -95,10 +106,6 @@ def energy_ratio(sigma_um: np.ndarray) -> np.ndarray:
     return np.asarray(energy(FINE_UM) / energy(COARSE_UM))
 
 
-def _band(image: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.asarray(ndimage.gaussian_filter(image, low) - ndimage.gaussian_filter(image, high))
-
-
 def measure(tissue: np.ndarray, scale: int, mpp: float, slide: Slide) -> Focus:
     """Return the focus of a slide's cells; one patch is read in each, where it holds most tissue.
 
@@ -111,33 +118,40 @@ def measure(tissue: np.ndarray, scale: int, mpp: float, slide: Slide) -> Focus:
     slide
         The open slide; a patch that cannot be decoded says nothing.
     """
-    half = max(1, round(CELL_UM / (scale * mpp) / 2))
-    cell = 2 * half
-    rows, columns = (-(-size // cell) for size in tissue.shape)
-    share = _quarters(tissue, half, rows, columns)
-    candidates = np.argwhere(share.max(axis=-1) >= LEAST_TISSUE)
-    chosen = candidates[:: max(1, -(-len(candidates) // MOST_PATCHES))]
-    down, across = np.divmod(np.argmax(share[chosen[:, 0], chosen[:, 1]], axis=-1), 2)
-    top, left = ((chosen * cell + np.stack([down, across], axis=-1) * half) * scale).T
-    order = np.lexsort((left, top))
-    chosen, top, left = chosen[order], top[order], left[order]
-    extent = half * scale
+    part = max(1, round(PATCH_UM / (scale * mpp)))
+    per, share = _shares(tissue, part)
+    chosen = np.argwhere(share.max(axis=-1) >= LEAST_TISSUE)
+    within = np.stack(np.divmod(np.argmax(share[chosen[:, 0], chosen[:, 1]], axis=-1), per), axis=-1)
+    corners = (chosen * per + within) * part * scale
+    order = np.lexsort((corners[:, 1], corners[:, 0]))
+    chosen, (top, left) = chosen[order], corners[order].T
+    extent = part * scale
     side = min(extent, round(extent * mpp / PIXEL_UM))
-    found = np.full((rows, columns), np.nan)
+    found = np.full(share.shape[:2], np.nan)
     for batch in slide.windows(left, top, extent_px=float(extent), tile_px=side, batch=BATCH):
         unread = {bad.row for bad in batch.corrupt}
         for row, patch in zip(batch.rows, batch.tiles, strict=True):
             if row not in unread:
                 found[tuple(chosen[row])] = blur_um(patch, extent * mpp / side)
-    return Focus(_evened(found), cell)
+    return Focus(_evened(found), per * part)
 
 
-def _quarters(tissue: np.ndarray, half: int, rows: int, columns: int) -> np.ndarray:
-    """Return the tissue in the four quarters of every cell, (rows, columns, 4)."""
-    padded = np.zeros((rows * 2 * half, columns * 2 * half), dtype=np.float32)
-    padded[: tissue.shape[0], : tissue.shape[1]] = tissue
-    quarters = padded.reshape(rows, 2, half, columns, 2, half).mean(axis=(2, 5))
-    return np.asarray(quarters.transpose(0, 2, 1, 3).reshape(rows, columns, 4))
+def _shares(tissue: np.ndarray, part: int) -> tuple[int, np.ndarray]:
+    """Return how many patches lie along a cell's side, and the tissue in each, (rows, columns, patches).
+
+    Cells are 256 um wide, or on very much tissue so wide that it has no more cells than are looked at.
+    """
+    per = 2
+    while True:
+        cell = per * part
+        rows, columns = (-(-size // cell) for size in tissue.shape)
+        padded = np.zeros((rows * cell, columns * cell), dtype=np.float32)
+        padded[: tissue.shape[0], : tissue.shape[1]] = tissue
+        shares = padded.reshape(rows, per, part, columns, per, part).mean(axis=(2, 5))
+        shares = shares.transpose(0, 2, 1, 3).reshape(rows, columns, per * per)
+        if np.count_nonzero(shares.max(axis=-1) >= LEAST_TISSUE) <= MOST_PATCHES:
+            return per, shares
+        per += 1
 
 
 def _evened(found: np.ndarray) -> np.ndarray:
