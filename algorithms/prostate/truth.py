@@ -11,11 +11,11 @@ from typing import Any
 def compare(result: dict[str, Any], folder: Path) -> list[str]:
     """Return the lines of a table: each risk with its interval, the man's true risk, then slides, NCCN group and suggestion.
 
-    The true risk is that after radiotherapy alone, net of death of another cause, as the model's is.
+    The true risk is the incidence after radiotherapy alone, death of another cause competing, as in the model's.
     What a refused case lacks is left out.
     """
     truth = json.loads((folder / "man.json").read_text())
-    true = {(r["endpoint"], r["horizon_years"]): r["risk"] for r in truth["risks"] if not r["adt"]}
+    true = {(r["endpoint"], r["horizon_years"]): r["incidence"] for r in truth["risks"] if not r["adt"]}
     lines = []
     risks = [entry for entry in result.get("risks") or [] if entry.get("risk") is not None]
     if risks:
@@ -38,7 +38,11 @@ def compare(result: dict[str, Any], folder: Path) -> list[str]:
 def _true_benefit(risks: list[dict[str, Any]]) -> float:
     """Return how much short-term ADT lowers the man's ten-year risk of distant metastasis."""
     without, treated = (
-        next(r["risk"] for r in risks if r["endpoint"] == "distant_metastasis" and r["horizon_years"] == 10 and r["adt"] is adt)
+        next(
+            r["incidence"]
+            for r in risks
+            if r["endpoint"] == "distant_metastasis" and r["horizon_years"] == 10 and r["adt"] is adt
+        )
         for adt in (False, True)
     )
     return float(without - treated)

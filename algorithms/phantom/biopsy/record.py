@@ -16,6 +16,7 @@ from algorithms.phantom.biopsy.man import (
     adt_log_hazard_ratio,
     grade_group,
     log_hazard,
+    true_incidence,
     true_risk,
 )
 from algorithms.phantom.biopsy.slide import Scan
@@ -42,6 +43,7 @@ def man_truth(one: Man) -> dict[str, Any]:
             "horizon_years": years,
             "adt": adt,
             "risk": round(true_risk(one, endpoint, years, adt=adt), 6),
+            "incidence": round(true_incidence(one, endpoint, years, adt=adt), 6),
         }
         for endpoint in ENDPOINTS
         for years in HORIZONS_YEARS
@@ -57,7 +59,7 @@ def man_truth(one: Man) -> dict[str, Any]:
         "log_hazard": {endpoint: round(log_hazard(one, endpoint), 6) for endpoint in ENDPOINTS},
         "adt_log_hazard_ratio": round(adt_log_hazard_ratio(one), 6),
         "risks": risks,
-        "note": "risks are net of death of another cause; adt false is radiotherapy alone",
+        "note": "risks are net of death of another cause, which competes in incidences; adt false is radiotherapy alone",
     }
 
 

@@ -13,14 +13,7 @@ import numpy as np
 
 from algorithms.phantom.biopsy import man as men
 from algorithms.prostate.risk.covariates import NAMES, measured
-from algorithms.prostate.risk.incidence import Gompertz, cumulative_incidence
 from algorithms.prostate.risk.model import ENDPOINTS
-
-OTHER_CAUSES = Gompertz(men.OTHER_CAUSE_HAZARD_AT_70, men.OTHER_CAUSE_GROWTH)
-"""The law by which synthetic men die of other causes."""
-
-STEPS = 40
-"""Steps of the true incidence's quadrature; ten times as many change no risk by more than 1e-4."""
 
 Embed = Callable[[int, Sequence[men.Man]], np.ndarray]
 """Returns the features, (N, T, D), of the tiles of all men of a cohort, given its seed."""
@@ -96,14 +89,6 @@ def followed_again(ones: tuple[men.Man, ...], treated: np.ndarray, rng: np.rando
 def true_log_hazard(ones: tuple[men.Man, ...], treated: np.ndarray, endpoint: int) -> np.ndarray:
     """Return what ranks N men best, (N,): the logarithm of their true hazard in their arms."""
     return np.array([men.log_hazard(o, ENDPOINTS[endpoint], adt=bool(a)) for o, a in zip(ones, treated, strict=True)])
-
-
-def true_incidence(one: men.Man, endpoint: int, years: float, *, adt: bool = False) -> float:
-    """Return the true cumulative incidence of an endpoint, death of other causes competing."""
-    times = np.linspace(0, years, STEPS + 1)
-    net = np.array([men.true_risk(one, ENDPOINTS[endpoint], float(t), adt=adt) for t in times])
-    other = OTHER_CAUSES.cumulative_hazard(np.array(float(one.age_years)), times)
-    return float(cumulative_incidence(-np.log1p(-net), other)[-1])
 
 
 def joined(cohorts: Sequence[Cohort]) -> Cohort:

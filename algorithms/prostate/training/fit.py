@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from algorithms.phantom.biopsy.man import true_incidence
 from algorithms.prostate.risk.covariates import NAMES, scale_of
 from algorithms.prostate.risk.ensemble import (
     HORIZONS,
@@ -26,7 +27,7 @@ from algorithms.prostate.risk.incidence import at, breslow, fit_gompertz
 from algorithms.prostate.risk.losses import cox_loss, discrete_time_loss, interval_outcomes
 from algorithms.prostate.risk.model import ENDPOINTS, INTERVALS, Member, Outputs, Size
 from algorithms.prostate.risk.projection import projection_of
-from algorithms.prostate.training.cohort import Cohort, true_incidence
+from algorithms.prostate.training.cohort import Cohort
 
 log = logging.getLogger(__name__)
 
@@ -203,8 +204,8 @@ def covariates_of(ensemble: Ensemble, variables: np.ndarray) -> np.ndarray:
 
 def truths(cohort: Cohort) -> tuple[np.ndarray, np.ndarray]:
     """Return the true incidence without the treatment at `HORIZONS`, (N, E, 2), and its true ten-year benefit, (N,)."""
-    risk = np.array([[[true_incidence(o, e, float(h)) for h in HORIZONS] for e in range(len(ENDPOINTS))] for o in cohort.men])
-    treated = np.array([true_incidence(o, 0, HORIZONS[-1], adt=True) for o in cohort.men])
+    risk = np.array([[[true_incidence(o, e, float(h)) for h in HORIZONS] for e in ENDPOINTS] for o in cohort.men])
+    treated = np.array([true_incidence(o, ENDPOINTS[0], float(HORIZONS[-1]), adt=True) for o in cohort.men])
     return risk, risk[:, 0, -1] - treated
 
 

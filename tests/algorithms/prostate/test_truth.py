@@ -13,8 +13,8 @@ from algorithms.prostate.truth import compare
 def folder(tmp_path):
     """Return a truth folder with a man whose ten-year risk is 23.1 %, 9.0 % with ADT."""
     risks = [
-        {"endpoint": "distant_metastasis", "horizon_years": 10, "adt": False, "risk": 0.231},
-        {"endpoint": "distant_metastasis", "horizon_years": 10, "adt": True, "risk": 0.09},
+        {"endpoint": "distant_metastasis", "horizon_years": 10, "adt": False, "incidence": 0.231},
+        {"endpoint": "distant_metastasis", "horizon_years": 10, "adt": True, "incidence": 0.09},
     ]
     (tmp_path / "man.json").write_text(json.dumps({"risks": risks}))
     return tmp_path

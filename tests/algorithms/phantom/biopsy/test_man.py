@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from lifelines import CoxPHFitter, KaplanMeierFitter
+from lifelines import AalenJohansenFitter, CoxPHFitter, KaplanMeierFitter
 from lifelines.utils import concordance_index
 from scipy.integrate import quad
 
@@ -33,6 +33,23 @@ def test_simulated_fates_follow_the_true_risk(population, endpoint, adt):
     for years in (3.0, 5.0, 7.0):
         expected = men.true_risk(one, endpoint, years, adt=adt)
         assert expected == pytest.approx(1 - float(fitted.predict(years)), abs=4 * math.sqrt(expected / 6000))
+
+
+def test_simulated_fates_follow_the_true_incidence(population):
+    """Aalen and Johansen estimate with other deaths competing must find the quadrature; 4 standard errors of 6000 fates."""
+    one = replace(max(population[:50], key=lambda m: men.log_hazard(m, "distant_metastasis")), age_years=78.0)
+    rng = np.random.default_rng(5)
+    fates = [men.follow_up(one, rng, adt=False) for _ in range(6000)]
+    met = [f["distant_metastasis"][1] for f in fates]
+    cause = [1 if metastasis else 2 * fate["other_cause_death"][1] for metastasis, fate in zip(met, fates, strict=True)]
+    times = [f["distant_metastasis"][0] for f in fates]
+    fitted = AalenJohansenFitter(calculate_variance=False).fit(times, cause, event_of_interest=1)
+
+    for years in (3.0, 7.0):
+        expected = men.true_incidence(one, "distant_metastasis", years)
+        found = float(fitted.cumulative_density_.loc[:years].iloc[-1, 0])
+        assert expected == pytest.approx(found, abs=4 * math.sqrt(expected / 6000))
+        assert expected < men.true_risk(one, "distant_metastasis", years) - 0.01
 
 
 def test_the_risk_of_death_is_the_convolution_of_metastasis_with_the_time_after_it(population):

@@ -16,7 +16,7 @@ from algorithms.prostate.risk.description import read_model, toml, write_model
 from algorithms.prostate.risk.ensemble import HORIZONS, YEARS, forecast, head_hazards, read
 from algorithms.prostate.risk.model import INTERVALS, Outputs
 from algorithms.prostate.risk.projection import projection_of
-from algorithms.prostate.training.cohort import true_incidence, true_log_hazard
+from algorithms.prostate.training.cohort import true_log_hazard
 from algorithms.prostate.training.fit import forecasts, hazards_of, truths
 from algorithms.prostate.variables import T_STAGES as KNOWN_STAGES
 from algorithms.prostate.variables import VARIABLES
@@ -138,17 +138,6 @@ def test_reading_in_pieces_gives_what_reading_at_once_gives():
     assert torch.allclose(whole.bags.attended, pieces.bags.attended, atol=1e-6)
     assert whole.attention() == pytest.approx(pieces.attention(), rel=1e-5)
     assert whole.attention().sum() == pytest.approx(1.0, abs=1e-12)
-
-
-def test_true_incidence_without_other_deaths_would_be_the_net_risk():
-    """Competing deaths lower it, by no more than the chance to die of another cause within the time."""
-    from algorithms.phantom.biopsy.man import true_risk
-    from algorithms.prostate.training.cohort import OTHER_CAUSES
-
-    for one in trained().judges.men[:5]:
-        net = true_risk(one, "distant_metastasis", 10.0)
-        dead = -np.expm1(-OTHER_CAUSES.cumulative_hazard(np.array(float(one.age_years)), np.array(10.0)))
-        assert net * (1 - dead) < true_incidence(one, 0, 10.0) < net
 
 
 def test_a_model_comes_back_from_its_files_as_it_was(tmp_path):
