@@ -141,6 +141,9 @@ def copy(slide: TiffIndex, facts: Facts, target: Path, taken: Taken) -> Copied:
     expected = min(slide.size, sum(int(page.byte_counts.sum()) for page in facts.pages))
     with slide.path.open("rb") as source, BigTiff(target, expected) as writer:
         state = _Copy(source.fileno(), writer, taken, copied)
+        for page in facts.pages:
+            taken.allow_codec(page.tables if page.compression == JPEG else b"")
+            taken.allow_codec(_first_header(page, state.source))
         _note_fields(slide, taken)
         _note_gaps(slide, state)
         for number, page in enumerate(facts.pages):
@@ -232,6 +235,19 @@ def _copy_tiles(page: Page, state: _Copy) -> tuple[np.ndarray, np.ndarray]:
             told = time.monotonic()
             log.info("copied tile %d of %d of a level", number, len(offsets))
     return offsets, byte_counts
+
+
+def _first_header(page: Page, source: int) -> bytes:
+    """Return the header of a page's first tile that is whole: the codec's tables as the other tiles have them."""
+    clean = encoded.cleaner(page)
+    for number in np.flatnonzero(page.byte_counts)[:100].tolist():
+        size = min(int(page.byte_counts[number]), encoded.most_bytes(page))
+        try:
+            tile = clean(os.pread(source, size, int(page.offsets[number])))
+        except DamagedTileError:
+            continue
+        return encoded.header(tile.data, page.compression)
+    return b""
 
 
 def _first_of(page: Page) -> np.ndarray | None:

@@ -55,7 +55,11 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 
 class Taken:
-    """What was taken out of one slide, as the byte strings and words that are to be searched for.
+    """What was taken out of the slides of a case, as the byte strings and words that are to be searched for.
+
+    ``strings`` come from texts; ``runs`` are readable runs of bytes without a known structure, such as a colour profile or
+    what lies between the tiles.  A run may be a piece of pixels that an editor left behind, and equal pixels are no leak: so
+    runs are searched for in what is no pixel only.
 
     Parameters
     ----------
@@ -67,42 +71,51 @@ class Taken:
         texts = [text.casefold() for text in public]
         self._public_words = {word for text in texts for word in WORD.findall(text)}
         self._public = "\n".join([*texts, STANDARD_HUFFMAN.casefold()])
+        self._codec = b""
         self._seen: set[str] = set()
         self.strings: set[bytes] = set()
+        self.runs: set[bytes] = set()
         self.words: set[str] = set()
 
     def __len__(self) -> int:
         """Return how many byte strings and words are searched for."""
-        return len(self.strings) + len(self.words)
+        return len(self.strings | self.runs) + len(self.words)
+
+    def allow_codec(self, header: bytes) -> None:
+        """Say which bytes are a codec's own tables: a run of bytes that is part of them is no text."""
+        self._codec += header.translate(FOLD) + b"\0"
 
     def add_text(self, text: str) -> None:
         """Note a text with the parts of it that would identify somebody alone."""
         for part in _parts(text):
             if part not in self._seen:
                 self._seen.add(part)
-                self._add(part)
+                self.strings |= self._strings(part)
 
     def add_bytes(self, raw: bytes) -> None:
-        """Note the readable runs of bytes that have no known structure."""
-        for run in RUN.findall(raw):
-            # Random bytes are readable in runs, too; text is mostly made of letters, digits and spaces.
-            if _is_text(run):
-                self.add_text(_text(run))
-        for run in ASCII_RUN.findall(raw):
-            if _is_text(run):
-                self.add_text(run.decode("ascii"))
-        for aligned in (raw, raw[1:]):
-            for run in WIDE_RUN.findall(aligned):
-                self.add_text(run.decode("utf-16-le"))
+        """Note bytes of which nobody knows what they are: as a text where they are one, else their readable runs."""
+        text = _plain_text(raw)
+        if text:
+            self.add_text(text)
+            return
+        runs = [run for run in RUN.findall(raw) if _is_text(run)]
+        texts = [_text(run) for run in runs]
+        texts += [run.decode("ascii") for run in ASCII_RUN.findall(raw) if _is_text(run)]
+        texts += [run.decode("utf-16-le") for aligned in (raw, raw[1:]) for run in WIDE_RUN.findall(aligned)]
+        for part in {part for text in texts for part in _parts(text)} - self._seen:
+            if not any(part.encode(form, "replace").translate(FOLD) in self._codec for form in ("utf-8", "latin-1")):
+                self.runs |= self._strings(part)
 
-    def _add(self, part: str) -> None:
+    def _strings(self, part: str) -> set[bytes]:
+        """Return the folded bytes that a part may be written as; a short one becomes a word instead."""
         folded = part.casefold()
         if len(set(folded)) <= 2 or folded in self._public or folded in self._public_words:
-            return
+            return set()
         if part.isascii() and len(part) < LONG:
             if len(part) >= SHORT and not part.isdigit():
                 self.words.add(folded)
-            return
+            return set()
+        strings: set[bytes] = set()
         for spelling in _spellings(part):
             for encoding in ("ascii",) if spelling.isascii() else ENCODINGS:
                 try:
@@ -110,9 +123,12 @@ class Taken:
                 except UnicodeEncodeError:
                     continue
                 if len(raw) >= LONG:
-                    self.strings.add(raw)
+                    strings.add(raw)
             # Without its last byte, so that the same bytes are found in either byte order.
-            self.strings.add(spelling.encode("utf-16-le").translate(FOLD)[:-1])
+            wide = spelling.encode("utf-16-le", "replace").translate(FOLD)[:-1]
+            if len(wide) >= LONG:
+                strings.add(wide)
+        return strings
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -162,6 +178,20 @@ def _day(year: int, month: int, day: int) -> dict[date, None]:
     return {found: None} if 1900 <= found.year < 2100 else {}
 
 
+def _plain_text(raw: bytes) -> str:
+    """Return the text that bytes are, if they are one from end to end, else an empty text."""
+    raw = raw.rstrip(b"\0")
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        if encoding == "utf-8" or raw[:1] == b"\0" or raw[1:2] == b"\0":
+            try:
+                text = (raw + b"\0" * (encoding == "utf-16-le" and len(raw) % 2)).decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            if all(character.isprintable() or character.isspace() for character in text):
+                return text
+    return ""
+
+
 def _is_text(run: bytes) -> bool:
     plain = sum(byte == 32 or 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 for byte in run[:256])
     return plain >= 0.6 * min(len(run), 256)
@@ -187,7 +217,7 @@ class Search:
 
     def __init__(self, taken: Taken) -> None:
         self._words = taken.words
-        self._all = _Finder(taken.strings, LONG)
+        self._all = _Finder(taken.strings | taken.runs, LONG)
         self._long = _Finder((string for string in taken.strings if len(string) >= LONG_IN_PIXELS), LONG_IN_PIXELS)
         self._headers: set[int] = set()
         self.found: set[bytes] = set()
