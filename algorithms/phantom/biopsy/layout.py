@@ -183,7 +183,7 @@ def _marks(cores: list[Core], width: float, index: int, rng: np.random.Generator
         high = cores[0].y - 0.5 * cores[0].width - 190.0
         pen = (at - 500.0, high + lean, at + 500.0, high - lean, float(rng.uniform(110, 160)))
     elif index % 3 == 1:
-        fold = (at, middle - 0.7 * core.width, at + lean, middle + 0.7 * core.width, float(rng.uniform(45, 80)))
+        fold = (at, middle - 0.7 * core.width, at + lean, middle + 0.7 * core.width, float(rng.uniform(70, 120)))
     else:
         blur = (at, middle, float(rng.uniform(450, 600)))
     dust = tuple(

@@ -21,6 +21,8 @@ STRIPE_PX = 2040
 """Width of a scanner's stripe; the lamp is a little weaker at its sides."""
 FALL_OFF = 0.012
 """Share of light lost at the side of a stripe."""
+FOLDED_UM = 230.0
+"""How far away the tissue lay that a fold has put on top."""
 FRAY_UM = 40.0
 """How far beyond the mapped edge tissue may reach."""
 
@@ -73,10 +75,10 @@ def picture(scan: Scan, x_px: int, y_px: int, size_px: tuple[int, int]) -> np.nd
     pad = math.ceil(4 * BLUR_PX * 0.5 / scan.mpp) if _touches_blur(scan, x_px, y_px, size_px) else 0
     width, height = size_px[0] + 2 * pad, size_px[1] + 2 * pad
     corner = ((x_px - pad) * scan.mpp, (y_px - pad) * scan.mpp)
-    seen = field(scan.man, scan.stain, scan.region, Window(corner, (width, height), scan.mpp), scan.layout.seed)
+    light = _tissue(scan, corner, (width, height))
     x = (corner[0] + (np.arange(width) + 0.5) * scan.mpp)[None, :].astype(np.float32)
     y = (corner[1] + (np.arange(height) + 0.5) * scan.mpp)[:, None].astype(np.float32)
-    light = _marked(scan, seen, x, y)
+    light = _marked(scan, _folded(scan, light, corner, x, y), x, y)
     if pad:
         light = _blurred(scan, light, x, y)[pad:-pad, pad:-pad]
     columns = np.arange(x_px, x_px + size_px[0])
@@ -90,15 +92,26 @@ def lamp(columns: np.ndarray) -> np.ndarray:
     return np.asarray(1 - FALL_OFF * (0.5 + 0.5 * np.cos(2 * math.pi * columns / STRIPE_PX)), np.float32)
 
 
-def _marked(scan: Scan, seen: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the light (float32) of a picture after fold, pen and dust at positions ``x`` (1, W) and ``y`` (H, 1), um."""
-    light: np.ndarray = seen.astype(np.float32)
+def _tissue(scan: Scan, corner_um: tuple[float, float], size_px: tuple[int, int]) -> np.ndarray:
+    """Return the light (float32) of a window before anything lies on it."""
+    window = Window(corner_um, size_px, scan.mpp)
+    return np.asarray(field(scan.man, scan.stain, scan.region, window, scan.layout.seed), np.float32)
+
+
+def _folded(scan: Scan, light: np.ndarray, corner_um: tuple[float, float], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the light where a second layer, tissue from a little further along, lies on the first."""
+    fold = scan.layout.marks.fold
+    if fold is None or not _near(fold, x, y):
+        return light
+    covered = _stroke(fold, x, y)[..., None]
+    beside = (corner_um[0] + FOLDED_UM, corner_um[1])
+    second = _tissue(scan, beside, (x.shape[1], y.shape[0])) / np.array(GLASS_RGB, np.float32)
+    return np.asarray(light * (1 + covered * (np.minimum(second, 1) - 1)), np.float32)
+
+
+def _marked(scan: Scan, light: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the light of a picture after pen and dust at positions ``x`` (1, W) and ``y`` (H, 1), um."""
     marks = scan.layout.marks
-    if marks.fold is not None and _near(marks.fold, x, y):
-        doubled = _stroke(marks.fold, x, y)
-        if doubled.max() > 0:
-            glass = np.array(GLASS_RGB, np.float32)
-            light = light * (1 + doubled[..., None] * (np.minimum(light / glass, 1.0) ** 0.85 - 1))
     if marks.pen is not None and _near(marks.pen, x, y):
         ink = _stroke(marks.pen, x, y) * (0.93 + 0.07 * np.sin(x / 41.0 + y / 9.0))
         if ink.max() > 0:
