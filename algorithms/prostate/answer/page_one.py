@@ -32,8 +32,8 @@ GROUP_TONES = {"low": "negative", "intermediate": "grey", "high": "positive"}
 SHOWN_HORIZON = 10
 
 SYNTHETIC = (
-    "The risk model learnt from {trained_on}: from synthetic tissue and invented men. The numbers below show how the system "
-    "works; they say nothing about a real person."
+    "The risk model learnt from {trained_on}. "
+    "The numbers below show how the system works; they say nothing about a real person."
 )
 
 
@@ -59,7 +59,7 @@ def answered(result: Mapping[str, Any]) -> Verdict:
     title = title[:1].upper() + title[1:]
     said = [
         f"{end['label'].partition(',')[0]} at {percent(end['risk'])} "
-        f"(95 % interval {percent_range(end['risk_low'], end['risk_high'])})"
+        f"(95\u00a0% interval {percent_range(end['risk_low'], end['risk_high'])})"
         for end in ends
     ]
     after = (result["model"] or {}).get("treatment")

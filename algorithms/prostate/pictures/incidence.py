@@ -49,7 +49,7 @@ def draw_incidence(curves: Sequence[Mapping[str, Any]], out: Path) -> None:
 def draw_calibration(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str], out: Path) -> None:
     """Write expected against observed ten-year incidence of groups of men, one graph an endpoint side by side."""
     groups = [max(entry["horizons"], key=lambda h: h["horizon_years"])["bins"] for entry in entries]
-    top = top_of(max(max(group["expected"], group["observed"]) for found in groups for group in found))
+    top = top_of(1.04 * max(max(group["expected"], group["observed"]) for found in groups for group in found))
     side, gap = 2.05, 1.0
     total = side + 0.72
     with figure(WIDTH_IN, total) as drawn:
