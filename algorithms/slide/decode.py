@@ -12,8 +12,6 @@ ITU-T T.81 (1992), annex B; *TIFF Technical Note 2* (1995); Adobe, *Supporting t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import simplejpeg
 
@@ -32,13 +30,16 @@ class UnreadableTileError(Exception):
     """A tile that cannot be decoded, or whose pixels cannot be believed; the message is the reason, without a place."""
 
 
-@dataclass(frozen=True)
 class TileDecoder:
-    """Decodes the tiles of one page; ``prefix`` is what stands before each tile's own segments."""
+    """Decodes the tiles of one page; ``prefix`` is what stands before each tile's own segments.
 
-    prefix: bytes
-    width: int
-    height: int
+    Tiles of a page begin alike, so the last header is remembered, with what a decoder is to see instead of it.
+    """
+
+    def __init__(self, prefix: bytes, width: int, height: int) -> None:
+        self._prefix = prefix
+        self._size = (width, height)
+        self._known = (b"\0", b"")
 
     def decode(self, tile: bytes, out: np.ndarray) -> None:
         """Write the pixels of one tile to ``out``, contiguous (height, width, 3) uint8 RGB.
@@ -48,15 +49,33 @@ class TileDecoder:
         UnreadableTileError
             If the stream is no JPEG, is of another size, or makes libjpeg-turbo warn.
         """
-        own, start = _segments(tile)
-        if (self.width, self.height) != _frame_size(own):
-            raise UnreadableTileError("the tile's header is not that of its page")
-        kept = [segment for segment in own if not _speaks_of_itself(segment)]
-        stream = b"".join((self.prefix, *kept, memoryview(tile)[start:]))
+        stream = self._stream(tile)
         try:
             simplejpeg.decode_jpeg(stream, "RGB", buffer=out)
         except ValueError as error:
             raise UnreadableTileError(f"the tile's stream is damaged ({_words(error)})") from None
+
+    def reduced(self, tile: bytes, factor: int) -> np.ndarray:
+        """Return the pixels of one tile reduced by 1, 2, 4 or 8, (height / factor, width / factor, 3); errors as `decode`."""
+        width, height = (side // factor for side in self._size)
+        stream = self._stream(tile)
+        try:
+            small = simplejpeg.decode_jpeg(stream, "RGB", min_height=height, min_width=width, min_factor=factor)
+        except ValueError as error:
+            raise UnreadableTileError(f"the tile's stream is damaged ({_words(error)})") from None
+        return np.asarray(small)
+
+    def _stream(self, tile: bytes) -> bytes:
+        """Return the tile's whole stream: the page's tables and colours, then its own segments, then its scan."""
+        head, instead = self._known
+        if not tile.startswith(head):
+            own, start = _segments(tile)
+            if self._size != _frame_size(own):
+                raise UnreadableTileError("the tile's header is not that of its page")
+            kept = [segment for segment in own if not _speaks_of_itself(segment)]
+            head, instead = tile[: start + 2], b"".join((self._prefix, *kept, tile[start : start + 2]))
+            self._known = (head, instead)
+        return instead + memoryview(tile)[len(head) :]
 
 
 def tile_decoder(tables: bytes, width: int, height: int, photometric: int) -> TileDecoder:

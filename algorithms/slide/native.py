@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import openslide
 
-from algorithms.slide.decode import JPEG, TileDecoder, UnreadableTileError, tile_decoder
+from algorithms.slide.decode import JPEG, YCBCR, TileDecoder, UnreadableTileError, tile_decoder
 from algorithms.slide.facts import pyramid
 from algorithms.slide.tiff import Page, TiffIndex
 from algorithms.slide.windows import WHITE, Mosaic
@@ -72,20 +72,43 @@ class NativeTiles:
         UnreadableTileError
             If it cannot be read; the message is the reason.
         """
-        count = self._counts[number]
-        start = self._offsets[number]
-        if count == 0:
-            raise UnreadableTileError("the file holds no bytes of the tile")
-        if start + count > self._size:
-            raise UnreadableTileError("the file ends before the tile does")
         if self._decoder is None:
+            self._require_bytes(number)
             self._rescue.read(self.level, number, out)
             return
-        tile = os.pread(self._descriptor, count, start)
         try:
-            self._decoder.decode(tile, out)
+            self._decoder.decode(self._encoded(number), out)
         except UnreadableTileError as damage:
             self.reread(number, out, str(damage))
+
+    def reduced(self, number: int, factor: int) -> np.ndarray:
+        """Return a tile's means over squares of 1, 2, 4 or 8 pixels a side, (height / factor, width / factor, 3) uint8.
+
+        Where the colours are stored as densely across as down, the decoder gives them for half the price of the pixels.
+
+        Raises
+        ------
+        UnreadableTileError
+            If the tile cannot be read.
+        """
+        page = self.level.page
+        across, down = page.subsampling
+        if self._decoder is not None and (page.photometric != YCBCR or across == down):
+            return self._decoder.reduced(self._encoded(number), factor)
+        whole = np.empty((page.tile_height, page.tile_width, 3), np.uint8)
+        self.read(number, whole)
+        squares = whole.reshape(page.tile_height // factor, factor, page.tile_width // factor, factor, 3)
+        return np.asarray(np.floor(squares.mean(axis=(1, 3)) + 0.5), np.uint8)
+
+    def _require_bytes(self, number: int) -> None:
+        if self._counts[number] == 0:
+            raise UnreadableTileError("the file holds no bytes of the tile")
+        if self._offsets[number] + self._counts[number] > self._size:
+            raise UnreadableTileError("the file ends before the tile does")
+
+    def _encoded(self, number: int) -> bytes:
+        self._require_bytes(number)
+        return os.pread(self._descriptor, self._counts[number], self._offsets[number])
 
     def reread(self, number: int, out: np.ndarray, reason: str) -> None:
         """Write what a fresh OpenSlide reads of a tile to ``out``.

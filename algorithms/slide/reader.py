@@ -14,6 +14,7 @@ corrupt, with the reason.  Positions are level-0 pixels, (x, y) of a window's to
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 from algorithms.contract.errors import DataError
 from algorithms.slide.decode import UnreadableTileError
 from algorithms.slide.native import Level, NativeTiles, Rescue, levels
+from algorithms.slide.suspicion import UNKNOWN
 from algorithms.slide.tiff import index
 from algorithms.slide.windows import DAMAGED, EMPTY, SAME_SCALE, WHITE, Cut, Squares, Store, cut, cut_of, damage, wanted
 from algorithms.slide.witness import Witness, witnesses
@@ -36,6 +38,12 @@ BATCH = 64
 
 MOST_BYTES = 384 * 2**20
 """Decoded native tiles that are kept: two rows of windows of 448 px across a slide of 100,000 px (own bound)."""
+
+AT_ONCE = 6
+"""Tiles that are decoded before they are set beside their witness: 1.2 MB, so that they still lie in the processor's cache."""
+
+REFERENCES_OF_UNUSED = 2
+"""What `sys.getrefcount` says of an array that only a list holds: the list and its own argument."""
 
 MISMATCH = "the tile decodes to something else than the slide's coarser levels show"
 
@@ -109,13 +117,15 @@ class Slide:
         how = cut_of(extent_px / downsample, tile_px)
         left, top = (np.floor(np.asarray(at, float) / downsample + 0.5).astype(np.int64) for at in (x, y))
         pool = _Pool(self._native[number], self._asked(number), how, Squares(left, top, how.side))
+        buffers: list[np.ndarray] = []
         with ThreadPoolExecutor(threads) as workers:
             for first in range(0, len(left), batch):
                 rows = np.arange(first, min(first + batch, len(left)))
-                tiles = np.empty((len(rows), tile_px, tile_px, 3), np.uint8)
+                tiles = _unused(buffers, (batch, tile_px, tile_px, 3))[: len(rows)]
                 reasons = pool.fill(first, tiles, workers, threads)
                 corrupt = tuple(Corrupt(row, int(x[row]), int(y[row]), reason) for row, reason in reasons)
                 yield Batch(rows, tiles, corrupt)
+                del tiles
 
     def _asked(self, number: int) -> tuple[Witness, ...]:
         if number not in self._witnesses:
@@ -140,6 +150,15 @@ def open_slide(path: Path) -> Slide:
     return slide
 
 
+def _unused(buffers: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Return one of the ``buffers`` to which nothing refers any more, or a new one; fresh memory costs more than a copy."""
+    free = next((n for n in range(len(buffers)) if sys.getrefcount(buffers[n]) == REFERENCES_OF_UNUSED), None)
+    if free is None:
+        buffers[:] = [*buffers[-1:], np.empty(shape, np.uint8)]
+        free = -1
+    return buffers[free]
+
+
 class _Pool:
     """Native tiles that have been decoded and that some window still needs."""
 
@@ -155,6 +174,7 @@ class _Pool:
         self._capacity = max(across * down, min(affordable, int(np.count_nonzero(self._needs))))
         # Memory is taken from the system when it is first written to: few live tiles touch few slots.
         self._slots = np.empty((self._capacity, mosaic.tile_height, mosaic.tile_width, 3), np.uint8)
+        self._flat = self._slots.reshape(self._capacity, mosaic.tile_height, 3 * mosaic.tile_width)
         self._slot_of = np.full(tiles, EMPTY, np.int32)
         self._free = list(range(self._capacity))[::-1]
         self._reasons: dict[int, str] = {}
@@ -175,7 +195,7 @@ class _Pool:
         self._decode(missing, workers, threads)
         bad = damage(self._mosaic, squares, self._slot_of)
         whole = np.flatnonzero(bad < 0)
-        store = Store(self._slots.reshape(self._capacity, self._mosaic.tile_height, -1), self._slot_of)
+        store = Store(self._flat, self._slot_of)
         if len(whole) == len(out):
             cut(store, self._mosaic, squares, self._how, out)
         else:
@@ -199,59 +219,70 @@ class _Pool:
         self._slot_of[tiles[slots >= 0]] = EMPTY
 
     def _decode(self, tiles: np.ndarray, workers: ThreadPoolExecutor, threads: int) -> None:
+        """Read tiles, by their numbers, into free slots; those that cannot be read or believed are marked, with the reason."""
         slots = np.array([self._free.pop() for _ in tiles], np.int64)
+        if self._asked:
+            self._asked[0].ask(tiles)
         if threads == 1 or len(tiles) < 2 * threads:
-            damaged = self._read(tiles, slots)
+            found = [self._read(tiles, slots)]
         else:
             parts = zip(np.array_split(tiles, threads), np.array_split(slots, threads), strict=True)
-            damaged = [found for part in workers.map(lambda one: self._read(*one), parts) for found in part]
-        lost = {number for number, _ in damaged}
-        kept = np.array([number not in lost for number in tiles.tolist()], bool)
-        damaged += self._doubtful(tiles[kept], slots[kept])
+            found = list(workers.map(lambda part: self._read(*part), parts))
+        damaged = {number: reason for lost, _ in found for number, reason in lost.items()}
+        doubtful = np.concatenate([doubt for _, doubt in found])
+        damaged |= self._read_again(tiles[doubtful], slots[doubtful])
         self._slot_of[tiles] = slots
-        for number, reason in damaged:
+        for number, reason in damaged.items():
             self._reasons[number] = reason
             self._free.append(int(self._slot_of[number]))
             self._slot_of[number] = DAMAGED
 
-    def _read(self, tiles: np.ndarray, slots: np.ndarray) -> list[tuple[int, str]]:
-        damaged = []
-        for number, slot in zip(tiles.tolist(), slots.tolist(), strict=True):
-            try:
-                self._native.read(number, self._slots[slot])
-            except UnreadableTileError as damage_found:
-                damaged.append((number, str(damage_found)))
-        return damaged
+    def _read(self, tiles: np.ndarray, slots: np.ndarray) -> tuple[dict[int, str], np.ndarray]:
+        """Return which tiles cannot be read, with the reason, and which of the others the first witness does not vouch for."""
+        damaged = {}
+        doubtful = np.zeros(len(tiles), bool)
+        for first in range(0, len(tiles), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            for number, slot in zip(tiles[some].tolist(), slots[some].tolist(), strict=True):
+                try:
+                    self._native.read(number, self._slots[slot])
+                except UnreadableTileError as damage_found:
+                    damaged[number] = str(damage_found)
+            if self._asked:
+                differences = self._asked[0].differences(self._flat, tiles[some], slots[some])
+                doubtful[some] = ((differences > self._asked[0].limits) | (differences == UNKNOWN)).any(axis=1)
+        if damaged:
+            doubtful &= ~np.isin(tiles, list(damaged))
+        return damaged, doubtful
 
-    def _doubtful(self, tiles: np.ndarray, slots: np.ndarray) -> list[tuple[int, str]]:
-        """Return the tiles that no witness believes, after a fresh OpenSlide has read them again, with the reason."""
-        unbelieved = self._unbelieved(tiles, slots)
-        damaged = []
-        for number, slot in zip(tiles[unbelieved].tolist(), slots[unbelieved].tolist(), strict=True):
+    def _read_again(self, tiles: np.ndarray, slots: np.ndarray) -> dict[int, str]:
+        """Return the tiles that no witness believes, though a fresh OpenSlide has read them again, with the reason."""
+        damaged = {}
+        for number, slot in zip(tiles.tolist(), slots.tolist(), strict=True):
+            if self._believed(number, slot):
+                continue
             before = self._slots[slot].copy()
             try:
                 self._native.reread(number, self._slots[slot], MISMATCH)
             except UnreadableTileError as damage_found:
-                damaged.append((number, str(damage_found)))
+                damaged[number] = str(damage_found)
                 continue
-            same = np.array_equal(before, self._slots[slot])
-            if same or self._unbelieved(np.array([number]), np.array([slot])).any():
-                damaged.append((number, MISMATCH))
+            if np.array_equal(before, self._slots[slot]) or not self._believed(number, slot):
+                damaged[number] = MISMATCH
         return damaged
 
-    def _unbelieved(self, tiles: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """Return which tiles some witness doubts and none believes, (N,) bool."""
-        doubted, open_ = np.zeros(len(tiles), bool), np.ones(len(tiles), bool)
-        flat = self._slots.reshape(self._capacity, self._mosaic.tile_height, -1)
+    def _believed(self, number: int, slot: int) -> bool:
+        """Return whether some witness vouches for a tile, or all have nothing to say."""
+        numbers, slots = np.array([number]), np.array([slot])
+        silent = True
         for witness in self._asked:
-            ask = np.flatnonzero(open_)
-            if not len(ask):
-                break
-            suspicious, silent = witness.suspicious(flat, tiles[ask], slots[ask])
-            doubted[ask] |= suspicious
-            believed = ask[~suspicious & ~silent]
-            open_[believed] = doubted[believed] = False
-        return doubted
+            witness.ask(numbers)
+            differences = witness.differences(self._flat, numbers, slots)[0]
+            if (differences != UNKNOWN).all():
+                silent = False
+                if (differences <= witness.limits).all():
+                    return True
+        return silent
 
 
 __all__ = ["Batch", "Corrupt", "Level", "Slide", "open_slide"]

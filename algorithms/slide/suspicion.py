@@ -1,16 +1,17 @@
 """Tell tiles whose pixels cannot be believed by setting them beside a coarser level of the same slide.
 
 A stream can be damaged and still decode without a warning: Huffman codes fall back into step, and only the picture is wrong.
-The pyramid holds every place more than once, encoded independently, so the means over blocks of a tile must be those of the
-same place in a coarser level, the witness.  How closely they agree depends on how the scanner made its levels, so the
-threshold is taken from a sample of the slide's own tiles.
+Mostly the damage is a block of noise, and a colour that is off from there to the tile's end, because each block's mean is
+coded as a difference from that of the block before (T.81, F.1.1.5.1).  The pyramid shows every place more than once, encoded
+independently, so the means over blocks of a tile must be those of the same place in a coarser level, the witness.
 
-Means are in sixteenths of a grey level, int16.  Block (row, column) of a grid covers ``per_block`` witness pixels a side from
-(row, column) * per_block, which are ``per_block * ratio`` pixels of the level that is judged.
+How closely they agree depends on how the scanner made its levels, so the limits are taken from the slide's own tiles.  Means
+are in sixteenths of a grey level, int16.  A block is one pixel of the witness, reduced by ``factor`` while decoding.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,28 +24,31 @@ STEPS = 16
 """Fixed point of a mean: parts of a grey level."""
 
 UNKNOWN = -1
-"""A block whose witness has not been read, or cannot be."""
+"""Stands for a mean that is not known, and for the difference of a tile of which nothing is."""
+
+FACTORS = (8, 4, 2, 1)
+"""By which JPEG tiles can be reduced for less than their whole cost: fewer coefficients are transformed (T.81, A.3.3)."""
 
 WANTED_BLOCK_PX = 32
 """Side of a block that is aimed at, pixels of the judged level: a large block hides a wrong corner, and one of few witness
-pixels is as noisy as they are (benchmarks/slides.py measures both)."""
+pixels is as noisy as they are (benchmarks/slides.py measures what is found)."""
 
-LEAST_THRESHOLD = 12 * STEPS
-"""Difference of a block's mean below which nothing is suspicious, in sixteenths of a grey level: JPEG at the lowest quality
-in use moves the mean of a block by less (benchmarks/slides.py)."""
+LEAST_LIMITS = np.array([12, 6]) * STEPS
+"""Differences, of a block and of the mean over a row of blocks, below which nothing is suspicious, in sixteenths of a grey
+level: twice what JPEG of low quality leaves in a pyramid of exact means (benchmarks/slides.py)."""
 
-MARGIN = 2.0
-"""Times the sample's own differences, so that the one tile in some 10,000 with the sharpest edges is not taken for damaged."""
+MARGIN = 3.0
+"""Times the sample's median: the sharpest of some 10,000 tiles must not be taken for damaged (benchmarks/slides.py)."""
 
 SAMPLE = 48
-"""Tiles from which the threshold is taken; half of them may be damaged and it stands."""
+"""Tiles of the slide from which the limits are taken; nearly half of them may be damaged and the median stands."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How the blocks of a witness lie: sides in witness pixels, and the edges of blocks in pixels of the judged level."""
+    """How the witness's pixels, ``factor`` times reduced, lie on the judged level: their edges in its pixels."""
 
-    per_block: int
+    factor: int
     x_edges: np.ndarray
     y_edges: np.ndarray
 
@@ -69,40 +73,40 @@ class Grid(NamedTuple):
 def blocks(level: Mosaic, witness: Mosaic, ratio: float) -> Blocks | None:
     """Return the blocks by which tiles of ``level`` are compared with ``witness``, ``ratio`` times coarser.
 
-    ``None`` where no block of the witness is small enough to lie wholly in a tile several times.
+    ``None`` where even one pixel of the witness covers more than a quarter of a tile.
     """
-    common = int(np.gcd(witness.tile_width, witness.tile_height))
-    divisors = [size for size in range(1, common + 1) if common % size == 0]
     tile = min(level.tile_width, level.tile_height)
-    fitting = [size for size in divisors if size * ratio <= tile / 2]
+    fitting = [
+        factor
+        for factor in FACTORS
+        if witness.tile_width % factor == witness.tile_height % factor == 0 and factor * ratio <= tile / 2
+    ]
     if not fitting:
         return None
-
-    def cost(size: int) -> float:
-        side = size * ratio
-        # Blocks that a tile's edge divides cannot be compared: the tile's border goes unjudged.
-        lost = (tile % side) / tile
-        return float(abs(np.log2(side / WANTED_BLOCK_PX)) + 4 * lost)
-
-    per_block = min(fitting, key=cost)
+    factor = min(fitting, key=lambda factor: abs(math.log2(factor * ratio / WANTED_BLOCK_PX)))
     edges = []
     for size, coarse in ((level.width, witness.width), (level.height, witness.height)):
-        edge = np.floor(np.arange(coarse // per_block + 1) * per_block * ratio + 0.5).astype(np.int64)
+        edge = np.floor(np.arange(coarse // factor + 1) * factor * ratio + 0.5).astype(np.int64)
         edges.append(edge[edge <= size])
-    return Blocks(per_block, edges[0], edges[1])
+    return Blocks(factor, edges[0], edges[1])
 
 
 @numba.njit(cache=True, nogil=True)
 def _means(tile: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray, out: np.ndarray) -> None:
-    """Write the mean of each block of ``tile``, (height, 3 * width), between its own edges, to ``out`` (rows, columns, 3)."""
+    """Write the mean of each block of ``tile``, (height, 3 * width), between its own edges, to ``out`` (rows, columns, 3).
+
+    Of a block every other line counts: damage comes in squares of 8 lines or more, and the second half says little more.
+    """
     line = np.empty(tile.shape[1], np.uint32)
     for i in range(y_edges.size - 1):
         line[:] = 0
-        for y in range(y_edges[i], y_edges[i + 1]):
-            for k in range(tile.shape[1]):
-                line[k] += tile[y, k]
+        for y in range(y_edges[i], y_edges[i + 1], 2):
+            pixels = tile[y]
+            for k in range(line.size):
+                line[k] += pixels[k]
+        lines = (y_edges[i + 1] - y_edges[i] + 1) // 2
         for j in range(x_edges.size - 1):
-            area = (y_edges[i + 1] - y_edges[i]) * (x_edges[j + 1] - x_edges[j])
+            area = np.uint32(lines * (x_edges[j + 1] - x_edges[j]))
             red = green = blue = np.uint32(0)
             for x in range(x_edges[j], x_edges[j + 1]):
                 red += line[3 * x]
@@ -114,18 +118,6 @@ def _means(tile: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray, out: np.n
 
 
 @numba.njit(cache=True, nogil=True)
-def fill(grid: np.ndarray, tile: np.ndarray, column: int, row: int, per_block: int) -> None:
-    """Write the means of a decoded witness tile, (height, 3 * width), to their place in ``grid``, (rows, columns, 3)."""
-    down, across = tile.shape[0] // per_block, tile.shape[1] // 3 // per_block
-    top, left = row * down, column * across
-    down, across = min(down, grid.shape[0] - top), min(across, grid.shape[1] - left)
-    if down <= 0 or across <= 0:
-        return
-    y_edges, x_edges = np.arange(down + 1) * per_block, np.arange(across + 1) * per_block
-    _means(tile, x_edges, y_edges, grid[top : top + down, left : left + across])
-
-
-@numba.njit(cache=True, nogil=True)
 def _span(edges: np.ndarray, begin: int, end: int) -> tuple[np.integer, np.integer]:
     """Return the blocks that lie wholly between two pixels: the first, and the one after the last."""
     first = np.searchsorted(edges, begin)
@@ -134,32 +126,38 @@ def _span(edges: np.ndarray, begin: int, end: int) -> tuple[np.integer, np.integ
 
 @numba.njit(cache=True, nogil=True)
 def differences(judged: Judged, grid: Grid) -> np.ndarray:
-    """Return the largest difference of a block's mean from the witness of each tile, (N,), or `UNKNOWN` where none is known."""
+    """Return how far each tile is from the witness, (N, 2): the worst block, and the worst mean over a row of blocks.
+
+    `UNKNOWN` where the witness shows nothing of the tile.
+    """
     height, width = judged.slots.shape[1], judged.slots.shape[2] // 3
-    worst = np.full(judged.numbers.size, UNKNOWN, np.int64)
-    means = np.empty((height, width, 3), np.int16)
+    worst = np.full((judged.numbers.size, 2), UNKNOWN, np.int64)
     for n in range(judged.numbers.size):
         left, top = judged.numbers[n] % judged.columns * width, judged.numbers[n] // judged.columns * height
         x0, x1 = _span(grid.x_edges, left, left + width)
         y0, y1 = _span(grid.y_edges, top, top + height)
         if x1 == x0 or y1 == y0:
             continue
+        means = np.empty((y1 - y0, x1 - x0, 3), np.int16)
         _means(judged.slots[judged.slot[n]], grid.x_edges[x0 : x1 + 1] - left, grid.y_edges[y0 : y1 + 1] - top, means)
         for i in range(y1 - y0):
-            for j in range(x1 - x0):
-                if grid.means[y0 + i, x0 + j, 0] == UNKNOWN:
-                    continue
-                for c in range(3):
-                    worst[n] = max(worst[n], abs(np.int64(means[i, j, c]) - grid.means[y0 + i, x0 + j, c]))
+            for c in range(3):
+                total = known = np.int64(0)
+                for j in range(x1 - x0):
+                    if grid.means[y0 + i, x0 + j, c] != UNKNOWN:
+                        off = np.int64(means[i, j, c]) - grid.means[y0 + i, x0 + j, c]
+                        worst[n, 0] = max(worst[n, 0], abs(off))
+                        total += off
+                        known += 1
+                if known:
+                    worst[n, 1] = max(worst[n, 1], abs(total) // known)
     return worst
 
 
-def threshold(sample: np.ndarray) -> int:
-    """Return the difference above which a tile is suspicious, from those of a sample of the slide's own tiles.
-
-    The sample's third quartile stands for its body; tiles far beyond may be damaged themselves.
-    """
-    known = sample[sample >= 0]
-    if not known.size:
-        return LEAST_THRESHOLD
-    return max(LEAST_THRESHOLD, int(MARGIN * np.quantile(known, 0.9)))
+def limits(sample: np.ndarray) -> np.ndarray:
+    """Return the differences above which a tile is suspicious, (2,), from those of some of the slide's own tiles, (N, 2)."""
+    known = sample[(sample != UNKNOWN).all(axis=1)]
+    if not len(known):
+        return LEAST_LIMITS
+    own = MARGIN * np.median(known, axis=0)
+    return np.asarray(np.maximum(LEAST_LIMITS, own.astype(np.int64)))

@@ -6,80 +6,64 @@ import numpy as np
 
 from algorithms.slide.decode import UnreadableTileError
 from algorithms.slide.native import NativeTiles
-from algorithms.slide.suspicion import SAMPLE, UNKNOWN, Blocks, Grid, Judged, blocks, differences, fill, threshold
+from algorithms.slide.suspicion import SAMPLE, STEPS, UNKNOWN, Blocks, Grid, Judged, blocks, differences, limits
 
-FIRST_RATIO = 8
-"""Witnesses at least so much coarser are asked first: to read them costs under 2 % of the pixels that they judge."""
+FIRST_RATIO = 4
+"""Witnesses at least so much coarser are asked first, the nearest before the others: the nearer, the more exact, and to read
+one costs 3 % of what it judges (a sixteenth of the pixels, reduced while decoding)."""
 
 
 class Witness:
-    """One coarser level; what it has been asked of is kept as block means, some bytes for a thousand pixels."""
+    """One coarser level; what it was asked of is kept as means over blocks, 6 bytes for a thousand pixels."""
 
     def __init__(self, judged: NativeTiles, coarse: NativeTiles, how: Blocks) -> None:
         self._judged = judged
         self._coarse = coarse
         self._how = how
         mosaic = coarse.level.mosaic
-        # Zeros cost no memory until they are touched; the mark of a block that is not known is written a tile at a time.
+        # Zeros cost no memory until they are touched, and no block is looked at before its tile has been read.
         self._means = np.zeros((len(how.y_edges) - 1, len(how.x_edges) - 1, 3), np.int16)
         self._read = np.zeros((mosaic.rows, mosaic.columns), bool)
-        self._pixels = np.empty((mosaic.tile_height, mosaic.tile_width, 3), np.uint8)
-        self._threshold: int | None = None
+        self._limits: np.ndarray | None = None
 
     @property
-    def threshold(self) -> int:
-        """Return the difference above which a tile is suspicious, sixteenths of a grey level."""
-        if self._threshold is None:
-            self._threshold = threshold(self._sample())
-        return self._threshold
+    def limits(self) -> np.ndarray:
+        """Return the differences above which a tile is suspicious, (2,), sixteenths of a grey level."""
+        if self._limits is None:
+            self._limits = limits(self._sample())
+        return self._limits
 
     def differences(self, slots: np.ndarray, numbers: np.ndarray, slot: np.ndarray) -> np.ndarray:
-        """Return each tile's largest difference from this level, (N,), `UNKNOWN` where it says nothing of the tile.
+        """Return how far each tile is from this level, (N, 2), `UNKNOWN` where it says nothing of the tile.
 
-        ``slots`` is (slots, height, 3 * width); ``numbers`` are the tiles' numbers in the judged level, ``slot`` their slots.
+        ``slots`` is (slots, height, 3 * width); ``numbers`` are the tiles' numbers in the judged level, all of which `ask` was
+        given, and ``slot`` their slots.
         """
-        self._ask(numbers)
         judged = Judged(slots, numbers, slot, self._judged.level.mosaic.columns)
         return np.asarray(differences(judged, Grid(self._means, self._how.x_edges, self._how.y_edges)), np.int64)
 
-    def suspicious(self, slots: np.ndarray, numbers: np.ndarray, slot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which tiles do not show what this level shows, and of which it says nothing, both (N,) bool."""
-        found = self.differences(slots, numbers, slot)
-        return found > self.threshold, found == UNKNOWN
-
-    def _ask(self, numbers: np.ndarray) -> None:
+    def ask(self, numbers: np.ndarray) -> None:
         """Read every tile of this level that lies under one of the judged tiles and has not been read."""
         fine, coarse = self._judged.level, self._coarse.level
         ratio = coarse.downsample / fine.downsample
-        rows, columns = np.divmod(numbers, fine.mosaic.columns)
-        left, top = columns * fine.mosaic.tile_width / ratio, rows * fine.mosaic.tile_height / ratio
-        right, bottom = left + fine.mosaic.tile_width / ratio, top + fine.mosaic.tile_height / ratio
-        under = (
-            np.stack([low // size, np.minimum((high - 1e-6) // size, most)]).astype(np.int64).T
-            for low, high, size, most in (
-                (top, bottom, coarse.mosaic.tile_height, coarse.mosaic.rows - 1),
-                (left, right, coarse.mosaic.tile_width, coarse.mosaic.columns - 1),
-            )
-        )
-        for (row0, row1), (column0, column1) in dict.fromkeys(
-            zip(*(map(tuple, sides.tolist()) for sides in under), strict=True)
-        ):
-            for row in range(row0, row1 + 1):
-                for column in range(column0, column1 + 1):
-                    if not self._read[row, column]:
-                        self._read_tile(row, column)
+        row, column = np.divmod(numbers, fine.mosaic.columns)
+        down = _under(row * fine.mosaic.tile_height / ratio, fine.mosaic.tile_height / ratio, coarse.mosaic.tile_height)
+        across = _under(column * fine.mosaic.tile_width / ratio, fine.mosaic.tile_width / ratio, coarse.mosaic.tile_width)
+        for top, bottom, left, right in np.unique(np.stack([*down, *across], axis=1), axis=0).tolist():
+            for coarse_row, coarse_column in np.argwhere(~self._read[top:bottom, left:right]).tolist():
+                self._read_tile(top + coarse_row, left + coarse_column)
 
     def _read_tile(self, row: int, column: int) -> None:
-        mosaic = self._coarse.level.mosaic
+        mosaic, factor = self._coarse.level.mosaic, self._how.factor
         self._read[row, column] = True
-        size = self._how.per_block
+        top, left = row * mosaic.tile_height // factor, column * mosaic.tile_width // factor
+        place = self._means[top : top + mosaic.tile_height // factor, left : left + mosaic.tile_width // factor]
         try:
-            self._coarse.read(row * mosaic.columns + column, self._pixels)
+            small = self._coarse.reduced(row * mosaic.columns + column, factor)
         except UnreadableTileError:
-            down, across = mosaic.tile_height // size, mosaic.tile_width // size
-            self._means[row * down : (row + 1) * down, column * across : (column + 1) * across] = UNKNOWN
+            place[:] = UNKNOWN
             return
-        fill(self._means, self._pixels.reshape(mosaic.tile_height, -1), column, row, size)
+        place[:] = small[: place.shape[0], : place.shape[1]].astype(np.int16) * STEPS
 
     def _sample(self) -> np.ndarray:
         """Return the differences of some tiles all over the slide, of those with more bytes than most: where tissue is."""
@@ -87,14 +71,20 @@ class Witness:
         most = np.sort(np.argsort(page.byte_counts, kind="stable")[len(page.byte_counts) // 2 :])
         numbers = most[np.unique(np.linspace(0, len(most) - 1, SAMPLE).astype(np.int64))]
         pixels = np.empty((1, mosaic.tile_height, mosaic.tile_width, 3), np.uint8)
-        found = []
+        found = [np.empty((0, 2), np.int64)]
         for number in numbers:
             try:
                 self._judged.read(int(number), pixels[0])
             except UnreadableTileError:
                 continue
+            self.ask(np.array([number]))
             found.append(self.differences(pixels.reshape(1, mosaic.tile_height, -1), np.array([number]), np.zeros(1, np.int64)))
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        return np.concatenate(found)
+
+
+def _under(begin: np.ndarray, length: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first tile of ``size`` pixels that a stretch touches, and one past the last it would touch."""
+    return (begin // size).astype(np.int64), np.ceil((begin + length) / size).astype(np.int64)
 
 
 def witnesses(judged: NativeTiles, coarser: list[NativeTiles]) -> tuple[Witness, ...]:
@@ -110,4 +100,4 @@ def witnesses(judged: NativeTiles, coarser: list[NativeTiles]) -> tuple[Witness,
 
 def _order(judged: NativeTiles, coarse: NativeTiles) -> tuple[bool, float]:
     ratio = coarse.level.downsample / judged.level.downsample
-    return ratio < FIRST_RATIO, ratio if ratio >= FIRST_RATIO else -ratio
+    return ratio < FIRST_RATIO, ratio
