@@ -9,8 +9,9 @@ Whether that came true is for `algorithms.slide.proof` to show.
 
 References
 ----------
-Bisson et al., *Anonymization of whole slide images in histopathology for research and education*, J Pathol Inform 14:100185
-(2023), for what slide files carry; Clunie et al., *Report of the MIDI task group*, arXiv:2303.10473 (2023), for slides.
+Bisson et al., *Anonymization of whole slide images in histopathology for research and education*, Digital Health
+9:20552076231171475 (2023), for what slide files carry; Clunie et al., *Report of the MIDI task group*, arXiv:2303.10473
+(2023), for what to take out of slides.
 """
 
 from __future__ import annotations
