@@ -12,8 +12,8 @@ RECEIVE = Stage(
     source="TIFF 6.0 and BigTIFF; Goode et al., J Pathol Inform 4:27 (2013), doi:10.4103/2153-3539.119005, for the formats",
     inputs=("study", "secret"),
     outputs=(
-        Output("selection", "selection.json", "every file received: a slide with its facts, or why it is none or cannot be used"),
-        Output("declared", "declared.json", "clinical variables found in clinical.json, each checked; nothing else of that file"),
+        Output("selection", "selection.json", "every file received: a slide with its facts, or why it cannot be used"),
+        Output("declared", "declared.json", "the valid clinical variables of clinical.json, and nothing else of it"),
     ),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=1800),
 )
@@ -23,7 +23,7 @@ DEIDENTIFY = Stage(
     run="algorithms.prostate.deidentify:run",
     version=1,
     help="Copy the encoded tiles of each slide into a new file without label, macro or text; delete the originals.",
-    source="Bisson et al., J Pathol Inform 14:100185 (2023), for what slide files carry; TIFF 6.0",
+    source="Bisson et al., Digital Health 9 (2023), doi:10.1177/20552076231171475, for what slide files carry; docs/privacy.md",
     inputs=("study", "selection", "secret"),
     outputs=(
         Output("slides", "slides", "one de-identified tiled TIFF a slide", collection=True),
@@ -290,8 +290,8 @@ AGGREGATE = Stage(
     run="algorithms.prostate.aggregate:run",
     version=1,
     help="Pool all tiles of all slides by attention, join the clinical variables, and give risks with intervals.",
-    source="Ilse, Tomczak, Welling, ICML 2018, arXiv:1802.04712; Cox, J R Stat Soc B 34:187 (1972)",
-    inputs=("features", "tiles", "clinical"),
+    source="Ilse, Tomczak, Welling, ICML 2018, arXiv:1802.04712; Cox, J R Stat Soc B 34:187 (1972); docs/prostate.md, Risk",
+    inputs=("features", "clinical"),
     outputs=(
         Output("risk", "risk.json", "risks at 5 and 10 years with 95 % intervals, curves, percentile in the NCCN group"),
         Output("attention", "attention", "each tile's attention, one float32 array a slide", collection=True),
@@ -306,7 +306,7 @@ AGGREGATE = Stage(
         ),
     ),
     reads=("algorithms/prostate/models/{risk_model}.toml",),
-    resources=Resources(cpu=1, memory_gib=4, timeout_s=1800),
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
 )
 
 RECOMMEND = Stage(
