@@ -40,7 +40,7 @@ SYNTHETIC = (
 def answer_section(result: Mapping[str, Any], pictures: Pictures, bibliography: Bibliography) -> Section:
     """Return the first page of any verdict."""
     if result["verdict"] in {"rejected", "failed"}:
-        blocks = unanswered_blocks(result, "These slides cannot be answered")
+        blocks = unanswered_blocks(result, "This case cannot be answered")
         blocks += [*_slides(result), *_first_look(pictures)]
         return Section("Answer", tuple(blocks))
     held = result["verdict"] == "held"
@@ -198,8 +198,8 @@ def _suggestions(result: Mapping[str, Any], bibliography: Bibliography) -> list[
         return []
     caption = "What a physician may want to consider or discuss; the sources are listed under Methods."
     columns = (
-        Column("", width=0.2), Column("Consider or discuss", width=1.6, least_em=13),
-        Column("Evidence", width=1.5, least_em=13),
+        Column("", width=0.2), Column("Consider or discuss", width=1.6, least_em=10.5),
+        Column("Evidence", width=1.5, least_em=9.5),
     )  # fmt: skip
     return [Table(columns, tuple(rows), caption, small=True)]
 

@@ -28,8 +28,14 @@ REMEDIES = {
     "clinical": "Check the clinical variables against the patient's record, and send or give them again.",
     "tissue": "Look at the slides: clean off pen, scan again in focus at 20x or finer, and send the scanner's own files.",
     "tiles": "Send a slide with more tissue in focus.",
-    "encode": "Send the slides again from the scanner: a part of these could not be read.",
-    "aggregate": "A pathologist must look at the slides: the model cannot vouch for tissue unlike what it learnt from.",
+    "encode": (
+        "If the encoder or its weights are named, whoever runs this system must put them right; else send the slides again "
+        "from the scanner."
+    ),
+    "aggregate": (
+        "If the model or its files are named, whoever runs this system must put them right; if tissue or variables are, a "
+        "pathologist must look at the slides: the model cannot vouch for what is unlike what it learnt from."
+    ),
     "recommend": "Check the clinical variables: the suggestions rest on them.",
     "render": "Send the slides again from the scanner: a part of these could not be drawn.",
 }
