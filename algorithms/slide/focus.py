@@ -155,12 +155,13 @@ def _shares(tissue: np.ndarray, part: int) -> tuple[int, np.ndarray]:
 
 
 def _evened(found: np.ndarray) -> np.ndarray:
-    """Return the median over each cell's measured neighbours, so that one odd patch does not condemn its cell."""
+    """Return the median over each cell's measured neighbours: one odd patch does not condemn its cell, and a cell at the rim of
+    the tissue, too empty to be measured, is as its neighbours are.
+    """
     padded = np.pad(found, 1, constant_values=np.nan)
     rows, columns = found.shape
     around = np.stack([padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3)])
     known = ~np.isnan(around).all(axis=0)
     middle = np.full(found.shape, np.nan)
     middle[known] = np.nanmedian(around[:, known], axis=0)
-    middle[np.isnan(found)] = np.nan
     return middle

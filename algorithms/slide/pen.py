@@ -25,8 +25,15 @@ GREENER = 0.06
 FADED = 0.025
 """The same at a mark's faded edge, reached from a core."""
 
-PURE_BLUE = 0.30
-"""By how much blue exceeds red in a blue mark's core; haematoxylin, bluish from a cool white balance, stays below 0.25."""
+BLUE_DENSITY = 0.3
+"""By how much the optical density in red exceeds that in blue in a blue mark."""
+
+BLUE_EVEN = 0.02
+"""By how much the density in green may exceed that in red in a blue mark's core; with haematoxylin's 0.70 to 0.65 and any eosin
+it does by more."""
+
+BLUE_EVEN_FADED = 0.08
+"""The same where the mark's rim or tissue below it adds to green."""
 
 BLACK_VALUE = 0.42
 """Brightest channel of a black mark's core; the shadow of a coverslip's edge is brighter."""
@@ -46,7 +53,7 @@ RED_HUE = 0.10
 LEAST_MM2 = 0.02
 """Smallest mark: a pen's dot is 0.3 mm wide; smaller specks of green or black are dust, pigment or inked margins."""
 
-MARGIN_UM = 24.0
+MARGIN_UM = 16.0
 """Widening of every mark: its blurred rim has the colour of tissue."""
 
 FADE_UM = 200.0
@@ -58,14 +65,17 @@ def pen_mask(balanced: np.ndarray, pixel_um: float) -> np.ndarray:
     red, green, blue = balanced[..., 0], balanced[..., 1], balanced[..., 2]
     brightest, darkest = balanced.max(axis=-1), balanced.min(axis=-1)
     cool = (green - red > GREENER) & (brightest - darkest > 0.12)
-    cool |= (green > red) & (blue - red > PURE_BLUE)
     cool_faded = (green - red > FADED) & (brightest - darkest > 0.06)
     black = (brightest < BLACK_VALUE) & (brightest - darkest < BLACK_CHROMA) & (brightest > 0)
     black_faded = (brightest < 0.8) & (brightest - darkest < 0.06)
     crimson = (red > RED_BRIGHT) & (np.maximum(green, blue) < RED_DARK) & (np.abs(green - blue) < RED_HUE)
     crimson_faded = (red - np.maximum(green, blue) > 0.08) & (np.abs(green - blue) < 0.06)
     reach = max(1, round(FADE_UM / pixel_um))
+    absorbed = -np.log10(np.maximum(balanced, 1 / 255))
+    navy = absorbed[..., 0] - absorbed[..., 2] > BLUE_DENSITY
+    greener = absorbed[..., 1] - absorbed[..., 0]
     pen = _marks(cool, cool_faded, pixel_um, None)
+    pen |= _marks(navy & (greener < BLUE_EVEN), navy & (greener < BLUE_EVEN_FADED), pixel_um, reach)
     pen |= _marks(black, black_faded, pixel_um, reach)
     pen |= _marks(crimson, crimson_faded, pixel_um, reach)
     margin = max(1, round(MARGIN_UM / pixel_um))
