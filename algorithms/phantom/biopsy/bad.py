@@ -16,7 +16,7 @@ from algorithms.phantom.biopsy.svs import write_svs
 from algorithms.phantom.biopsy.tiff import PLAIN, RGB, Page, write_tiff
 
 EMPTY = Marks(None, (0.0, 0.0, 0.0), None, None, ())
-FIELD_UM = 2500.0
+FIELD_UM = 1800.0
 """Edge of the small slides without tissue."""
 BAD_NUMBER = 9
 """Number of the bad slide on its label."""
@@ -38,7 +38,7 @@ def _white(path: Path, _: Path, scan: Scan, identity: Identity) -> None:
 
 
 def _pen(path: Path, _: Path, scan: Scan, identity: Identity) -> None:
-    line = (400.0, 900.0, 2100.0, 1500.0, 320.0)
+    line = (400.0, 700.0, 1400.0, 1000.0, 260.0)
     write_svs(path, _empty(scan, replace(EMPTY, pen=line, pen_density=(0.95, 0.55, 0.08))), identity, BAD_NUMBER)
 
 

@@ -19,12 +19,12 @@ from algorithms.phantom.biopsy.man import PATTERNS
 from algorithms.phantom.biopsy.slide import Scan, picture
 from algorithms.phantom.biopsy.tiff import LZW, PLAIN, RGB, Page, lzw, write_tiff
 
-TINY = layout.Size(0.5, (1, 1), (0.8, 0.9), (0.3, 0.35))
+TINY = layout.Size(0.5, (1,), (1.1, 1.2), (0.3, 0.35))
 
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory):
-    """Return the folder of a patient with two slides of one very short core each, made as the command makes them."""
+    """Return the folder of a patient with one slide of one short core, made as the command makes them."""
     out = tmp_path_factory.mktemp("patient")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(layout.SIZES, "small", TINY)
@@ -32,9 +32,9 @@ def patient(tmp_path_factory):
     return out
 
 
-def truth(patient, number=1):
-    """Return what is true of a slide."""
-    return json.loads((patient / "truth" / f"slide-{number}.json").read_text())
+def truth(patient):
+    """Return what is true of the slide."""
+    return json.loads((patient / "truth" / "slide-1.json").read_text())
 
 
 def tiny_scan(seed=4, **changes):
@@ -102,9 +102,9 @@ def test_tissue_lies_where_the_truth_says(patient):
     assert dice > 0.85
 
 
-def test_all_slides_together_hold_the_man_s_patterns(patient):
-    """Areas are laid out by length; widths differ between cores, so a tenth of the tissue may be amiss."""
-    areas = {name: sum(truth(patient, k)["pattern_mm2"][name] for k in (1, 2)) for name in PATTERNS}
+def test_the_slides_hold_the_man_s_patterns(patient):
+    """They are laid out by length; a core is not equally wide everywhere, so a tenth of the tissue may be amiss."""
+    areas = truth(patient)["pattern_mm2"]
     total = sum(areas.values())
     wanted = json.loads((patient / "truth" / "man.json").read_text())["patterns"]
 
@@ -113,12 +113,16 @@ def test_all_slides_together_hold_the_man_s_patterns(patient):
 
 
 def test_levels_are_means_of_the_first(patient):
-    """A quarter-size level is the mean of 4 x 4 pixels; JPEG's error is the tolerance."""
+    """A quarter-size level is the mean of 4 x 4 pixels, nowhere else: JPEG's error in grey is less than that of a shift."""
     with openslide.OpenSlide(patient / "study" / "slide-1.svs") as slide:
-        first = np.asarray(slide.read_region((1600, 1600), 0, (960, 960)).convert("RGB")).astype(float)
-        second = np.asarray(slide.read_region((1600, 1600), 1, (240, 240)).convert("RGB")).astype(float)
+        first = np.asarray(slide.read_region((1600, 1600), 0, (960, 960)).convert("RGB")).mean(axis=2)
+        # Whole: OpenSlide scales positions by the levels' widths, which are rounded down.
+        second = np.asarray(slide.read_region((0, 0), 1, slide.level_dimensions[1]).convert("RGB")).mean(axis=2)
+    wanted = first.reshape(240, 4, 240, 4).mean(axis=(1, 3))
+    amiss = {x: np.abs(wanted - second[400:640, 400 + x : 640 + x]).mean() for x in (-1, 0, 1)}
 
-    assert np.abs(first.reshape(240, 4, 240, 4, 3).mean(axis=(1, 3)) - second).mean() < 3
+    assert amiss[0] < 4
+    assert 1.5 * amiss[0] < min(amiss[-1], amiss[1])
 
 
 def test_the_truth_holds_risks_with_and_without_treatment(patient):
