@@ -17,15 +17,22 @@ Clean = Callable[[bytes], Cleaned]
 
 
 def cleaner(page: Page) -> Clean:
-    """Return the function that cleans the page's tiles; it raises `DamagedTileError` for bytes that are no tile of it."""
+    """Return the function that cleans the page's tiles; it raises `DamagedTileError` for bytes that are no tile of it.
+
+    Raises
+    ------
+    DamagedTileError
+        If the page's own tables are damaged.
+    """
     width, height = page.tile_width, page.tile_height
     size = width * height * page.samples_per_pixel
+    if page.compression == JPEG:
+        return TileCleaner(width, height, page.tables).cleaned
     cleaners: dict[int, Clean] = {
         NONE: lambda tile: lossless.cleaned_raw(tile, size),
         LZW: lambda tile: lossless.cleaned_lzw(tile, size),
         DEFLATE: lambda tile: lossless.cleaned_deflate(tile, size),
         DEFLATE_OLD: lambda tile: lossless.cleaned_deflate(tile, size),
-        JPEG: TileCleaner(width, height).cleaned,
         JPEG_2000_YCC: lambda tile: jpeg2000.cleaned(tile, width, height),
         JPEG_2000_RGB: lambda tile: jpeg2000.cleaned(tile, width, height),
     }

@@ -53,6 +53,9 @@ MOST_TEXT = 12 * 2**20
 MODELS = ("GT450 DX", "GT450", "GT 450", "AT2", "AT Turbo", "CS2", "ScanScope")
 """Model names of Aperio scanners that may be repeated; the longest that fits wins."""
 
+NO_SLIDE = re.compile(r"(?im)^[ \t]{0,8}(label|macro|thumbnail)\b")
+"""What the description of a page says that is no level."""
+
 INCH_UM, CENTIMETRE_UM = 25400.0, 10000.0
 RESOLUTION_UNITS = {2: INCH_UM, 3: CENTIMETRE_UM}
 """TIFF 6.0, ResolutionUnit."""
@@ -105,6 +108,9 @@ def facts(index: TiffIndex) -> Facts:
     page = index.pages[0]
     _require_plain_rgb(index, page)
     _require_tiles(page)
+    largest = max(other.width * other.height for other in (*index.pages, *index.sub_pages))
+    if NO_SLIDE.search(page.description) or page.subfile_type not in {0, 2} or page.width * page.height < largest:
+        raise DataError("its first image is not the slide but a label, a macro picture or a reduced copy; send it as scanned")
     _require_whole(index, page, "tiles")
     _require_text(index)
     maker = vendor(index)
@@ -214,7 +220,7 @@ def _is_level(first: Page, page: Page) -> bool:
         return False
     if page.planar_configuration != 1 or page.orientation != 1 or len(page.offsets) != page.columns * page.rows:
         return False
-    if re.search(r"(?im)^\s*(label|macro|thumbnail)\b", page.description):
+    if not page.byte_counts.any() or NO_SLIDE.search(page.description):
         return False
     down = 2 ** round(math.log2(first.width / page.width))
     # A level's side is the quotient rounded down or up, or rounded so at every halving on the way.

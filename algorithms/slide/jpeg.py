@@ -27,8 +27,11 @@ DRI, DQT, DHT, SOS, COMMENT = 0xDD, 0xDB, 0xC4, 0xDA, 0xFE
 FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 """Frame headers of baseline, extended and progressive Huffman coding; scanners use no other."""
 
-SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""In a scan 0xFF is followed by a stuffed zero, a restart marker or another 0xFF; anything else ends it."""
+SCAN_END = re.compile(rb"\xff[\x01-\xfe]")
+"""In a scan 0xFF is followed by a stuffed zero or another 0xFF; anything else ends it."""
+
+RESTARTED_SCAN_END = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""The same where a restart interval is defined.  Elsewhere decoders stop at a restart marker, and what follows is no pixel."""
 
 
 class DamagedTileError(Exception):
@@ -59,15 +62,16 @@ def cleaned_tables(tables: bytes) -> Cleaned:
 
 
 class TileCleaner:
-    """Cleans the tiles of one page, ``width`` x ``height`` pixels each.
+    """Cleans the tiles of one page, ``width`` x ``height`` pixels each, which share ``tables`` (JPEGTables).
 
     Tiles of a page begin alike, so the last header is remembered: then a tile costs one look for the end of its scan.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, tables: bytes = b"") -> None:
         self._size = (width, height)
+        self._restarts = bool(tables) and _header(tables, None).restarts
         self._head = b""
-        self._known = _Header(b"", [], 0, 0)
+        self._known = _Header(b"", [], 0, 0, False)
 
     def cleaned(self, tile: bytes) -> Cleaned:
         """Return the tile without comments, application data and trailing bytes.
@@ -84,10 +88,11 @@ class TileCleaner:
             self._head = tile[: self._known.stop]
         head, start = self._known, len(self._head)
         unchanged = head.kept == self._head
-        found = SCAN_END.search(tile, start)
+        scan_end = RESTARTED_SCAN_END if self._restarts or head.restarts else SCAN_END
+        found = scan_end.search(tile, start)
         if unchanged and found is not None and found.start() == len(tile) - 2 and tile.endswith(END) and tile[-3] != 0xFF:
             return Cleaned(tile, list(head.removed))
-        body, removed = _scans(tile, start)
+        body, removed = _scans(tile, start, scan_end)
         return Cleaned(head.kept + body, [*head.removed, *removed])
 
 
@@ -99,6 +104,7 @@ class _Header:
     removed: list[bytes]
     stop: int
     marker: int
+    restarts: bool
 
 
 def _header(data: bytes, size: tuple[int, int] | None) -> _Header:
@@ -107,11 +113,11 @@ def _header(data: bytes, size: tuple[int, int] | None) -> _Header:
         raise DamagedTileError
     kept: list[bytes] = [START]
     removed: list[bytes] = []
-    at, framed = 2, False
+    at, framed, restarts = 2, False, False
     while True:
         marker, stop = _segment(data, at)
         if marker == 0xD9:
-            return _Header(b"".join(kept), removed, at, marker)
+            return _Header(b"".join(kept), removed, at, marker, restarts)
         payload = data[at + 4 : stop]
         if marker == COMMENT or 0xE0 <= marker <= 0xEF:
             replaced = _application(marker, payload)
@@ -126,9 +132,10 @@ def _header(data: bytes, size: tuple[int, int] | None) -> _Header:
         elif marker == SOS:
             if not framed or not _is_scan(payload):
                 raise DamagedTileError
-            return _Header(b"".join([*kept, data[at:stop]]), removed, stop, marker)
+            return _Header(b"".join([*kept, data[at:stop]]), removed, stop, marker, restarts)
         else:
             kept.append(_table(marker, payload))
+            restarts = restarts or (marker == DRI and payload != b"\0\0")
         at = stop
 
 
@@ -185,12 +192,12 @@ def _table(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
-def _scans(data: bytes, at: int) -> tuple[bytes, list[bytes]]:
+def _scans(data: bytes, at: int, scan_end: re.Pattern[bytes]) -> tuple[bytes, list[bytes]]:
     """Return scan data from ``at`` to the end of the image, with the tables and scan headers between, and what was removed."""
     kept: list[bytes] = []
     removed: list[bytes] = []
     while True:
-        found = SCAN_END.search(data, at)
+        found = scan_end.search(data, at)
         if found is None:
             # Without an end marker decoders assume one where the data stops.
             return b"".join([*kept, data[at:].rstrip(b"\xff"), END]), removed

@@ -20,8 +20,9 @@ EMPTY_TILE = START + END
 
 SIZ, SOT, SOD = 0x51, 0x90, 0x93
 
-KEPT = frozenset({0x52, 0x53, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61})
-"""COD COC QCD QCC RGN POC PPM PPT: what is needed to decode (T.800 table A.2)."""
+KEPT = {0x52: 45, 0x53: 43, 0x5C: 198, 0x5D: 200, 0x5E: 6, 0x5F: 9 * 32 + 2}
+"""COD COC QCD QCC RGN POC, which are needed to decode, and how long each can be for three components and 32 levels (T.800 A.6;
+at most 32 changes of progression).  Packet headers apart from their packets (PPM, PPT) no scanner writes."""
 
 DROPPED = frozenset({0x55, 0x57, 0x58, 0x63, 0x64})
 """TLM PLM PLT: lengths; CRG: registration; COM: comment."""
@@ -69,7 +70,7 @@ def _header(
                 raise DamagedTileError
             sized = True
             kept.append(data[at:end])
-        elif marker in KEPT and sized:
+        elif marker in KEPT and sized and end - at - 2 <= KEPT[marker]:
             kept.append(data[at:end])
         elif marker in DROPPED:
             removed.append(data[at + 4 : end])

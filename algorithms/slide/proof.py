@@ -82,6 +82,8 @@ def _prove_tiles(old: Page, new: Page, source: int, written: int, search: Search
     for offset, size, place, length in _places(old, new).tolist():
         tile, copied = os.pread(source, min(size, most + 1), offset), os.pread(written, length, place)
         if copied == refused:
+            if size > most:
+                continue
             try:
                 clean(tile)
             except DamagedTileError:

@@ -5,6 +5,7 @@ Nothing is left over: every byte of the file is of the header, of a tile, of a d
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Mapping
@@ -44,7 +45,12 @@ class BigTiff:
     def __enter__(self) -> BigTiff:
         self._file = self._path.open("xb", buffering=BUFFER)
         if self._expected_bytes:
-            os.posix_fallocate(self._file.fileno(), 0, self._expected_bytes)
+            try:
+                os.posix_fallocate(self._file.fileno(), 0, self._expected_bytes)
+            except OSError as error:
+                # Some network file systems cannot; then room is found block by block.
+                if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+                    raise
         self._file.write(HEADER.pack(b"II", 43, 8, 0, 0))
         return self
 

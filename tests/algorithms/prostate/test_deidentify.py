@@ -191,12 +191,26 @@ def test_the_tile_that_stands_for_a_damaged_one_is_refused_in_every_compression(
         new.read_region((2 * 64, 64), 0, (64, 64))
 
 
+def test_a_tile_with_a_megabyte_behind_its_end_is_given_up(tmp_path):
+    """More bytes than its pixels could take are not read at all, and the proof agrees."""
+    fields = {256: (4, 128), 257: (4, 64), 258: (3, [8, 8, 8]), 259: (3, 7), 262: (3, 6), 277: (3, 3), 322: (3, 64),
+              323: (3, 64), 270: (2, "Aperio Image|MPP = 0.5")}  # fmt: skip
+    study = tmp_path / "study"
+    study.mkdir()
+    write_tiff(study / "000001", [Image(fields, [jpeg(tissue(64, 64)), jpeg(tissue(64, 64, 1)) + bytes(10**6)])])
+
+    measured = run(study, tmp_path / "out")
+
+    assert measured["tiles_damaged"] == 1
+    assert measured["bytes"] < 10_000
+
+
 def test_shared_and_empty_tiles_stay_shared_and_empty(tmp_path):
     """Scanners let blank tiles share one place or have none; copying each would make a file of any size."""
-    fields = {256: (4, 6400), 257: (4, 640), 258: (3, [8, 8, 8]), 259: (3, 7), 262: (3, 6), 277: (3, 3), 322: (3, 64),
+    fields = {256: (4, 1920), 257: (4, 640), 258: (3, [8, 8, 8]), 259: (3, 7), 262: (3, 6), 277: (3, 3), 322: (3, 64),
               323: (3, 64), 270: (2, "Aperio Image|MPP = 0.5")}  # fmt: skip
-    tiles = [jpeg(tissue(64, 64, seed % 3)) if seed % 10 else b"" for seed in range(1000)]
-    shared = {number: number % 3 + 3 for number in range(6, 1000) if number % 10}
+    tiles = [jpeg(tissue(64, 64, seed % 3)) if seed % 10 else b"" for seed in range(300)]
+    shared = {number: number % 3 + 3 for number in range(6, 300) if number % 10}
     study = tmp_path / "study"
     study.mkdir()
     write_tiff(study / "000001", [Image(fields, tiles, shared=shared)])

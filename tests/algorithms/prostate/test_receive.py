@@ -125,6 +125,8 @@ BAD: dict[str, tuple[Callable[[Path], object] | bytes, str]] = {
     "upside down": (vendor(_274=(3, 3)), "stored turned"),
     "huge tiles": (vendor(_256=(4, 10**5), _322=(4, 10**5)), "tiles are 100000 x 64 px"),
     "damaged tables": (vendor(_347=(7, b"\xff\xd8\xff\xdb\x00\x05abc\xff\xd9")), "JPEG tables are damaged"),
+    "a label first": (vendor(_270=(2, "Aperio Image\r\nlabel 64x64")), "its first image is not the slide but a label"),
+    "a reduced copy first": (vendor(_254=(4, 1)), "its first image is not the slide"),
     "13 MB of text": (vendor(_270=(2, "Aperio " * 1_900_000)), "13 MiB of text"),
     "TIFF header only": (b"II*\0\x08\0\0\0", "directories point beyond its end"),
 }  # fmt: skip

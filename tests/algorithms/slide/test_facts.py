@@ -112,6 +112,7 @@ def test_the_scale_of_an_aperio_slide_is_a_number_and_nothing_else(tmp_path, tex
         pytest.param(128, 96, {"_270": (2, "Aperio\r\nlabel 128x96")}, False, id="called a label"),
         pytest.param(128, 96, {"_270": (2, "Macro")}, False, id="called a macro"),
         pytest.param(128, 96, {"_262": (3, 2)}, False, id="other colours"),
+        pytest.param(128, 96, {"_325": (4, [0, 0, 0, 0])}, False, id="without a tile"),
         pytest.param(128, 96, {"_322": (3, 32), "_323": (3, 128)}, False, id="other tiles"),
     ],
 )

@@ -125,6 +125,7 @@ DAMAGED = {
     + jpeg(PIXELS)[2:],
     "text behind a table": jpeg(PIXELS).replace(b"\xff\xdb\x00\x43", b"\xff\xdb\x00\x45", 1),
     "a marker in the scan": jpeg(PIXELS)[:-40] + b"\xff\x3a" + jpeg(PIXELS)[-40:],
+    "text behind a restart marker that no interval allows": jpeg(PIXELS)[:-2] + b"\xff\xd0" + WHO.encode() + b"\xff\xd9",
     "tables alone": abbreviated(jpeg(PIXELS))[0],
     "empty tile": EMPTY_TILE,
 }  # fmt: skip
@@ -135,6 +136,21 @@ def test_bytes_that_cannot_be_told_from_text_are_damaged(name):
     """They are not copied: a decoder could not read them, and nobody knows what they say."""
     with pytest.raises(DamagedTileError):
         TileCleaner(TILE, TILE).cleaned(DAMAGED[name])
+
+
+def test_restart_markers_stay_where_the_shared_tables_define_them():
+    """The interval may stand in JPEGTables; decoders then expect the markers in every tile."""
+    image = jpeg(PIXELS, restart_marker_blocks=2)
+    found, scan = segments(image)
+    interval = b"".join(raw for marker, raw in found if marker == 0xDD)
+    tile = b"\xff\xd8" + b"".join(raw for marker, raw in found if marker != 0xDD) + scan
+
+    cleaned = TileCleaner(TILE, TILE, b"\xff\xd8" + interval + b"\xff\xd9").cleaned(tile)
+
+    assert len(interval) == 6
+    assert cleaned.data == tile
+    with pytest.raises(DamagedTileError):
+        TileCleaner(TILE, TILE).cleaned(tile)
 
 
 def test_a_scan_that_stops_early_gets_an_end_and_no_more():
