@@ -31,10 +31,9 @@ GROUP_TONES = {"low": "negative", "intermediate": "grey", "high": "positive"}
 
 SHOWN_HORIZON = 10
 
-SYNTHETIC = (
-    "The risk model learnt from {trained_on}. "
-    "The numbers below show how the system works; they say nothing about a real person."
-)
+SYNTHETIC = "The risk model learnt from {trained_on}."
+
+SYNTHETIC_NUMBERS = " The numbers below show how the system works; they say nothing about a real person."
 
 
 def answer_section(result: Mapping[str, Any], pictures: Pictures, bibliography: Bibliography) -> Section:
@@ -83,7 +82,7 @@ def nccn_name(result: Mapping[str, Any]) -> str | None:
 
 def _held_text(result: Mapping[str, Any]) -> str:
     if result["risk_withheld"]:
-        return "The model cannot vouch for a risk here, so none is given. What was found on the slides is shown below."
+        return "The model cannot vouch for a risk here: no risk and no suggestion is given. What was found is shown below."
     return "The values below are preliminary and not released: a physician must settle the doubts first."
 
 
@@ -91,7 +90,8 @@ def _synthetic(result: Mapping[str, Any]) -> list[Block]:
     trained_on = (result["model"] or {}).get("trained_on") or ""
     if "synthetic" not in trained_on.lower():
         return []
-    return [Callout("warning", "A model that has never seen a patient", (SYNTHETIC.format(trained_on=trained_on),))]
+    said = SYNTHETIC.format(trained_on=trained_on) + ("" if result["risk_withheld"] else SYNTHETIC_NUMBERS)
+    return [Callout("warning", "A model that has never seen a patient", (said,))]
 
 
 def _risks(result: Mapping[str, Any]) -> list[Block]:
@@ -231,7 +231,8 @@ def _slides(result: Mapping[str, Any]) -> list[Block]:
         Column("Tiles", True, width=0.6), Column("Attention", True, width=0.7), Column("Remark", width=3.4, least_em=16),
     )  # fmt: skip
     used = sum(s["used"] for s in result["slides"])
-    caption = f"Prostate biopsy, H&E: {len(rows)} slides received" + (f", {used} used." if result["risks"] else ".")
+    received = "1 slide received" if len(rows) == 1 else f"{len(rows)} slides received"
+    caption = f"Prostate biopsy, H&E: {received}" + (f", {used} used." if result["risks"] else ".")
     return [Table(columns, rows, caption, small=True)]
 
 

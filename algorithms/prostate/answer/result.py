@@ -114,7 +114,7 @@ def judge(record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str
 
 def _check_sentence(check: Mapping[str, Any]) -> str:
     where = f"slide {check['slide']}: " if check["slide"] else ""
-    return where + verdict.check_sentence(check, VOCABULARY)
+    return f"{where}{verdict.check_sentence(check, VOCABULARY)} ({check['help']})"
 
 
 def _left_out(check: Mapping[str, Any], artefacts: Artefacts) -> bool:
@@ -190,7 +190,7 @@ def _slide(
     return {
         "label": label, "used": state == "used", "state": state, "stage": stage, "reason": reason,
         "tissue_mm2": None if measures is None else float(measures["tissue_mm2"]),
-        "attention": float(pooled["attention"]) if pooled else None,
+        "attention": float(pooled["attention"]) if pooled and not risk_withheld(artefacts) else None,
         "tiles": laid["tiles"] if laid else None, "tiles_read": pooled["tiles"] if pooled else None,
         "corrupt_tiles": corrupt, "facts": facts or None, "measures": measures,
     }  # fmt: skip

@@ -40,7 +40,8 @@ def attention_section(result: Mapping[str, Any], pictures: Pictures) -> Section 
                 blocks += [Heading(f"Slide {slide['label']}"), *drawn]
     tiles = figures(pictures, kind="tiles")
     blocks += [Heading("Most attended tiles"), *tiles] if tiles else []
-    return Section("Slides and attention", tuple(blocks), new_page=True) if blocks else None
+    title = "Slides" if result["risk_withheld"] else "Slides and attention"
+    return Section(title, tuple(blocks), new_page=True) if blocks else None
 
 
 def incidence_section(result: Mapping[str, Any], pictures: Pictures) -> Section | None:

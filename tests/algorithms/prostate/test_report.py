@@ -120,7 +120,8 @@ def test_a_failed_check_of_the_model_withholds_every_risk(invented, tmp_path):
     assert (document["verdict"], document["risk_withheld"], document["risk_group"]) == ("held", True, None)
     assert {end["risk"] for end in document["risks"]} == {None}
     assert (document["suggestions"], document["adt_biomarker"], document["percentile"]) == ([], None, None)
-    assert document["reasons"][0]["message"] == "Distance to training is 7.2, wanted ≤ 3"
+    assert document["reasons"][0]["message"] == "Distance to training is 7.2, wanted ≤ 3 (far)"
+    assert {slide["attention"] for slide in document["slides"]} == {None}
     assert "15 %" not in words(out)
     assert "Risk over time" not in words(out)
 
