@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +112,17 @@ def _candidate(study: Path, name: str, slide: str) -> Candidate:
 
 
 def _without_copies(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return the candidates with each accepted slide that an earlier one already is refused."""
+    """Return the candidates with one of each slide: of copies the first that says its scale, or else the first."""
+    order = sorted(candidates, key=lambda c: (c.facts is None or c.facts.mpp is None, c.slide))
     kept: list[Candidate] = []
-    for candidate in candidates:
-        same = next((earlier.slide for earlier in kept if _same(earlier, candidate)), "")
-        reason = (
-            f"it is the same slide as {same}: its encoded pixels are equal; a slide counts once" if same else candidate.reason
-        )
-        kept.append(Candidate(candidate.slide, candidate.file, reason, candidate.index, candidate.facts))
-    return kept
+    reasons: dict[str, str] = {}
+    for candidate in order:
+        same = next((other.slide for other in kept if _same(other, candidate)), "")
+        if same:
+            reasons[candidate.slide] = f"it is the same slide as {same}: its encoded pixels are equal; a slide counts once"
+        else:
+            kept.append(candidate)
+    return [replace(candidate, reason=reasons.get(candidate.slide, candidate.reason)) for candidate in candidates]
 
 
 def _same(one: Candidate, other: Candidate) -> bool:

@@ -207,6 +207,15 @@ def test_the_same_slide_twice_counts_once(tmp_path, other):
     assert reasons[2] is None
 
 
+def test_of_two_copies_the_one_with_a_scale_is_used(tmp_path):
+    """Somebody exported a slide twice, once without its scale: which file comes first is chance."""
+    found = received(tmp_path, {"000001": slide(mpp="unknown"), "000002": slide(), "000003": slide(seed=2)})
+
+    slides = found["selection"]["slides"]
+    assert [entry["accepted"] for entry in slides] == [False, True, True]
+    assert "the same slide as s02" in slides[0]["reason"]
+
+
 def test_slides_of_two_patients_stop_the_case_and_name_neither(tmp_path):
     """Whose risk would it be?  Also where the other patient's slide could not be used."""
     other = PERSON | {"mrn": "HX-5500001", "name": "Nachtigaller", "accession": "S24-020000"}
