@@ -48,6 +48,8 @@ def make(out: Path, options: argparse.Namespace) -> dict[str, Any]:
     study, truth = out / "study", out / "truth"
     study.mkdir(parents=True, exist_ok=True)
     truth.mkdir(parents=True, exist_ok=True)
+    for earlier in [*study.glob("slide-*.svs"), *truth.glob("slide-*.json")]:
+        earlier.unlink()  # another man's slides in the same folder would be a case of two patients
     one, size = patient(options.seed), SIZES[options.size]
     rng = np.random.default_rng([options.seed, 1])
     identity = invent(np.random.default_rng([options.seed, 2]), one.age_years)

@@ -62,12 +62,19 @@ class Identity:
         family, _, given = self.patient_name.partition(", ")
         return f"{family.upper()}_{given.upper()}_{self.accession_number}_{slide}"
 
+    @property
+    def date_time(self) -> str:
+        """When the slide was scanned, as TIFF writes it."""
+        month, day, year = self.scan_date.split("/")
+        return f"20{year}:{month}:{day} {self.scan_time}"
+
     def planted(self, slides: int) -> dict[str, list[str]]:
         """Return every identifying value that is written into the files, by kind."""
         values = {name: [value] for name, value in asdict(self).items()}
         family, _, given = self.patient_name.partition(", ")
         values["name_parts"] = [family, given, family.upper(), given.upper()]
         values["file_name"] = [self.file_stem(slide) for slide in range(1, slides + 1)]
+        values["date_time"] = [self.date_time]
         values["barcode"] = [f"{self.accession_number}-A{slide}" for slide in range(1, slides + 1)]
         return values
 

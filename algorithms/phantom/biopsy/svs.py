@@ -7,6 +7,7 @@ Tiles are abbreviated JPEG streams with their tables in JPEGTables.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -22,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 from algorithms.phantom.biopsy.identity import Identity
 from algorithms.phantom.biopsy.noise import TEXTURE_PX, texture
 from algorithms.phantom.biopsy.slide import Scan, lamp, picture, tile_kind
-from algorithms.phantom.biopsy.tiff import LZW, RGB, Page, lzw, write_tiff
+from algorithms.phantom.biopsy.tiff import ARTIST, DATE_TIME, HOST_COMPUTER, LZW, RGB, Page, lzw, write_tiff
 from algorithms.phantom.biopsy.tissue import GLASS_RGB
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,12 @@ def _encode(pixels: np.ndarray) -> bytes:
 
 def _tile(pixels: np.ndarray) -> bytes:
     return split_tables(_encode(pixels))[1]
+
+
+def commented(stream: bytes, comment: str) -> bytes:
+    """Return a JPEG stream with a comment segment after its first marker, as some laboratory systems leave it."""
+    text = comment.encode("ascii")
+    return stream[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + stream[2:]
 
 
 def _quarter(pixels: np.ndarray) -> np.ndarray:
@@ -175,8 +182,13 @@ def write_svs(path: Path, scan: Scan, identity: Identity, number: int) -> dict[s
     rows, columns = -(-(height // 4) // size), -(-(width // 4) // size)
     second = [stream for tiles in pyramid.second[:rows] for stream in tiles[:columns]]
 
+    tags = ((DATE_TIME, identity.date_time), (ARTIST, identity.user), (HOST_COMPUTER, identity.scanner_serial))
+
+    tiles = (stream for row in pyramid.first for stream in row)
+    first = itertools.chain([commented(next(tiles), f"{identity.patient_name} {identity.hospital_number}")], tiles)
+
     def level(pixels: tuple[int, int], tiles: Iterable[bytes], note: str) -> Page:
-        return Page(*pixels, tiles, note, tile=(size, size), tables=tables)
+        return Page(*pixels, tiles, note, tile=(size, size), tables=tables, texts=tags)
 
     def striped(pixels: np.ndarray, note: str, subfile: int) -> Page:
         strips = (_tile(pixels[y : y + STRIP_PX]) for y in range(0, pixels.shape[0], STRIP_PX))
@@ -186,7 +198,7 @@ def write_svs(path: Path, scan: Scan, identity: Identity, number: int) -> dict[s
     label_strips = (lzw(label[y : y + STRIP_PX]) for y in range(0, LABEL_PX[1], STRIP_PX))
     note = f"{LIBRARY} \r\n"
     pages = [
-        level((width, height), (stream for tiles in pyramid.first for stream in tiles), text),
+        level((width, height), first, text),
         striped(thumbnail, _resized(text, (thumbnail.shape[1], thumbnail.shape[0])), 0),
         level(quarter, second, _resized(text, quarter)),
         level(sixteenth, _cut(third, size), _resized(text, sixteenth)),

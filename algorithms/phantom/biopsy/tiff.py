@@ -18,6 +18,7 @@ import numpy as np
 PLAIN, LZW, JPEG = 1, 5, 7
 RGB, YCBCR = 2, 6
 SHORT, LONG, UNDEFINED, ASCII, LONG8 = 3, 4, 7, 2, 16
+DATE_TIME, ARTIST, HOST_COMPUTER = 306, 315, 316
 FORMATS = {SHORT: "H", LONG: "I", LONG8: "Q"}
 LITERALS = 250
 """Literal codes after which the LZW table is cleared: before its codes would need more than nine bits."""
@@ -27,7 +28,7 @@ LITERALS = 250
 class Page:
     """One image of a file: its size, its segments in row-major order, and how to read them.
 
-    ``tile`` is (width, height) of a tile, or ``None`` for strips of ``strip`` rows.
+    ``tile`` is (width, height) of a tile, or ``None`` for strips of ``strip`` rows; ``texts`` are further tags and their text.
     """
 
     width: int
@@ -42,6 +43,7 @@ class Page:
     subfile: int = 0
     predictor: int = 1
     bits: int = 8
+    texts: tuple[tuple[int, str], ...] = ()
 
 
 def lzw(pixels: np.ndarray) -> bytes:
@@ -90,6 +92,7 @@ def _write_page(file: BinaryIO, page: Page, link: int, big: bool) -> int:
         entries += [(322, LONG, [page.tile[0]]), (323, LONG, [page.tile[1]]), (324, wide, offsets), (325, LONG, counts)]
     else:
         entries += [(273, wide, offsets), (278, LONG, [page.strip]), (279, LONG, counts)]
+    entries += [(tag, ASCII, text.encode("ascii") + b"\0") for tag, text in page.texts]
     if page.predictor != 1:
         entries.append((317, SHORT, [page.predictor]))
     if page.tables:
