@@ -26,12 +26,11 @@ def run(
     facts = {key.decode(): value.decode() for key, value in table.schema.metadata.items() if not key.startswith(b"ARROW")}
     require_match(facts, model)
     x, y = (table.column(name).to_numpy() for name in ("x", "y"))
+    extent_px, batch = float(facts["extent_px"]), tiles_at_once * model.workers
     with open_slide(inputs["slides"]) as slide:
 
         def read(rows: slice) -> Iterator[Batch]:
-            return slide.windows(
-                x[rows], y[rows], extent_px=float(facts["extent_px"]), tile_px=model.tile_px, batch=tiles_at_once
-            )
+            return slide.windows(x[rows], y[rows], extent_px=extent_px, tile_px=model.tile_px, batch=batch)
 
         features = write_features(out / "features", len(x), read, model)
     log.info("%d tiles, %d of them corrupt, %d values each", len(x), len(features["corrupt"]), model.dimension)

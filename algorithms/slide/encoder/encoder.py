@@ -10,6 +10,10 @@ precisions they differ by rounding (docs/prostate.md, Encoder).
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +31,14 @@ log = logging.getLogger(__name__)
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 TILES_AT_ONCE = 16
-"""Tiles of one forward pass; more are not faster on two cores (docs/prostate.md, Encoder)."""
+"""Tiles of one forward pass; more are not faster on a CPU (docs/prostate.md, Encoder)."""
 
 
 class Encoder:
-    """A described model with its weights in memory, on the GPU where there is one."""
+    """A described model with its weights in memory, on the GPU where there is one.
+
+    ``workers`` is how many passes of ``tiles_at_once`` tiles are computed at a time; it changes no embedding.
+    """
 
     def __init__(self, description: Description, model: VisionTransformer, precision: str, tiles_at_once: int) -> None:
         self.description = description
@@ -39,6 +46,7 @@ class Encoder:
         self.tiles_at_once = tiles_at_once
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device).eval()
+        self.workers = 1 if self._device.type == "cuda" else len(os.sched_getaffinity(0))
 
     @property
     def name(self) -> str:
@@ -69,11 +77,10 @@ class Encoder:
         """Return the embeddings, (N, dimension) float32, of tiles, (N, tile_px, tile_px, 3) uint8 RGB."""
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (self.tile_px, self.tile_px, 3):
             raise ValueError(f"tiles must be uint8 of shape (N, {self.tile_px}, {self.tile_px}, 3)")
-        embeddings = np.empty((len(tiles), self.dimension), np.float32)
-        for first in range(0, len(tiles), self.tiles_at_once):
-            some = slice(first, first + self.tiles_at_once)
-            embeddings[some] = self._forward(tiles[some])
-        return embeddings
+        passes = [tiles[first : first + self.tiles_at_once] for first in range(0, len(tiles), self.tiles_at_once)]
+        with _one_thread_each(), ThreadPoolExecutor(self.workers) as pool:
+            embeddings = list(pool.map(self._forward, passes))
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *embeddings])
 
     def _forward(self, tiles: np.ndarray) -> np.ndarray:
         # torch warns of arrays that it could write through.
@@ -82,6 +89,20 @@ class Encoder:
             # (N, H, W, 3) in memory, seen as (N, 3, H, W): channels last, nothing is moved.
             embedding: torch.Tensor = self._model(pixels.to(self._device).permute(0, 3, 1, 2))
         return embedding.float().cpu().numpy()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let torch compute each pass in one thread, many passes at a time.
+
+    Threads that share one product wait for each other at every layer; on a busy machine that cost more than the product.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def load(

@@ -56,6 +56,26 @@ def test_equal_batches_give_equal_bits(tmp_path):
     assert first == second
 
 
+def test_workers_change_no_bit_and_leave_torch_as_it_was(tmp_path):
+    """Passes are cut by ``tiles_at_once`` alone; how many are computed at a time is the machine's affair."""
+    described(tmp_path)
+    encoder = load("tiny", folder=tmp_path, tiles_at_once=3)
+    threads = torch.get_num_threads()
+    found = []
+    for encoder.workers in (1, 2, 5):
+        found.append(encoder.embed(tiles(11)).tobytes())
+
+    assert [found[0]] * 3 == found
+    assert threads == torch.get_num_threads()
+
+
+def test_no_tiles_have_no_embeddings(tmp_path):
+    """A slide may have none."""
+    described(tmp_path)
+
+    assert (0, 16) == load("tiny", folder=tmp_path).embed(tiles(0)).shape
+
+
 def test_bfloat16_stays_near_float32(tmp_path):
     """Eight bits of mantissa through two blocks: a few percent of values of size 1."""
     described(tmp_path)
