@@ -138,13 +138,14 @@ class Marked:
 def draw_attention(overview: Overview, heat: np.ndarray, marked: Sequence[Marked], out: Path) -> None:
     """Write the picture of where the model looked.
 
-    ``heat`` (Y, X) is the attention of each overview pixel in times an equal share, NaN where no tile lies.
+    ``heat`` (Y, X) is made by :func:`heat_map`.
     """
     sheet = overview.sheet()
     with figure(WIDTH_IN, _height_in(sheet)) as drawn:
         axes, scale = _pieces_axes(drawn, sheet)
-        painted = paint(overview.pixels, heat)
-        axes.imshow(sheet.lay(painted, scale), extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
+        # Painted as it lies on the sheet: a whole overview in floating point takes a gigabyte.
+        painted = paint(sheet.lay(overview.pixels, scale), sheet.lay(heat, scale, smooth=False))
+        axes.imshow(painted, extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
         _mark(axes, sheet, overview, marked)
         _scale_bar(axes, sheet, _height_in(sheet), overview.mm_per_px)
         _number(axes, None, sheet)
@@ -153,23 +154,27 @@ def draw_attention(overview: Overview, heat: np.ndarray, marked: Sequence[Marked
 
 
 def heat_map(overview: Overview, xy: np.ndarray, extent_px: float, times: np.ndarray) -> np.ndarray:
-    """Return the attention ``times`` (N,) of tiles at ``xy`` (N, 2) as (Y, X) float32, NaN where no tile lies."""
-    heat = np.full(overview.mask.shape, np.nan, np.float32)
+    """Return the attention of tiles at ``xy`` (N, 2) as (Y, X) uint8: 0 where no tile lies, else 1 to 255 along the scale.
+
+    ``times`` (N,) is the attention in times an equal share, NaN for a tile without features.
+    """
+    heat = np.zeros(overview.mask.shape, np.uint8)
     corners = np.rint(np.stack([xy, xy + extent_px]) / overview.level0_px_per_px).astype(int)
-    for (x0, y0), (x1, y1), value in zip(*corners, times, strict=True):
-        heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = value
+    along = LogNorm(*ATTENTION_RANGE, clip=True)(np.nan_to_num(times, nan=ATTENTION_RANGE[0])).data
+    indices = np.where(np.isnan(times), 0, 1 + np.rint(254 * along)).astype(np.uint8)
+    for (x0, y0), (x1, y1), index in zip(*corners, indices, strict=True):
+        heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = index
     return heat
 
 
 def paint(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return ``pixels`` in grey with ``heat`` (in times an equal share) in colour over them, (Y, X, 3) uint8."""
+    """Return ``pixels`` (Y, X, 3) in grey with ``heat`` (Y, X), made by :func:`heat_map`, in colour over them, uint8."""
     grey = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    base = np.repeat(110 + 0.57 * grey[..., None], 3, axis=2)
-    share = LogNorm(*ATTENTION_RANGE, clip=True)(np.nan_to_num(heat, nan=ATTENTION_RANGE[0])).data
-    colour = 255 * HEAT(share)[..., :3].astype(np.float32)
+    base = (110 + 0.57 * grey)[..., None]
+    colours = 255 * HEAT(np.clip(np.arange(-1, 255) / 254, 0, 1))[:, :3].astype(np.float32)
     # Multiplied, not mixed: the tissue's own structure stays visible under the colour.
-    glazed = colour * (0.45 + 0.55 * base / 255)
-    return np.clip(np.where(np.isnan(heat)[..., None], base, glazed), 0, 255).astype(np.uint8)
+    glazed = colours[heat] * (0.45 + 0.55 * base / 255)
+    return np.clip(np.where(heat[..., None] == 0, base, glazed), 0, 255).astype(np.uint8)
 
 
 def _height_in(sheet: Sheet) -> float:

@@ -85,18 +85,28 @@ def test_heat_lies_on_its_tiles_and_nowhere_else():
     heat = heat_map(overview, np.array([[40, 80]]), 20.0, np.array([3.0]))
     painted = paint(overview.pixels, heat)
 
-    assert np.argwhere(np.isfinite(heat)).min(axis=0).tolist() == [20, 10]
-    assert np.isfinite(heat).sum() == 25
+    assert np.argwhere(heat > 0).min(axis=0).tolist() == [20, 10]
+    assert (heat > 0).sum() == 25
     grey = painted.max(axis=2) == painted.min(axis=2)
     assert (~grey).sum() == 25
 
 
 def test_more_attention_is_darker():
-    """The colour scale can be read in grey: luminance falls from end to end."""
-    times = np.geomspace(*ATTENTION_RANGE, 20, dtype=np.float32)[None]
-    painted = paint(np.full((1, 20, 3), 230, np.uint8), times).astype(float) @ [0.299, 0.587, 0.114]
+    """The colour scale can be read in grey: luminance falls from end to end, and the scale is logarithmic."""
+    overview = Overview(np.full((1, 20, 3), 230, np.uint8), np.ones((1, 20), np.uint8), 1.0, 0.0005)
+    times = np.geomspace(*ATTENTION_RANGE, 20)
+    heat = heat_map(overview, np.column_stack([np.arange(20), np.zeros(20)]), 1.0, times)
+    grey = paint(overview.pixels, heat).astype(float) @ [0.299, 0.587, 0.114]
 
-    assert (np.diff(painted[0]) < 0).all()
+    assert heat[0].astype(int).tolist() == [1 + round(254 * n / 19) for n in range(20)]
+    assert (np.diff(grey[0]) < 0).all()
+
+
+def test_a_tile_without_features_has_no_heat():
+    """It was not read, so nothing was weighed there."""
+    overview = Overview(np.full((4, 4, 3), 230, np.uint8), np.ones((4, 4), np.uint8), 1.0, 0.0005)
+
+    assert not heat_map(overview, np.array([[0, 0]]), 4.0, np.array([np.nan])).any()
 
 
 def test_the_most_attended_tiles_lie_apart_and_count_no_lost_tile():
