@@ -230,6 +230,12 @@ class _Reader:
             self._visited.add(place)
             if len(self._visited) > MOST_PAGES:
                 raise DataError(f"the TIFF file holds more than {MOST_PAGES} images, wanted one slide; send it as scanned")
+            if place >= self.size:
+                missing = 100 * (1 - self.size / place)
+                raise DataError(
+                    f"the file is cut off: it has {self.size} bytes and a directory at byte {place}, "
+                    f"so at least {missing:.0f} % of it is missing; send it again"
+                )
             yield place
             place = self._after(place)
 
