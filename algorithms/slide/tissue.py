@@ -43,6 +43,9 @@ NEUTRAL = 40
 CLOSING_UM = 24.0
 """Gaps closed in the mask: cracks between fibres."""
 
+RIM = 0.6
+"""Part of the threshold that a pixel's own saturation must reach beside the mean around it (own bound)."""
+
 YELLOW_GREEN = (45.0, 200.0)
 """Hues, in degrees, that no haematoxylin and eosin stain has: mounting medium, mould, algae, ink."""
 
@@ -124,7 +127,7 @@ def stained(picture: np.ndarray, pen: np.ndarray, pixel_um: float) -> np.ndarray
     glass = usable[usable < SATURATION_FLOOR]
     noise = float(glass.mean() + NOISE_DEVIATIONS * glass.std()) if glass.size else 0.0
     pale_least = min(max(noise, SATURATION_FLOOR), core_least)
-    candidate = (colour >= pale_least) & (saturation(picture) >= pale_least) & ~pen & _stain_hue(smooth)
+    candidate = (colour >= pale_least) & (saturation(picture) >= RIM * pale_least) & ~pen & _stain_hue(smooth)
     core = candidate & (colour >= core_least)
     return np.asarray(ndimage.binary_propagation(core, mask=candidate))
 

@@ -41,8 +41,8 @@ def read(path: Path) -> dict:
 
 
 def test_every_tile_of_a_disc_is_taken_that_it_half_covers(tmp_path):
-    """A disc of 2 mm across: the taken tiles are those that a drawing at full size covers by half, with the same part."""
-    mask = disc((300, 320), (150, 160), 125) * TISSUE
+    """A disc of 1 mm across: the taken tiles are those that a drawing at full size covers by half, with the same part."""
+    mask = disc((150, 160), (75, 80), 62) * TISSUE
 
     table = run(tmp_path, {"s01": mask})["s01"]
 
