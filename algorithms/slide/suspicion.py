@@ -37,6 +37,9 @@ LEAST_LIMITS = np.array([12, 6]) * STEPS
 """Differences, of a block and of the mean over a row of blocks, below which nothing is suspicious, in sixteenths of a grey
 level: twice what JPEG of low quality leaves in a pyramid of exact means (benchmarks/slides.py)."""
 
+EVERY = 4
+"""Lines of a tile of which one is looked at."""
+
 MARGIN = 3.0
 """Times the sample's median: the sharpest of some 10,000 tiles must not be taken for damaged (benchmarks/slides.py)."""
 
@@ -95,16 +98,16 @@ def blocks(level: Mosaic, witness: Mosaic, ratio: float) -> Blocks | None:
 def _means(tile: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray, out: np.ndarray) -> None:
     """Write the mean of each block of ``tile``, (height, 3 * width), between its own edges, to ``out`` (rows, columns, 3).
 
-    Of a block every other line counts: damage comes in squares of 8 lines or more, and the second half says little more.
+    Of a block every fourth line counts: damage comes in squares of 8 lines or more, and the others say little more.
     """
     line = np.empty(tile.shape[1], np.uint32)
     for i in range(y_edges.size - 1):
         line[:] = 0
-        for y in range(y_edges[i], y_edges[i + 1], 2):
+        for y in range(y_edges[i], y_edges[i + 1], EVERY):
             pixels = tile[y]
             for k in range(line.size):
                 line[k] += pixels[k]
-        lines = (y_edges[i + 1] - y_edges[i] + 1) // 2
+        lines = (y_edges[i + 1] - y_edges[i] + EVERY - 1) // EVERY
         for j in range(x_edges.size - 1):
             area = np.uint32(lines * (x_edges[j + 1] - x_edges[j]))
             red = green = blue = np.uint32(0)

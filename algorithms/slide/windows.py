@@ -4,7 +4,7 @@ A level is a row-major mosaic of native tiles; those decoded lie in slots, and `
 which slot holds it, or why none does (`EMPTY`, `DAMAGED`).  What lies outside the level is white.
 
 A window is copied where a level pixel is a tile pixel, and otherwise reduced by area averaging: every output pixel is the mean
-of the part of the level that it covers, in whole numbers, so the same everywhere.
+of the part of the level that it covers, in whole numbers, so the same everywhere; halves are rounded up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ WEIGHT_BITS = 11
 """Fixed point of the averaging: two weights of 11 bits and a pixel of 8 stay below 2^31; an error of 0.1 % of a grey level."""
 
 SAME_SCALE = 0.02
-"""Relative difference of scale up to which pixels are copied: less than scanners of one nominal magnification differ by."""
+"""Relative difference from a whole scale up to which it is taken for whole: less than scanners of one nominal magnification
+differ by.  Pixels are then copied, or averaged in squares, and a window is up to so much larger or smaller than asked for."""
+
+MOST_FACTOR = 63
+"""Largest whole scale: a division by the square of it is a multiplication in 64 bits, exact below 2^32."""
 
 
 class Mosaic(NamedTuple):
@@ -62,27 +66,25 @@ class Store(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How a window of ``side`` level pixels becomes ``tile_px`` pixels: output i begins at ``first[i]``.
+    """How a window of ``side`` level pixels becomes ``tile_px`` pixels.
 
-    ``first`` is (tile_px,) and ``weights``, (tile_px, taps), add up to 2^WEIGHT_BITS; without weights pixels are copied.
+    Each is the mean of ``factor`` x ``factor`` level pixels; or, where ``factor`` is 0, output i begins at ``first[i]``,
+    (tile_px,), with ``weights``, (tile_px, taps), that add up to 2^WEIGHT_BITS.
     """
 
     side: int
     tile_px: int
+    factor: int
     first: np.ndarray
     weights: np.ndarray
-
-    @property
-    def copies(self) -> bool:
-        """Return whether a level pixel is a tile pixel."""
-        return bool(self.weights.shape[1] == 0)
 
 
 def cut_of(extent_px: float, tile_px: int) -> Cut:
     """Return how a window of ``extent_px`` level pixels, seldom a whole number, becomes ``tile_px`` pixels."""
     scale = extent_px / tile_px
-    if abs(scale - 1) <= SAME_SCALE:
-        return Cut(tile_px, tile_px, np.zeros(0, np.int64), np.zeros((0, 0), np.uint32))
+    factor = max(1, round(scale))
+    if abs(scale / factor - 1) <= SAME_SCALE and factor <= MOST_FACTOR:
+        return Cut(tile_px * factor, tile_px, factor, np.zeros(0, np.int64), np.zeros((0, 0), np.uint32))
     begin = np.arange(tile_px) * scale
     first = np.floor(begin + 1e-9).astype(np.int64)
     taps = math.ceil(scale - 1e-9) + 1
@@ -91,7 +93,7 @@ def cut_of(extent_px: float, tile_px: int) -> Cut:
     weights = _whole(shares)
     while taps > 1 and not weights[:, taps - 1].any():
         taps -= 1
-    return Cut(int(first[-1]) + taps, tile_px, first, np.ascontiguousarray(weights[:, :taps]))
+    return Cut(int(first[-1]) + taps, tile_px, 0, first, np.ascontiguousarray(weights[:, :taps]))
 
 
 def _whole(shares: np.ndarray) -> np.ndarray:
@@ -150,8 +152,10 @@ def damage(mosaic: Mosaic, squares: Squares, slot_of: np.ndarray) -> np.ndarray:
 def cut(store: Store, mosaic: Mosaic, squares: Squares, how: Cut, out: np.ndarray) -> None:
     """Write the windows to ``out``, (N, tile_px, tile_px, 3); every tile that they touch is in a slot."""
     flat = out.reshape(len(out), how.tile_px, 3 * how.tile_px)
-    if how.copies:
+    if how.factor == 1:
         _copy(store, mosaic, squares, flat)
+    elif how.factor:
+        _mean(store, mosaic, squares, how.factor, flat)
     else:
         _average(store, mosaic, squares, how, flat)
 
@@ -179,25 +183,50 @@ def _copy(store: Store, mosaic: Mosaic, squares: Squares, out: np.ndarray) -> No
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_line(store: Store, mosaic: Mosaic, begin: tuple[int, int], weight: int, line: np.ndarray) -> None:
-    """Add the level's pixels from ``begin``, (left, y), times ``weight`` to ``line``, (3 * side,) uint32."""
+def _mean(store: Store, mosaic: Mosaic, squares: Squares, factor: int, out: np.ndarray) -> None:
+    side = squares.side // factor
+    line = np.empty(3 * squares.side, np.uint16)
+    area = np.uint64(factor * factor)
+    half, inverse = area // np.uint64(2), np.uint64((1 << 32) // (factor * factor) + 1)
+    for n in range(squares.left.size):
+        for i in range(side):
+            line[:] = 0
+            for tap in range(factor):
+                _add_line(store, mosaic, (squares.left[n], squares.top[n] + i * factor + tap), np.uint16(1), line)
+            place = out[n, i]
+            if factor == 2:
+                for j in range(side):
+                    for c in range(3):
+                        place[3 * j + c] = (np.uint32(line[6 * j + c]) + line[6 * j + 3 + c] + np.uint32(2)) >> np.uint32(2)
+                continue
+            for j in range(side):
+                for c in range(3):
+                    total = half
+                    for tap in range(factor):
+                        total += np.uint64(line[3 * (j * factor + tap) + c])
+                    place[3 * j + c] = (total * inverse) >> np.uint64(32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_line(store: Store, mosaic: Mosaic, begin: tuple[int, int], weight: np.integer, line: np.ndarray) -> None:
+    """Add the level's pixels from ``begin``, (left, y), times ``weight`` to ``line``, (3 * side,), both of one type."""
     left, y = begin
     columns = -(-mosaic.width // mosaic.tile_width)
     side = line.size // 3
     if y < 0 or y >= mosaic.height:
-        line += np.uint32(weight * WHITE)
+        line += weight * line.dtype.type(WHITE)
         return
     row = y // mosaic.tile_height
     first, end = max(left, 0), min(left + side, mosaic.width)
-    line[: 3 * max(0, first - left)] += np.uint32(weight * WHITE)
-    line[3 * max(0, end - left) :] += np.uint32(weight * WHITE)
+    line[: 3 * max(0, first - left)] += weight * line.dtype.type(WHITE)
+    line[3 * max(0, end - left) :] += weight * line.dtype.type(WHITE)
     for column in range(first // mosaic.tile_width, -(-end // mosaic.tile_width)):
         x0, x1 = max(first, column * mosaic.tile_width), min(end, (column + 1) * mosaic.tile_width)
         source, target, run = 3 * (x0 - column * mosaic.tile_width), 3 * (x0 - left), 3 * (x1 - x0)
         pixels = store.slots[store.slot_of[row * columns + column], y - row * mosaic.tile_height, source : source + run]
         place = line[target : target + run]
         for k in range(run):
-            place[k] += np.uint32(weight) * np.uint32(pixels[k])
+            place[k] += weight * pixels[k]
 
 
 @numba.njit(cache=True, nogil=True)

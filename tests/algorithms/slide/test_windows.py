@@ -61,7 +61,7 @@ def test_a_reduced_window_holds_the_means_over_the_area_of_each_pixel(left, top,
 
     cut(store_of(picture()), MOSAIC, Squares(np.array([left]), np.array([top]), how.side), how, out)
 
-    if how.copies:
+    if how.factor:
         return
     whole = np.full((150, 175, 3), 255.0)
     whole[50:100, 50:125] = picture()
@@ -71,17 +71,6 @@ def test_a_reduced_window_holds_the_means_over_the_area_of_each_pixel(left, top,
     inside = (slice(0, int(min(pixels, (part.shape[0] - 1) // (extent / pixels)))),) * 2
     # Weights of 11 bits are off by half of 2^-11 each; with 255 grey levels, two axes and up to 12 taps that is a grey level.
     assert np.abs(expected - out[0])[inside].max(initial=0) < 1.5
-
-
-def test_halving_is_the_mean_of_four_pixels_rounded_up():
-    """A window of 0.25 um for a tile of 0.5 um; weights of one half are exact in binary."""
-    how = cut_of(32.0, 16)
-    out = np.empty((1, 16, 16, 3), np.uint8)
-
-    cut(store_of(picture()), MOSAIC, Squares(np.array([17]), np.array([9]), how.side), how, out)
-
-    four = picture()[9:41, 17:49].reshape(16, 2, 16, 2, 3).astype(int).sum(axis=(1, 3))
-    assert np.array_equal((four + 2) // 4, out[0])
 
 
 @pytest.mark.parametrize("extent", [7.0, 8.1, 15.9, 23.456, 37.5])
@@ -96,12 +85,23 @@ def test_a_reduced_window_of_one_grey_level_keeps_it(extent):
         assert (out == grey).all()
 
 
-def test_a_scale_within_two_percent_copies_and_beyond_averages():
-    """224 px of 0.5 um are 224.45 px of 0.499 um: to resample would blur for a quarter of a percent."""
-    assert cut_of(224.45, 224).copies
-    assert cut_of(220.0, 224).copies
-    assert not cut_of(229.0, 224).copies
-    assert not cut_of(448.9, 224).copies
+def test_a_scale_within_two_percent_of_a_whole_one_is_taken_for_whole():
+    """224 px of 0.5 um are 224.45 px of 0.499 um and 443.6 px of 0.2525 um: to resample would blur for one percent or less."""
+    assert [1, 1, 2, 2, 4] == [cut_of(extent, 224).factor for extent in (224.45, 220.0, 448.0, 443.6, 900.0)]
+    assert [0, 0, 0] == [cut_of(extent, 224).factor for extent in (229.0, 336.0, 480.0)]
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 7])
+def test_a_whole_scale_gives_means_of_squares(factor):
+    """Numpy's sums; halves are rounded up."""
+    pixels = 40 // factor
+    out = np.empty((1, pixels, pixels, 3), np.uint8)
+    how = cut_of(float(factor * pixels), pixels)
+
+    cut(store_of(picture()), MOSAIC, Squares(np.array([17]), np.array([9]), how.side), how, out)
+
+    part = picture()[9 : 9 + how.side, 17 : 17 + how.side].reshape(pixels, factor, pixels, factor, 3).astype(int)
+    assert np.array_equal((part.sum(axis=(1, 3)) + factor * factor // 2) // factor**2, out[0])
 
 
 def test_windows_know_which_tiles_they_need_and_which_of_those_are_damaged():
