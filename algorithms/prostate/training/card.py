@@ -61,10 +61,13 @@ def card(description: Mapping[str, Any]) -> str:
             "## Short-term androgen deprivation",
             "",
             "The head was trained on randomised synthetic arms.",
+            "From this many men it learns the mean effect and hardly who benefits, so a benefit is mostly that effect at a "
+            "man's risk.",
             "Its benefit correlates with the true one by "
             f"{judged['benefit_correlation']:.2f} (mean said {judged['benefit_mean_said']:.3f}, mean true "
             f"{judged['benefit_mean_true']:.3f}); {100 * judged['benefit_coverage']:.0f} % of the intervals "
             "hold the true benefit.",
+            f"The log hazard ratio itself correlates with the true one by {judged['log_hazard_ratio_correlation']:.2f}.",
             f"A man of NCCN intermediate risk is called positive from a benefit of {description['adt']['threshold']:.3f} on.",
             "",
         ]

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from algorithms.phantom.biopsy.man import adt_log_hazard_ratio
 from algorithms.prostate.risk.calibration import bins, intercept_and_slope
 from algorithms.prostate.risk.covariates import NAMES
 from algorithms.prostate.risk.description import MODELS, RiskModel, write_model
@@ -77,7 +78,8 @@ def main() -> None:
     # As cases are encoded by default.
     encoder = load(options.encoder, precision="float32")
     cohorts = [cohort(seed, MEN, Pictures(options.cache, encoder)) for seed in SEEDS]
-    model = train(fold(cohorts, 0), SEEDS[0], encoder, options.name)
+    # The last cohort had no part in any choice of the recipe.
+    model = train(fold(cohorts, len(SEEDS) - 1), SEEDS[-1], encoder, options.name)
     description = write_model(options.name, options.out, model)
     (options.out / f"{options.name}.md").write_text(card(description))
     log.info("%s", description["judged"])
@@ -205,6 +207,12 @@ def judged(ensemble: Ensemble, men: Cohort) -> dict[str, Any]:
             figures[f"{key}_mean_absolute_error"] = _figure(np.mean(np.abs(found.risk[:, e, at] - true)))
     figures["benefit_coverage"] = _figure(np.mean((found.benefit_low <= benefit) & (benefit <= found.benefit_high)))
     figures["benefit_correlation"] = _figure(np.corrcoef(benefit, found.benefit)[0, 1])
+    hazards = hazards_of(ensemble, men)[..., 0, -1]
+    ratio = np.log(hazards[1] / hazards[0]).mean(axis=0)
+    true_ratio = np.array([adt_log_hazard_ratio(one) for one in men.men])
+    figures["log_hazard_ratio_correlation"] = _figure(np.corrcoef(true_ratio, ratio)[0, 1])
+    figures["log_hazard_ratio_mean_said"] = _figure(ratio.mean())
+    figures["log_hazard_ratio_mean_true"] = _figure(true_ratio.mean())
     figures["benefit_mean_true"] = _figure(benefit.mean())
     figures["benefit_mean_said"] = _figure(found.benefit.mean())
     return figures

@@ -12,7 +12,7 @@ import torch
 from algorithms.contract.errors import DataError
 from algorithms.prostate.risk.concordance import harrell_c
 from algorithms.prostate.risk.covariates import NAMES, T_STAGES, measured, scale_of
-from algorithms.prostate.risk.description import read_model, toml, write_model
+from algorithms.prostate.risk.description import MODELS, read_model, toml, write_model
 from algorithms.prostate.risk.ensemble import HORIZONS, YEARS, forecast, head_hazards, read
 from algorithms.prostate.risk.model import INTERVALS, Outputs
 from algorithms.prostate.risk.projection import projection_of
@@ -20,6 +20,7 @@ from algorithms.prostate.training.cohort import true_log_hazard
 from algorithms.prostate.training.fit import forecasts, hazards_of, truths
 from algorithms.prostate.variables import T_STAGES as KNOWN_STAGES
 from algorithms.prostate.variables import VARIABLES
+from algorithms.slide.encoder.description import describe
 from tests.algorithms.prostate.risk.trained import trained
 
 
@@ -177,3 +178,18 @@ def test_the_description_is_toml():
     document = {"a": 'ü "quoted"', "b": [1.5, 2e-07, True], "c": [{"x": [{"y": 1}]}], "d": {"e": -3, "f": {"g": "h"}}}
 
     assert tomllib.loads(toml(document)) == document
+
+
+def test_the_model_that_ships_reads_the_encoder_that_ships():
+    """Both are chosen by default; were one trained again without the other, every case would be refused."""
+    model = read_model("synthetic").description
+    encoder = describe(model["encoder"]["name"])
+
+    assert encoder.sha256 == model["encoder"]["weights_sha256"]
+    assert encoder.architecture.dimension == model["encoder"]["dimension"]
+
+
+def test_the_model_that_ships_says_that_it_knows_no_patient():
+    """The report takes its warning from these words."""
+    assert "synthetic" in read_model("synthetic").description["trained_on"]
+    assert "Nothing in this model comes from a patient" in (MODELS / "synthetic.md").read_text()
