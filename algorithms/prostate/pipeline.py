@@ -329,7 +329,7 @@ RENDER = Stage(
     help="Draw slides, tissue, attention, the most attended tiles and the incidence curves.",
     source="docs/prostate.md, Report",
     inputs=("slides", "tissue", "quality", "tiles", "attention", "risk"),
-    outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
+    outputs=(Output("pictures", "pictures", "JPEG and SVG files, with pictures.json naming them"),),
     resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
 )
 

@@ -20,6 +20,7 @@ from PIL import Image
 from algorithms.prostate.pictures.incidence import draw_calibration, draw_incidence
 from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
+from algorithms.report.drawing import JPEG_QUALITY
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +53,16 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     for slide, table in tables.items():
         if slide not in overviews:
             continue
-        path = folder / f"attention-{slide}.png"
+        path = folder / f"attention-{slide}.jpg"
         heat = heat_map(overviews[slide], table.xy, table.extent_px, table.attention * number)
         draw_attention(overviews[slide], heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
         told = f"Slide {slide} in grey with the attention of each tile in colour."
         pictures.append(_entry("attention", path.name, ATTENTION.format(slide=slide), alt=told, slide=slide))
     if shown:
         slides = {path.name.partition(".")[0]: path for path in sorted(inputs["slides"].iterdir())}
-        draw_tiles(shown, tables, slides, folder / "tiles.png")
+        draw_tiles(shown, tables, slides, folder / "tiles.jpg")
         told = f"{len(shown)} tiles of tissue, the most attended first."
-        pictures.append(_entry("tiles", "tiles.png", TILES.format(apart=APART_MM), alt=told))
+        pictures.append(_entry("tiles", "tiles.jpg", TILES.format(apart=APART_MM), alt=told))
     draw_incidence(risk["curves"], folder / "incidence.svg")
     ends = "; ".join(f"{c['title']} {100 * c['risk'][-1]:.1f} % at {c['years'][-1]:g} years" for c in risk["curves"])
     pictures.append(_entry("incidence", "incidence.svg", INCIDENCE, alt=f"Graphs of risk over time: {ends}."))
@@ -106,7 +107,7 @@ def slide_entries(overviews: Mapping[str, Overview], folder: Path) -> list[dict[
     """Draw every slide, used or not, into ``folder``; return their entries."""
     entries = []
     for slide, overview in overviews.items():
-        path = folder / f"slide-{slide}.png"
+        path = folder / f"slide-{slide}.jpg"
         draw_slide(overview, path)
         told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
         entries.append(_entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide))
@@ -118,7 +119,7 @@ def plain_entries(slides: Path, folder: Path) -> list[dict[str, Any]]:
     entries = []
     for source in sorted(slides.iterdir()):
         slide = source.name.partition(".")[0]
-        path = folder / f"slide-{slide}.png"
+        path = folder / f"slide-{slide}.jpg"
         try:
             with openslide.OpenSlide(source) as opened:
                 thumbnail = opened.get_thumbnail((PLAIN_PX, PLAIN_PX)).convert("RGB")
@@ -127,7 +128,7 @@ def plain_entries(slides: Path, folder: Path) -> list[dict[str, Any]]:
             continue
         square = Image.new("RGB", (PLAIN_PX, PLAIN_PX), (255, 255, 255))
         square.paste(thumbnail, ((PLAIN_PX - thumbnail.width) // 2, 0))
-        square.save(path)
+        square.save(path, quality=JPEG_QUALITY, subsampling=0)
         entries.append(_entry("plain", path.name, PLAIN, alt=f"Slide {slide} seen from afar.", slide=slide))
     return entries
 

@@ -138,7 +138,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image by its bytes (PNG or SVG), and ``alt``: what it shows, in words for who cannot see it."""
+    """An image by its bytes (PNG, JPEG or SVG), and ``alt``: what it shows, in words for who cannot see it."""
 
     data: bytes
     alt: str
@@ -146,6 +146,8 @@ class Picture:
     @property
     def mime(self) -> str:
         """Return the media type, from the first bytes."""
+        if self.data.startswith(b"\xff\xd8"):
+            return "image/jpeg"
         return "image/png" if self.data.startswith(b"\x89PNG") else "image/svg+xml"
 
 

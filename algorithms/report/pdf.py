@@ -45,7 +45,7 @@ def _with_files(thing: Any, root: Path) -> Any:
     if not isinstance(thing, dict):
         return thing
     if "mime" in thing:
-        suffix = ".png" if thing["mime"] == "image/png" else ".svg"
+        suffix = {"image/png": ".png", "image/jpeg": ".jpg"}.get(thing["mime"], ".svg")
         return {"alt": thing["alt"], "file": _file(root, thing["data"], suffix)}
     if thing.get("kind") == "interval":
         zones = tuple((end, tone) for end, tone in thing["zones"])

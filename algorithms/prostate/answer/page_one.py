@@ -135,7 +135,7 @@ def _clinical(result: Mapping[str, Any]) -> list[Block]:
     group = nccn_name(result)
     rows.append(("NCCN group", group or Badge("undecided", "grey")))
     open_groups = (result["nccn"] or {}).get("possible", [])
-    note = [] if group or not open_groups else [Paragraph(f"NCCN group still open: {' or '.join(open_groups)}.", small=True)]
+    note = [] if group or not open_groups else [Paragraph(f"NCCN group still open: {listed(open_groups, 'or')}.", small=True)]
     return [KeyValues(tuple(rows)), *note, Paragraph(_origins(result), small=True)]
 
 

@@ -33,13 +33,23 @@ REMEDIES = {
         "from the scanner."
     ),
     "aggregate": (
-        "If the model or its files are named, whoever runs this system must put them right; if tissue or variables are, a "
-        "pathologist must look at the slides: the model cannot vouch for what is unlike what it learnt from."
+        "If the model or its files are named, whoever runs this system must put them right; else send the slides again "
+        "from the scanner."
     ),
     "recommend": "Check the clinical variables: the suggestions rest on them.",
     "render": "Send the slides again from the scanner: a part of these could not be drawn.",
 }
 """What to do when a stage refuses a case, beside what its message says."""
+
+
+HELD_REMEDIES = {
+    "tissue": "A pathologist must look at the slide before its part in the risk is believed.",
+    "aggregate": (
+        "A pathologist must look at the slides, and the clinical variables must be checked: the model cannot vouch for what is "
+        "unlike what it learnt from."
+    ),
+}
+"""What to do when a check of a stage that finished holds the case."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +118,9 @@ def judge(record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str
     doubts = [("aggregate", doubt) for doubt in artefacts.risk.get("doubts", [])]
     if artefacts.risk and not has_risk(artefacts) and not doubts and not failed:
         doubts = [("aggregate", "the model gives no risk for this case")]
+    broke = any(stage["state"] == "failed" for stage in record["stages"])
     lacking = "aggregate" if not artefacts.risk else "recommend" if not artefacts.recommendation else None
-    return verdict.judge(record, REMEDIES, doubts, failed, lacking)
+    return verdict.judge(record, REMEDIES if broke else REMEDIES | HELD_REMEDIES, doubts, failed, lacking)
 
 
 def _check_sentence(check: Mapping[str, Any]) -> str:

@@ -31,6 +31,6 @@ def _digits(fraction: float) -> str:
     return text.replace("-", "−")
 
 
-def listed(names: list[str]) -> str:
+def listed(names: list[str], joined: str = "and") -> str:
     """Return names as a reader's list: ``a, b and c``."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f" {joined} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -48,7 +48,7 @@ SHADES = {
 }
 """Word, colour and hatching of what may not be read: told apart without colour too."""
 
-ATTENTION_RANGE = (0.25, 64.0)
+ATTENTION_RANGE = (0.25, 16.0)
 """Ends of the colour scale in times an equal share, fixed so that two slides, or two patients, can be compared by eye."""
 
 HEAT = LinearSegmentedColormap.from_list("heat", ["#fff7dc", "#fbdc8c", "#f2a541", "#d9532c", "#8c1a1a", "#3d0410"], N=256)
@@ -312,7 +312,7 @@ def _heat_scale(drawn: Figure) -> None:
     bar = drawn.colorbar(ScalarMappable(LogNorm(*ATTENTION_RANGE), HEAT), cax=axes)
     bar.outline.set_visible(False)
     low, high = ATTENTION_RANGE
-    bar.set_ticks([low, 1, 4, 16, high], labels=["≤ ¼", "1", "4", "16", f"≥ {high:g}"])
+    bar.set_ticks([low, 1, 4, high], labels=["≤ ¼", "1", "4", f"≥ {high:g}"])
     bar.ax.minorticks_off()
     bar.ax.tick_params(length=2, labelsize=7)
     drawn.text(0.01, 1 - 0.02 / total, "Attention,\n× equal share", va="top", fontsize=7.5, color=INK, linespacing=1.15)

@@ -148,7 +148,7 @@ def test_every_slide_has_its_pictures(invented):
 
 def test_needle_cores_fill_their_picture(invented):
     """Stained pixels make up far more of the picture than of the slide, which is mostly glass."""
-    picture = np.asarray(Image.open(invented["pictures"] / "slide-s02.png").convert("RGB")).astype(int)
+    picture = np.asarray(Image.open(invented["pictures"] / "slide-s02.jpg").convert("RGB")).astype(int)
     sheet = picture[: int(0.85 * len(picture)), int(0.21 * picture.shape[1]) :]
     stained = (sheet.max(axis=2) - sheet.min(axis=2) > 25).mean()
 
@@ -161,7 +161,7 @@ def test_pictures_are_the_same_on_every_run(invented, tmp_path):
     render.run(invented | {"tissue": tmp_path / "tissue"}, tmp_path)
     drawn = sorted(path.name for path in (tmp_path / "pictures").glob("*.*g"))
 
-    assert drawn == ["attention-s02.png", "calibration.svg", "incidence.svg", "slide-s02.png", "tiles.png"]
+    assert drawn == ["attention-s02.jpg", "calibration.svg", "incidence.svg", "slide-s02.jpg", "tiles.jpg"]
     for name in drawn:
         again, before = (
             hashlib.sha256((f / name).read_bytes()).hexdigest() for f in (tmp_path / "pictures", invented["pictures"])

@@ -161,7 +161,7 @@ def test_a_case_whose_slides_were_all_refused_shows_them(invented, tmp_path):
     """The stage tissue leaves nothing when it refuses a case, so the report draws the de-identified slides as they are."""
     out = reported(lacking(invented, "tissue"), tmp_path, record("tissue", "data", "none of 3 slides can be answered"))
 
-    assert (out / "report.html").read_text().count("data:image/png") == 3
+    assert (out / "report.html").read_text().count("data:image/jpeg") == 3
     assert answer(out)["verdict"] == "rejected"
 
 
@@ -171,7 +171,7 @@ def test_a_case_refused_after_the_slides_were_judged_shows_them(invented, tmp_pa
     inputs = lacking(invented, "aggregate") | {"tissue": tmp_path / "tissue"}
     out = reported(inputs, tmp_path / "r", record("aggregate", "data", "no tile could be read"))
 
-    assert (out / "report.html").read_text().count("data:image/png") == 1
+    assert (out / "report.html").read_text().count("data:image/jpeg") == 1
 
 
 @pytest.mark.parametrize("kind", ["bug", "transient"])
