@@ -238,3 +238,18 @@ def test_the_default_patient_is_of_intermediate_risk():
     assert truth["clinical"]["t_stage"] < "T3"
     assert 0.1 < risk["distant_metastasis", 10, False] < 0.35
     assert risk["distant_metastasis", 10, True] < risk["distant_metastasis", 10, False] - 0.05
+
+
+@pytest.mark.slow
+def test_a_full_slide_is_as_large_as_a_scanner_s(tmp_path):
+    """What memory and speed are measured on: 60,000 x 60,000 pixels at 40x, three sections of three cores."""
+    command.make(tmp_path, argparse.Namespace(seed=4, size="full", bad=None))
+    said = json.loads((tmp_path / "truth" / "slide-1.json").read_text())
+
+    with openslide.OpenSlide(tmp_path / "study" / "slide-1.svs") as slide:
+        assert min(slide.dimensions) > 60_000
+        assert (said["width"], said["height"]) == slide.dimensions
+        assert 3 == slide.level_count
+        assert "40" == slide.properties["openslide.objective-power"]
+    assert 3 == said["cores"] == said["sections"]
+    assert said["tissue_mm2"] * said["sections"] > 60
