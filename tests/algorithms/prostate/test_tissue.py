@@ -14,6 +14,7 @@ from PIL import Image
 from algorithms.contract.errors import DataError
 from algorithms.prostate import tissue
 from algorithms.prostate.pipeline import TISSUE
+from algorithms.slide.tiff import index
 from tests.algorithms.slide.painted_slide import MPP, blur, disc, glass, mark, stain, stroke, write_slide
 
 SHAPE = (1536, 1536)
@@ -39,11 +40,21 @@ def painted(kind: str) -> np.ndarray:
 
 @functools.cache
 def slide_bytes(kind: str, mpp: float | None) -> bytes:
-    """Return the file of a slide of this kind, made once; ``text`` is no slide."""
+    """Return the file of a slide of this kind, made once.
+
+    ``text`` is no slide, ``damaged`` has zeros in place of its second row of tiles, 6 of 36, and no other level.
+    """
     if kind == "text":
         return b"no slide" * 999
     with tempfile.TemporaryDirectory() as folder:
-        return write_slide(Path(folder) / "slide.tiff", painted(kind), mpp).read_bytes()
+        path = Path(folder) / "slide.tiff"
+        if kind != "damaged":
+            return write_slide(path, painted(kind), mpp).read_bytes()
+        content = bytearray(write_slide(path, painted("good"), mpp, downsamples=(1,)).read_bytes())
+        page = index(path).pages[0]
+        for start, size in zip(page.offsets[6:12].tolist(), page.byte_counts[6:12].tolist(), strict=True):
+            content[start : start + size] = bytes(size)
+        return bytes(content)
 
 
 def run(folder: Path, *kinds: str, scale: float | None = MPP, **settings: float) -> list[dict]:
@@ -97,6 +108,7 @@ def test_one_bad_slide_of_three_does_not_cost_the_others(tmp_path):
         pytest.param(["text"], "s01: the file is no TIFF", id="unreadable"),
         pytest.param(["fragment"], "s01: only 0.03 mm2 of tissue; wanted at least 0.25 mm2", id="fragment of 0.2 mm"),
         pytest.param(["blurred"], "of the tissue is out of focus (blurred by more than 1.5 um)", id="blurred by 3 um"),
+        pytest.param(["damaged"], "s01: 17% of the slide cannot be decoded, wanted at most 5%", id="a sixth is damaged"),
         pytest.param(["white", "pen"], "s02: no tissue, only pen marks", id="two"),
     ],
 )
