@@ -26,8 +26,8 @@ BLOCK_PX = 32
 PART_PX = 4
 """The same where a block holds a tile that cannot be decoded, so that little around it is lost."""
 
-MOST_DAMAGED = 0.2
-"""Part of the blocks; where more are damaged the file is, and finding out exactly how much would take long (own bound)."""
+MOST_DAMAGED = 500
+"""Blocks looked at again in parts; where more are damaged the file is, and to know exactly how much takes long (own bound)."""
 
 BATCH = 16
 """Blocks read at a time."""
@@ -66,7 +66,7 @@ def overview(slide: Slide, mpp: float, wanted_um: float) -> Overview:
     corners = _corners(rows, columns)
     damaged = _read(slide, rgb, scale, BLOCK_PX, corners)
     lost = len(damaged) * BLOCK_PX**2
-    if 0 < len(damaged) <= MOST_DAMAGED * len(corners):
+    if 0 < len(damaged) <= MOST_DAMAGED:
         within = np.arange(0, BLOCK_PX, PART_PX)
         parts = (damaged[:, None] + _corners(within, within)[None]).reshape(-1, 2)
         parts = parts[(parts < rgb.shape[:2]).all(axis=1)]
