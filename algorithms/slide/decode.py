@@ -49,7 +49,7 @@ class TileDecoder:
         UnreadableTileError
             If the stream is no JPEG, is of another size, or makes libjpeg-turbo warn.
         """
-        stream = self._stream(tile)
+        stream = self.stream(tile)
         try:
             simplejpeg.decode_jpeg(stream, "RGB", buffer=out)
         except ValueError as error:
@@ -58,15 +58,15 @@ class TileDecoder:
     def reduced(self, tile: bytes, factor: int) -> np.ndarray:
         """Return the pixels of one tile reduced by 1, 2, 4 or 8, (height / factor, width / factor, 3); errors as `decode`."""
         width, height = (side // factor for side in self._size)
-        stream = self._stream(tile)
+        stream = self.stream(tile)
         try:
             small = simplejpeg.decode_jpeg(stream, "RGB", min_height=height, min_width=width, min_factor=factor)
         except ValueError as error:
             raise UnreadableTileError(f"the tile's stream is damaged ({_words(error)})") from None
         return np.asarray(small)
 
-    def _stream(self, tile: bytes) -> bytes:
-        """Return the tile's whole stream: the page's tables and colours, then its own segments, then its scan."""
+    def stream(self, tile: bytes) -> bytes:
+        """Return the tile's whole stream, the page's tables and colours, its own segments and its scan; errors as `decode`."""
         head, instead = self._known
         if not tile.startswith(head):
             own, start = _segments(tile)

@@ -100,6 +100,12 @@ class NativeTiles:
         squares = whole.reshape(page.tile_height // factor, factor, page.tile_width // factor, factor, 3)
         return np.asarray(np.floor(squares.mean(axis=(1, 3)) + 0.5), np.uint8)
 
+    def stream(self, number: int) -> bytes:
+        """Return a JPEG tile as one whole stream, which any JPEG decoder takes."""
+        if self._decoder is None:
+            raise ValueError("the level's tiles are not JPEG")
+        return self._decoder.stream(self._encoded(number))
+
     def _require_bytes(self, number: int) -> None:
         if self._counts[number] == 0:
             raise UnreadableTileError("the file holds no bytes of the tile")

@@ -49,7 +49,7 @@ class Witness:
         row, column = np.divmod(numbers, fine.mosaic.columns)
         down = _under(row * fine.mosaic.tile_height / ratio, fine.mosaic.tile_height / ratio, coarse.mosaic.tile_height)
         across = _under(column * fine.mosaic.tile_width / ratio, fine.mosaic.tile_width / ratio, coarse.mosaic.tile_width)
-        for top, bottom, left, right in np.unique(np.stack([*down, *across], axis=1), axis=0).tolist():
+        for top, bottom, left, right in sorted(set(zip(*(side.tolist() for side in (*down, *across)), strict=True))):
             for coarse_row, coarse_column in np.argwhere(~self._read[top:bottom, left:right]).tolist():
                 self._read_tile(top + coarse_row, left + coarse_column)
 
