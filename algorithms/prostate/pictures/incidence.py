@@ -58,7 +58,18 @@ def draw_calibration(entries: Sequence[Mapping[str, Any]], titles: Mapping[str, 
             axes = drawn.add_axes((left / WIDTH_IN, 0.42 / total, side / WIDTH_IN, side / total))
             axes.plot([0, top], [0, top], color=RULE, lw=1.2)
             expected, observed = ([group[name] for group in found] for name in ("expected", "observed"))
-            axes.plot(expected, observed, "o-", color=TONES["negative"].ink, ms=5, mec="white", mew=0.9, lw=1.2)
+            axes.plot(
+                expected,
+                observed,
+                "o-",
+                color=TONES["negative"].ink,
+                ms=5,
+                mec="white",
+                mew=0.9,
+                lw=1.2,
+                clip_on=False,
+                zorder=3,
+            )
             axes.set(xlim=(0, top), ylim=(0, top), xlabel="expected", ylabel="observed")
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(4))
