@@ -39,7 +39,7 @@ class TileDecoder:
     def __init__(self, prefix: bytes, width: int, height: int) -> None:
         self._prefix = prefix
         self._size = (width, height)
-        self._known = (b"\0", b"")
+        self._known: tuple[bytes, bytes] | None = None
 
     def decode(self, tile: bytes, out: np.ndarray) -> None:
         """Write the pixels of one tile to ``out``, contiguous (height, width, 3) uint8 RGB.
@@ -67,14 +67,14 @@ class TileDecoder:
 
     def stream(self, tile: bytes) -> bytes:
         """Return the tile's whole stream, the page's tables and colours, its own segments and its scan; errors as `decode`."""
-        head, instead = self._known
-        if not tile.startswith(head):
+        known = self._known
+        if known is None or not tile.startswith(known[0]):
             own, start = _segments(tile)
             if self._size != _frame_size(own):
                 raise UnreadableTileError("the tile's header is not that of its page")
             kept = [segment for segment in own if not _speaks_of_itself(segment)]
-            head, instead = tile[: start + 2], b"".join((self._prefix, *kept, tile[start : start + 2]))
-            self._known = (head, instead)
+            self._known = known = (tile[: start + 2], b"".join((self._prefix, *kept, tile[start : start + 2])))
+        head, instead = known
         return instead + memoryview(tile)[len(head) :]
 
 
