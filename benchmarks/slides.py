@@ -104,7 +104,7 @@ def reader(path: Path) -> dict[str, Any]:
     """Return the rate of our reader beside pure decoding of the same native tiles, and beside openslide-python."""
     x, y = places(224)
     with open_slide(path) as slide, openslide.OpenSlide(path) as peer:
-        streams = _streams(slide._native[0], x, y, 224)
+        streams = _streams(slide.native(0), x, y, 224)
         one = np.empty((256, 256, 3), np.uint8)
         many = np.empty((64, 256, 256, 3), np.uint8)
 

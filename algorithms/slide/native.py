@@ -106,6 +106,12 @@ class NativeTiles:
             raise ValueError("the level's tiles are not JPEG")
         return self._decoder.stream(self._encoded(number))
 
+    def decode(self, stream: bytes, out: np.ndarray) -> None:
+        """Write the pixels of an encoded tile, as `stream` gives it, to ``out``; errors as `read`, without a second try."""
+        if self._decoder is None:
+            raise ValueError("the level's tiles are not JPEG")
+        self._decoder.decode(stream, out)
+
     def _require_bytes(self, number: int) -> None:
         if self._counts[number] == 0:
             raise UnreadableTileError("the file holds no bytes of the tile")

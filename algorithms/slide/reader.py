@@ -116,7 +116,7 @@ class Slide:
         downsample = self.levels[number].downsample
         how = cut_of(extent_px / downsample, tile_px)
         left, top = (np.floor(np.asarray(at, float) / downsample + 0.5).astype(np.int64) for at in (x, y))
-        pool = _Pool(self._native[number], self._asked(number), how, Squares(left, top, how.side))
+        pool = _Pool(self._native[number], self.witnesses(number), how, Squares(left, top, how.side))
         buffers: list[np.ndarray] = []
         with ThreadPoolExecutor(threads) as workers:
             for first in range(0, len(left), batch):
@@ -127,7 +127,12 @@ class Slide:
                 yield Batch(rows, tiles, corrupt)
                 del tiles
 
-    def _asked(self, number: int) -> tuple[Witness, ...]:
+    def native(self, number: int) -> NativeTiles:
+        """Return the native tiles of a level."""
+        return self._native[number]
+
+    def witnesses(self, number: int) -> tuple[Witness, ...]:
+        """Return the coarser levels that say what a level's tiles must show, in the order in which they are asked."""
         if number not in self._witnesses:
             self._witnesses[number] = witnesses(self._native[number], self._native[number + 1 :])
             if not self._witnesses[number]:

@@ -27,6 +27,11 @@ class Witness:
         self._limits: np.ndarray | None = None
 
     @property
+    def ratio(self) -> float:
+        """Return how many times coarser this level is than the judged one."""
+        return self._coarse.level.downsample / self._judged.level.downsample
+
+    @property
     def limits(self) -> np.ndarray:
         """Return the differences above which a tile is suspicious, (2,), sixteenths of a grey level."""
         if self._limits is None:
