@@ -103,15 +103,17 @@ class _Copy:
     seen: set[int] = field(default_factory=set)
     looked_at: int = 0
 
-    def note(self, pieces: list[bytes]) -> None:
-        """Count pieces that were taken out of a tile, and remember their texts."""
+    def note(self, pieces: list[bytes], compression: int) -> None:
+        """Count pieces that were taken out of a tile or its tables, and remember their texts."""
         for piece in pieces:
             self.copied.segments_stripped += 1
             self.copied.bytes_stripped += len(piece)
             if hash(piece) not in self.seen and self.looked_at < MOST_REMOVED:
                 self.seen.add(hash(piece))
                 self.looked_at += len(piece)
-                self.taken.add_bytes(piece[:GAP])
+                # Behind a tile without segments there may be more pixels.
+                add = self.taken.add_runs if compression in encoded.LOSSLESS else self.taken.add_bytes
+                add(piece[:GAP])
 
 
 def description(facts: Facts) -> str:
@@ -188,7 +190,7 @@ def _fields(facts: Facts, page: Page, number: int, state: _Copy) -> dict[int, tu
         fields[YCBCR_SUBSAMPLING] = (SHORT, page.subsampling)
     if page.compression == JPEG and page.tables:
         cleaned = cleaned_tables(page.tables)
-        state.note(cleaned.removed)
+        state.note(cleaned.removed, page.compression)
         fields[JPEG_TABLES] = (UNDEFINED, cleaned.data)
     if aperio:
         fields[IMAGE_DESCRIPTION] = (ASCII, description(facts))
@@ -230,7 +232,7 @@ def _copy_tiles(page: Page, state: _Copy) -> tuple[np.ndarray, np.ndarray]:
             offsets[number], byte_counts[number] = state.writer.append(refused), len(refused)
             continue
         if tile.removed:
-            state.note(tile.removed)
+            state.note(tile.removed, page.compression)
         offsets[number], byte_counts[number] = state.writer.append(tile.data), len(tile.data)
         if time.monotonic() - told > PROGRESS_S:
             told = time.monotonic()
@@ -270,18 +272,8 @@ def _note_fields(slide: TiffIndex, taken: Taken) -> None:
                 continue
             seen.add((entry.start, entry.size))
             raw = slide.bytes_of(entry, entry.size)
-            if entry.kind == ASCII:
-                for text in raw.split(b"\0"):
-                    taken.add_text(_decoded(text))
-            else:
-                taken.add_bytes(raw)
-
-
-def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+            for piece in raw.split(b"\0") if entry.kind == ASCII else (raw,):
+                taken.add_bytes(piece)
 
 
 def _note_gaps(slide: TiffIndex, state: _Copy) -> None:
@@ -298,6 +290,6 @@ def _note_gaps(slide: TiffIndex, state: _Copy) -> None:
     for place in np.flatnonzero(starts[1:] > ends[:-1]).tolist():
         gap = os.pread(state.source, min(int(starts[place + 1] - ends[place]), GAP), int(ends[place]))
         looked_at += len(gap)
-        state.taken.add_bytes(gap)
+        state.taken.add_runs(gap)
         if looked_at > MOST_GAPS:
             break

@@ -13,6 +13,9 @@ from algorithms.slide.facts import DEFLATE, DEFLATE_OLD, JPEG, JPEG_2000_RGB, JP
 from algorithms.slide.jpeg import Cleaned, DamagedTileError, TileCleaner
 from algorithms.slide.tiff import Page, TiffIndex
 
+LOSSLESS = frozenset({NONE, LZW, DEFLATE, DEFLATE_OLD})
+"""Compressions whose tiles have no segments: pixels from the first byte."""
+
 Clean = Callable[[bytes], Cleaned]
 
 

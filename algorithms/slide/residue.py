@@ -93,11 +93,15 @@ class Taken:
                 self.strings |= self._strings(part)
 
     def add_bytes(self, raw: bytes) -> None:
-        """Note bytes of which nobody knows what they are: as a text where they are one, else their readable runs."""
+        """Note the bytes of a field or segment: as a text where they are one from end to end, else their readable runs."""
         text = _plain_text(raw)
         if text:
             self.add_text(text)
-            return
+        else:
+            self.add_runs(raw)
+
+    def add_runs(self, raw: bytes) -> None:
+        """Note the readable runs of bytes that may be anything, pixels included."""
         runs = [run for run in RUN.findall(raw) if _is_text(run)]
         texts = [_text(run) for run in runs]
         texts += [run.decode("ascii") for run in ASCII_RUN.findall(raw) if _is_text(run)]
@@ -181,15 +185,9 @@ def _day(year: int, month: int, day: int) -> dict[date, None]:
 def _plain_text(raw: bytes) -> str:
     """Return the text that bytes are, if they are one from end to end, else an empty text."""
     raw = raw.rstrip(b"\0")
-    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
-        if encoding == "utf-8" or raw[:1] == b"\0" or raw[1:2] == b"\0":
-            try:
-                text = (raw + b"\0" * (encoding == "utf-16-le" and len(raw) % 2)).decode(encoding)
-            except UnicodeDecodeError:
-                continue
-            if all(character.isprintable() or character.isspace() for character in text):
-                return text
-    return ""
+    wide = (raw + b"\0" * (len(raw) % 2)).decode("utf-16-le" if raw[1:2] == b"\0" else "utf-16-be", "replace")
+    candidates = (wide,) if b"\0" in raw[:2] else (raw.decode("utf-8", "replace"), raw.decode("latin-1"))
+    return next((text for text in candidates if all(c.isprintable() or c.isspace() for c in text) and "\ufffd" not in text), "")
 
 
 def _is_text(run: bytes) -> bool:

@@ -100,12 +100,34 @@ def test_what_every_slide_holds_is_not_searched_for(text, written):
     assert not found_in_headers(text, written)
 
 
+def test_pixels_that_look_like_text_raise_no_alarm():
+    """Smooth raw pixels are letters from end to end; left between the tiles, they are the same as in a tile."""
+    pixels = bytes([0xB4, 0x64, 0xC8]) * 500 + b"Waldesruh"
+    taken = Taken(PUBLIC)
+    taken.add_runs(pixels)
+    looked = Search(taken)
+
+    looked.in_pixels(pixels)
+
+    assert looked.found == set()
+    looked.in_headers(b"..Waldesruh..")
+    assert looked.found != set()
+
+
 def test_text_is_found_in_opaque_bytes():
     """Private fields and colour profiles: readable runs, also in two bytes a character at either parity."""
     for raw in (b"\1\2\3Waldesruh 77\xff\xfe", b"\1" + "Waldesruh 77".encode("utf-16-le"), "Waldesruh 77".encode("utf-16-be")):
         looked = search(raw=b"\0\0" + raw + b"\0")
         looked.in_headers(b"...waldesruh...")
         assert looked.found
+
+
+def test_a_description_in_any_encoding_is_a_text():
+    """Writers put UTF-8, Latin-1 and UTF-16 into text fields: the name must be found in pixels, too, as every text is."""
+    for form in ("utf-8", "latin-1", "utf-16-le", "utf-16-be"):
+        looked = search(raw="|Patient = Müller-Lüdenscheidt|".encode(form))
+        looked.in_pixels(NOISE[:5000] + b"MUELLER-LUEDENSCHEIDT" + NOISE[:100])
+        assert looked.found, form
 
 
 def test_short_words_are_looked_for_in_texts_only():
