@@ -19,7 +19,7 @@ def compare(result: dict[str, Any], folder: Path) -> list[str]:
     lines = []
     risks = [entry for entry in result.get("risks") or [] if entry.get("risk") is not None]
     if risks:
-        lines = ["", f"{'endpoint':<34}{'risk (95 % interval)':<28}{'true risk':>9}"]
+        lines = ["", f"{'endpoint':<40}{'risk (95 % interval)':<28}{'true risk':>9}"]
         lines += [_line(entry, true.get((entry["endpoint"], entry["horizon_years"]))) for entry in risks]
     slides = result.get("slides") or []
     if slides:
@@ -31,7 +31,7 @@ def compare(result: dict[str, Any], folder: Path) -> list[str]:
         lines.append(f"benefit of short-term ADT: {100 * benefit:.1f} % (true: {100 * _true_benefit(truth['risks']):.1f} %)")
     nccn, suggestions = result.get("nccn") or {}, result.get("suggestions") or []
     if nccn.get("group"):
-        lines.append(nccn["title"] + (f": {suggestions[0]['text']}" if suggestions else ""))
+        lines.append(f"NCCN {nccn['title']}" + (f": {suggestions[0]['text']}" if suggestions else ""))
     return lines
 
 
@@ -53,4 +53,4 @@ def _line(entry: Mapping[str, Any], true: float | None) -> str:
     risk = f"{100 * entry['risk']:.1f} %"
     if entry.get("risk_low") is not None:
         risk += f" ({100 * entry['risk_low']:.1f} to {100 * entry['risk_high']:.1f})"
-    return f"{label:<34}{risk:<28}{'-' if true is None else f'{100 * true:.1f} %':>9}"
+    return f"{label:<40}{risk:<28}{'-' if true is None else f'{100 * true:.1f} %':>9}"

@@ -32,7 +32,7 @@ ANSWER = {
         }
     ],
     "slides": [{"used": True, "state": "used"}, {"used": False, "state": "rejected"}],
-    "nccn": {"group": "unfavorable intermediate", "title": "NCCN unfavorable intermediate risk"},
+    "nccn": {"group": "unfavorable intermediate", "title": "unfavorable intermediate risk"},
     "suggestions": [{"text": "discuss short-term ADT"}],
     "adt_biomarker": {"benefit": 0.1, "positive": True},
 }
