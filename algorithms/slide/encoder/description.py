@@ -74,7 +74,9 @@ def describe(name: str, folder: Path = ENCODERS) -> Description:
         raise DataError(f"no encoder of that name is described; there are {', '.join(known) or 'none'}")
     try:
         return _description(name, tomllib.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise DataError(f"the description of the encoder {name} lacks {error.args[0]}; see {Path(__file__).name}") from error
+    except (ValueError, TypeError) as error:
         raise DataError(f"the description of the encoder {name} is wrong: {error}; see {Path(__file__).name}") from error
 
 

@@ -10,7 +10,7 @@ import torch
 
 from algorithms.phantom.biopsy.man import PATTERNS
 from algorithms.prostate.training import encoder, encoder_lesson
-from algorithms.prostate.training.encoder_lesson import Plan, Student, Tiles, initialise, made, normalised, restained
+from algorithms.prostate.training.encoder_lesson import Plan, Student, Tiles, initialise, made, normalised, restained, trained
 from algorithms.slide.encoder.description import ENCODERS, describe
 from algorithms.slide.encoder.encoder import load
 
@@ -94,6 +94,14 @@ def test_first_weights_make_every_component_equally_loud(tiles, student):
 
     np.testing.assert_allclose(tokens.mean(dim=0).numpy(), 0, atol=1e-3)
     assert 0.3 < float(tokens.std(dim=0).min()) <= float(tokens.std(dim=0).max()) < 0.55
+
+
+def test_one_plan_gives_one_set_of_weights():
+    """Every random number comes from the plan's seed: two trainings, of parts and of whole tiles, end in the same bits."""
+    plan = Plan(tiles=6, part_steps=1, whole_steps=1, part_batch=4, whole_batch=2)
+    one, other = (trained(plan).state_dict() for _ in range(2))
+
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_what_is_written_is_loaded_again(tmp_path, tiles, student):

@@ -219,14 +219,16 @@ def test_weights_from_anywhere_else_are_refused(tmp_path, uri):
         pytest.param("tile_px = 64", "positions are learnt for one size", id="another-size"),
         pytest.param("depth = 'two'", "depth must be of the type int", id="not-a-number"),
         pytest.param("depth =", "Invalid value", id="not-toml"),
+        pytest.param("sha256", "lacks sha256", id="no-hash"),
     ],
 )
 def test_a_description_with_a_mistake_says_which(tmp_path, line, said):
     """Operators write these files by hand."""
     described(tmp_path)
     path = tmp_path / "tiny.toml"
-    key = line.split(" = ")[0].split(" =")[0]
-    path.write_text("\n".join(line if old.startswith(f"{key} ") else old for old in path.read_text().split("\n")))
+    key, equals, _ = line.partition(" =")
+    put = line if equals else ""
+    path.write_text("\n".join(put if old.startswith(f"{key} ") else old for old in path.read_text().split("\n")))
 
     with pytest.raises(DataError, match=said):
         load("tiny", folder=tmp_path)
