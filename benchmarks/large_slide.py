@@ -7,6 +7,7 @@ on all three levels (1, 4 and 16), so the levels agree as a scanner's do.
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ GRAIN = 3.0
 DOWNSAMPLES = (1, 4, 16)
 
 
+@cache
 def tissue(seed: int, side: int, mpp: float = MPP) -> np.ndarray:
     """Return painted prostate tissue, (side, side, 3)."""
     rng = np.random.default_rng(seed)
@@ -59,9 +61,9 @@ def encoded(picture: np.ndarray, streamtype: int = 2) -> bytes:
 def write_large_slide(path: Path, squares: int, with_tissue: int, seed: int, kinds: int = 2) -> int:
     """Write a slide of ``squares`` x ``squares`` squares, ``with_tissue`` of them tissue; return its side in pixels.
 
-    ``kinds`` different pieces of tissue take turns.
+    ``kinds`` different pieces of tissue take turns; slides of two seeds differ in their glass.
     """
-    pieces = [glass(seed, SQUARE), *(tissue(seed + 1 + kind, SQUARE) for kind in range(kinds))]
+    pieces = [glass(seed, SQUARE), *(tissue(1 + kind, SQUARE) for kind in range(kinds))]
     # Tissue in every other row of squares, as cores lie, with glass at both ends.
     places = [row * squares + column for row in range(1, squares, 2) for column in range(1, squares - 1)][:with_tissue]
     kind_of = np.zeros(squares * squares, int)
