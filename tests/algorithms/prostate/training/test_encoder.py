@@ -96,6 +96,7 @@ def test_first_weights_make_every_component_equally_loud(tiles, student):
     assert 0.3 < float(tokens.std(dim=0).min()) <= float(tokens.std(dim=0).max()) < 0.55
 
 
+@pytest.mark.slow
 def test_one_plan_gives_one_set_of_weights():
     """Every random number comes from the plan's seed: two trainings, of parts and of whole tiles, end in the same bits."""
     plan = Plan(tiles=6, part_steps=1, whole_steps=1, part_batch=4, whole_batch=2)
