@@ -25,7 +25,7 @@ HAEMATOXYLIN = (0.65, 0.70, 0.29)
 EOSIN = (0.07, 0.99, 0.11)
 """Optical densities of the stains in red, green and blue (Ruifrok & Johnston, Anal Quant Cytol Histol 23:291 (2001))."""
 
-DENSER = 1.45
+DENSER = 1.35
 """Least ratio of the density to the tissue's median where a fold may be; lumens in it and its rim make it less than 2."""
 
 DENSER_EACH = 1.1
@@ -37,13 +37,13 @@ DOUBLED = (1.35, 2.8)
 ALIKE = 1.4
 """Largest quotient of the two ratios; planted folds have 1.0 to 1.2, keratin and crowded nuclei 1.6 and more (own bound)."""
 
-LEAST_MM2 = 0.02
-"""Smallest fold: 0.05 mm wide and 0.4 mm long."""
+LEAST_MM2 = 0.015
+"""Smallest fold: 0.05 mm wide and 0.3 mm long."""
 
 LONGER = 2.5
 """Least length over width: folds are strips, crowded glands are round (own bound)."""
 
-CLOSING_UM = 16.0
+CLOSING_UM = 24.0
 BESIDE_UM = (24.0, 72.0)
 """Reach over the gaps that lumens leave; and from where to where the tissue beside a fold is looked at."""
 
