@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.evidence import RESULTS
 
 PROJECT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md")
+DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/prostate.md")
 MARK = re.compile(r"(<!-- evidence (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -163,6 +163,47 @@ def flow_cost() -> str:
     return table(["tree", "network solution (ms)", "tree to pressures (ms)", "svzerod (ms)"], rows)
 
 
+def survival_ranking() -> str:
+    """Return how the risk model ranks men who took no part, beside its rivals and the truth."""
+    results = measured("survival")["results"]
+    names = ("clinical", "image", "fused", "oracle", "cox_head", "discrete_time_head", "share_of_oracle")
+    rows: list[list[Any]] = []
+    for fold in results["folds"]:
+        for endpoint, found in fold["c_index"].items():
+            rows.append([fold["seed"], endpoint.replace("_", " "), *(f"{found[name]:.3f}" for name in names)])
+    head = [
+        "seed",
+        "endpoint",
+        "clinical only",
+        "tiles only",
+        "fused",
+        "true hazard",
+        "fused, Cox head",
+        "fused, discrete-time head",
+    ]
+    return table([*head, "share of the truth's excess over 0.5"], rows)
+
+
+def survival_honesty() -> str:
+    """Return how often intervals hold the true risk, calibration, and what is known of the benefit of ADT."""
+    rows: list[list[Any]] = []
+    for fold in measured("survival")["results"]["folds"]:
+        judged = fold["judged"]
+        for entry in fold["calibration"]:
+            name = entry["endpoint"]
+            held = " / ".join(_percent(judged[f"{name}_{years}_years_coverage"]) for years in (5, 10))
+            alone = _percent(judged["members_alone"][name])
+            rows.append(
+                [fold["seed"], name.replace("_", " "), held, alone, f"{entry['intercept']:+.2f}", f"{entry['slope']:.2f}"]
+            )
+        correlations = f"{judged['benefit_correlation']:.2f} / {judged['log_hazard_ratio_correlation']:.2f}"
+        rows[-2] += [correlations, _percent(judged["benefit_coverage"])]
+        rows[-1] += ["", ""]
+    head = ["seed", "endpoint", "intervals that hold the true risk, 5 / 10 years", "members' spread alone, 10 years"]
+    head += ["calibration intercept", "slope", "ADT: correlation of benefit / log hazard ratio with the truth"]
+    return table([*head, "ADT intervals that hold the true benefit"], rows)
+
+
 COSTS = (("seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
 
 
@@ -182,6 +223,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "coronary_stages": coronary_stages,
     "flow_agreement": flow_agreement,
     "flow_cost": flow_cost,
+    "survival_ranking": survival_ranking,
+    "survival_honesty": survival_honesty,
 }
 
 
