@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from algorithms.prostate.answer.words import listed, percent, percent_interval, percent_range
+from algorithms.prostate.answer.words import listed, percent, percent_interval, percent_range, points
 from algorithms.prostate.pictures.incidence import top_of
 from algorithms.report.blocks import (
     Badge,
@@ -207,11 +207,10 @@ def _suggestions(result: Mapping[str, Any], bibliography: Bibliography) -> list[
 def _benefit(biomarker: Mapping[str, Any]) -> str:
     if biomarker.get("benefit") is None:
         return NOT_AVAILABLE
-    ends = (biomarker["benefit"], biomarker["benefit_low"], biomarker["benefit_high"])
-    word = "positive" if biomarker["positive"] else "negative"
+    benefit, low, high = (points(biomarker[name]) for name in ("benefit", "benefit_low", "benefit_high"))
     return (
-        f"Biomarker {word}: short-term ADT would lower the {biomarker['horizon_years']}-year risk of distant metastasis by "
-        f"{percent_interval(*ends)}, in percentage points; positive at {percent(biomarker['threshold'])} or more."
+        f"With short-term ADT this model's {biomarker['horizon_years']}-year risk of distant metastasis is lower by {benefit} "
+        f"percentage points ({low} to {high}); positive from {points(biomarker['threshold'])}."
     )
 
 

@@ -25,6 +25,11 @@ def percent_interval(value: float, low: float, high: float) -> str:
     return f"{percent(value)} ({_digits(low)}–{_digits(high)})"
 
 
+def points(fraction: float) -> str:
+    """Return a difference of two risks in percentage points, without the words."""
+    return _digits(fraction)
+
+
 def _digits(fraction: float) -> str:
     value = 100 * fraction
     text = f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
