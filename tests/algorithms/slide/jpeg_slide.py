@@ -41,7 +41,7 @@ def tissue(height: int, width: int, seed: int = 5) -> np.ndarray:
     """Return a picture with colour and detail at every scale, (height, width, 3), so that no two places look the same."""
     rng = np.random.default_rng(seed)
     picture = np.zeros((height, width, 3))
-    for sigma, amplitude in ((1, 20), (6, 35), (30, 45)):
+    for sigma, amplitude in ((1, 20), (4, 35), (12, 45)):
         noise = ndimage.gaussian_filter(rng.standard_normal((height, width, 3)), (sigma, sigma, 0), mode="wrap")
         picture += amplitude * noise / noise.std()
     return np.clip(np.array([190, 130, 175]) + picture, 0, 255).astype(np.uint8)

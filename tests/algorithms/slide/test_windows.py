@@ -36,7 +36,7 @@ def shares(extent: float, pixels: int, side: int) -> np.ndarray:
     return (below[1:] - below[:-1]) / scale
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(left=st.integers(-30, 80), top=st.integers(-30, 60), side=st.integers(1, 40))
 def test_a_copied_window_is_the_picture_there_and_white_beyond_it(left, top, side):
     """What numpy cuts from the whole picture in a white surrounding."""
@@ -52,7 +52,7 @@ def test_a_copied_window_is_the_picture_there_and_white_beyond_it(left, top, sid
     assert (out[0, :, expected.shape[1] :] == 255).all()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(left=st.integers(-5, 70), top=st.integers(-5, 45), extent=st.floats(4, 40), pixels=st.integers(2, 16))
 def test_a_reduced_window_holds_the_means_over_the_area_of_each_pixel(left, top, extent, pixels):
     """The closed form in floating point: the part of every level pixel that an output pixel covers, times its value."""
