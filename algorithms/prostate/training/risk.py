@@ -132,14 +132,14 @@ def nccn_groups(men: Cohort) -> np.ndarray:
 
 
 def familiar(ensemble: Ensemble, training: Cohort, held_out: Cohort) -> dict[str, float]:
-    """Return the limits of what counts as seen before: distances that 1 % of training tiles, and no held-out man, exceed."""
+    """Return the limits of what counts as seen before: what 1 % of training tiles, and 1 % of held-out men, exceed."""
     distance = np.quantile(_distances(ensemble, training), 0.99)
     shares = (_distances(ensemble, held_out) > distance).mean(axis=1)
     coordinates = _means(ensemble, held_out)
     return {
         "tile_distance": _figure(distance),
-        "most_far_tiles": _figure(max(0.1, float(shares.max()))),
-        "case_distance": _figure(ensemble.case(coordinates)[1].max()),
+        "most_far_tiles": _figure(np.quantile(shares, 0.99)),
+        "case_distance": _figure(np.quantile(ensemble.case(coordinates)[1], 0.99)),
     }
 
 
