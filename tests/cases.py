@@ -63,7 +63,7 @@ def rejection(case: Answer) -> str:
     assert case.result["verdict"] == "rejected"
     case.checked()
     reason = case.result["reasons"][0]["message"]
-    assert html.escape(reason[1:]) in Path(case.summary["html"]).read_text()  # a sentence of the page begins with a capital
+    assert reason[1:] in html.unescape(Path(case.summary["html"]).read_text())  # a sentence of the page begins with a capital
     return str(reason)
 
 
