@@ -253,7 +253,9 @@ ENCODE = Stage(
     help="Turn each tile of a slide into a vector with a foundation model.",
     source="Dosovitskiy et al., ICLR 2021, arXiv:2010.11929",
     inputs=("slides", "tiles"),
-    outputs=(Output("features", "features", "float16 shards of 4096 tiles with features.json, one folder a slide", collection=True),),
+    outputs=(
+        Output("features", "features", "float16 shards of 4096 tiles with features.json, one folder a slide", collection=True),
+    ),
     parameters=(
         Parameter(
             "encoder",
@@ -340,9 +342,19 @@ REPORT = Stage(
     help="Write the answer: result.json, the HTML page and the PDF; also when a stage before it refused the case.",
     source="docs/result.md",
     inputs=(
-        "selection", "declared", "privacy", "slides", "quality", "tissue", "grid", "clinical", "features", "risk",
-        "recommendation", "pictures",
-    ),  # fmt: skip
+        "selection",
+        "declared",
+        "privacy",
+        "slides",
+        "quality",
+        "tissue",
+        "grid",
+        "clinical",
+        "features",
+        "risk",
+        "recommendation",
+        "pictures",
+    ),
     outputs=(
         Output("result", "result.json", "the case's answer, documented in docs/result.md"),
         Output("html", "report.html", "the report as one file"),
@@ -356,7 +368,7 @@ PIPELINE = Pipeline(
     name="prostate",
     title="Risk from prostate biopsy slides",
     help="Prostate biopsy slides and clinical variables become a risk with a treatment suggestion.",
-    accepts="a folder or zip file with one patient's biopsy slides (tiled TIFF such as Aperio SVS) and, if wanted, clinical.json",
+    accepts="a folder or zip file with one patient's biopsy slides (tiled TIFF such as Aperio SVS), and clinical.json if wanted",
     stages=(RECEIVE, DEIDENTIFY, CLINICAL, TISSUE, TILES, ENCODE, AGGREGATE, RECOMMEND, RENDER, REPORT),
     phantom="algorithms.phantom.biopsy.command",
     truth="algorithms.prostate.truth:compare",

@@ -61,8 +61,9 @@ def scan_rows(searched: int, found: int) -> tuple[tuple[str, Cell], ...]:
 
 
 def sources_of(stage: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the references that a stage's ``source`` names, one for each part between semicolons."""
-    return tuple(part.strip() for part in stage["source"].split(";") if part.strip())
+    """Return the references that a stage's ``source`` names, one for each part between semicolons; own pages are none."""
+    parts = (part.strip() for part in stage["source"].split(";"))
+    return tuple(part for part in parts if part and not part.startswith("docs/"))
 
 
 def stage_sentences(
