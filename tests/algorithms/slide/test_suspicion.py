@@ -36,6 +36,29 @@ def test_differences_are_those_of_the_means():
     assert [[20 * STEPS, 10 * STEPS]] == found.tolist()
 
 
+def test_fibres_along_a_row_do_not_put_the_whole_row_off():
+    """One line in four is dark, and of a block one line in four is read: four blocks side by side read one each, so their mean
+    is exact, where with the same lines read in all of them an intact tile of fibrous tissue would look damaged."""
+    tile = np.full((16, 64, 3), 200, np.uint8)
+    tile[::4] = 100
+    x_edges, y_edges = np.arange(0, 65, 16), np.array([0, 16])
+    grid = Grid(np.full((1, 4, 3), 175 * STEPS, np.int16), x_edges, y_edges)
+
+    found = differences(Judged(tile.reshape(1, 16, -1), np.array([0]), np.array([0]), 1), grid)
+
+    assert [[75 * STEPS, 0]] == found.tolist()
+
+
+def test_blocks_of_fewer_lines_than_are_skipped_are_still_read():
+    """A witness half as fine of small tiles has blocks of two lines."""
+    tile = np.full((2, 16, 3), 90, np.uint8)
+    grid = Grid(np.full((1, 8, 3), 90 * STEPS, np.int16), np.arange(0, 17, 2), np.array([0, 2]))
+
+    found = differences(Judged(tile.reshape(1, 2, -1), np.array([0]), np.array([0]), 1), grid)
+
+    assert [[0, 0]] == found.tolist()
+
+
 def test_a_tile_of_which_the_witness_knows_nothing_is_not_judged():
     """A level that could not be decoded there neither clears nor condemns."""
     edges = np.array([0, 32, 64])
