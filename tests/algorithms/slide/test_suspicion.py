@@ -38,7 +38,8 @@ def test_differences_are_those_of_the_means():
 
 def test_fibres_along_a_row_do_not_put_the_whole_row_off():
     """One line in four is dark, and of a block one line in four is read: four blocks side by side read one each, so their mean
-    is exact, where with the same lines read in all of them an intact tile of fibrous tissue would look damaged."""
+    is exact, where with the same lines read in all of them an intact tile of fibrous tissue would look damaged.
+    """
     tile = np.full((16, 64, 3), 200, np.uint8)
     tile[::4] = 100
     x_edges, y_edges = np.arange(0, 65, 16), np.array([0, 16])
