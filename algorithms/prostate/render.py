@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from algorithms.prostate.pictures.incidence import draw_calibration, draw_incidence
-from algorithms.prostate.pictures.slide import Overview, draw_attention, draw_slide, heat_map, read_overview, refined
+from algorithms.prostate.pictures.slide import Heat, Overview, draw_attention, draw_slide, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
 from algorithms.report.drawing import JPEG_QUALITY
 
@@ -47,17 +47,21 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     risk = json.loads(inputs["risk"].read_text())
     tables = read_tables(inputs["tiles"], inputs["attention"])
     shown = most_attended(tables)
-    overviews = read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"])
-    pictures = slide_entries(overviews, folder)
     number = sum(int(np.isfinite(t.attention).sum()) for t in tables.values())
-    for slide, table in tables.items():
-        if slide not in overviews:
-            continue
-        path = folder / f"attention-{slide}.jpg"
-        heat = heat_map(overviews[slide], table.xy, table.extent_px, table.attention * number)
-        draw_attention(overviews[slide], heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
-        told = f"Slide {slide} in grey with the attention of each tile in colour."
-        pictures.append(_entry("attention", path.name, ATTENTION.format(slide=slide), alt=told, slide=slide))
+    pictures: list[dict[str, Any]] = []
+    attention: list[dict[str, Any]] = []
+    # One slide at a time: a case has up to twenty, and an overview is up to a hundred megabytes.
+    for slide, overview in read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"]):
+        pictures.append(slide_entry(slide, overview, folder))
+        if slide in tables:
+            table = tables[slide]
+            path = folder / f"attention-{slide}.jpg"
+            heat = Heat(table.xy, table.extent_px, table.attention * number)
+            draw_attention(overview, heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
+            told = f"Slide {slide} in grey with the attention of each tile in colour."
+            attention.append(_entry("attention", path.name, ATTENTION.format(slide=slide), alt=told, slide=slide))
+    judged = len(pictures)
+    pictures += attention
     if shown:
         slides = {path.name.partition(".")[0]: path for path in sorted(inputs["slides"].iterdir())}
         draw_tiles(shown, tables, slides, folder / "tiles.jpg")
@@ -71,8 +75,8 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
         caption = CALIBRATION.format(men=risk["calibration"][0]["men"])
         pictures.append(_entry("calibration", "calibration.svg", caption, alt="Graphs of expected against observed risk."))
     (folder / "pictures.json").write_text(json.dumps({"pictures": pictures, "notes": []}, indent=1) + "\n")
-    log.info("drew %d pictures of %d slides", len(pictures), len(overviews))
-    return {"pictures": len(pictures), "slides": len(overviews)}
+    log.info("drew %d pictures of %d slides", len(pictures), judged)
+    return {"pictures": len(pictures), "slides": judged}
 
 
 def read_tables(tiles: Path, attention: Path) -> dict[str, Table]:
@@ -80,38 +84,34 @@ def read_tables(tiles: Path, attention: Path) -> dict[str, Table]:
     tables = {}
     for path in sorted(attention.glob("*.npy")):
         slide = path.name.partition(".")[0]
-        read = pq.read_table(tiles / f"{slide}.parquet")
+        read = pq.read_table(tiles / f"{slide}.parquet", columns=["x", "y"])
         told = {name.decode(): value.decode() for name, value in (read.schema.metadata or {}).items()}
         xy = np.column_stack([read["x"].to_numpy(), read["y"].to_numpy()])
         tables[slide] = Table(xy, float(told["extent_px"]), float(told["mpp"]), np.load(path))
     return tables
 
 
-def read_overviews(tissue: Path, quality: Path, slides: Path) -> dict[str, Overview]:
-    """Return the overview of every slide that could be read, by slide, as fine as a picture on paper shows."""
+def read_overviews(tissue: Path, quality: Path, slides: Path) -> Iterator[tuple[str, Overview]]:
+    """Yield every slide that could be read and its overview, made when it is asked for, as fine as a picture on paper shows."""
     sources = {path.name.partition(".")[0]: path for path in slides.iterdir()}
     judged = {slide["slide"]: slide for slide in json.loads(quality.read_text())["slides"]}
-    overviews = {}
     for folder in sorted(path for path in tissue.iterdir() if path.is_dir()):
         told = judged[folder.name]
         coarse = read_overview(folder, told["overview"]["level0_px_per_px"], told["facts"]["mpp"])
-        try:
-            overviews[folder.name] = refined(coarse, sources[folder.name])
-        except openslide.OpenSlideError:
-            # A tile of a finer level is damaged: the stage tissue has drawn round it.
-            overviews[folder.name] = coarse
-    return overviews
+        yield folder.name, refined(coarse, sources[folder.name])
 
 
-def slide_entries(overviews: Mapping[str, Overview], folder: Path) -> list[dict[str, Any]]:
+def slide_entries(overviews: Iterable[tuple[str, Overview]], folder: Path) -> list[dict[str, Any]]:
     """Draw every slide, used or not, into ``folder``; return their entries."""
-    entries = []
-    for slide, overview in overviews.items():
-        path = folder / f"slide-{slide}.jpg"
-        draw_slide(overview, path)
-        told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
-        entries.append(_entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide))
-    return entries
+    return [slide_entry(slide, overview, folder) for slide, overview in overviews]
+
+
+def slide_entry(slide: str, overview: Overview, folder: Path) -> dict[str, Any]:
+    """Draw one slide into ``folder``; return its entry."""
+    path = folder / f"slide-{slide}.jpg"
+    draw_slide(overview, path)
+    told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
+    return _entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide)
 
 
 def plain_entries(slides: Path, folder: Path) -> list[dict[str, Any]]:

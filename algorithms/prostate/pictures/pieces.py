@@ -7,6 +7,7 @@ holds for all of its pieces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,17 @@ ELONGATED = 2.0
 
 MARGIN_MM = 0.2
 """Glass shown around each piece."""
+
+MOST_LABELLED = 4_000_000
+"""Pixels at most on which pieces are told apart: a distance transform takes some 50 bytes a pixel."""
+
+GLASS_SAMPLED = 1_000_000
+"""Pixels at most among which those of glass are looked for."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom of a part of the overview, overview pixels; the last two lie just beyond it."""
+
+Colour = int | tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,10 @@ class Piece:
         inside = self.on_sheet(points) - np.array([self.left, self.top])
         return np.asarray(((inside >= 0) & (inside <= (self.width, self.height))).all(axis=1))
 
+    def near(self, points: np.ndarray, reach: float) -> np.ndarray:
+        """Return which overview positions (N, 2) lie at most ``reach`` beyond a side of the rectangle."""
+        return replace(self, width=self.width + 2 * reach, height=self.height + 2 * reach).holds(points)
+
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
@@ -67,18 +83,49 @@ class Sheet:
 
         A neighbour that reaches into a piece's rectangle is covered with glass, so nothing is shown twice.
         """
-        glass = _glass(image, self.labels)
-        reduced = max(int(1 / scale), 1) if smooth else 1
+
+        def part(_: Piece, box: Box) -> np.ndarray:
+            x0, y0, x1, y1 = box
+            return image[y0:y1, x0:x1].copy()
+
+        return self.lay_parts(part, scale, glass=glass_of(image, self.labels), smooth=smooth)
+
+    def lay_parts(
+        self,
+        part: Callable[[Piece, Box], np.ndarray],
+        scale: float,
+        *,
+        glass: Colour,
+        fineness: int = 1,
+        smooth: bool = True,
+    ) -> np.ndarray:
+        """Return the pieces laid out as `lay` does, of a picture that is made piece by piece and never whole.
+
+        Parameters
+        ----------
+        part
+            Returns what a piece needs: the picture of a box, (Y, X) or (Y, X, 3) uint8, its own to change.
+        scale
+            Sheet pixels an overview pixel.
+        glass
+            What stands where no piece is: a number of a picture (Y, X), a colour of one (Y, X, 3).
+        fineness
+            Pixels of the parts along a side of an overview pixel.
+        smooth
+            Whether pixels are blended; numbers are not.
+        """
+        reduced = max(int(fineness / scale), 1) if smooth else 1
         size = (int(np.ceil(self.width * scale)), int(np.ceil(self.height * scale)))
-        sheet = Image.new("RGB" if image.ndim == 3 else "L", size, glass)
+        sheet = Image.new("L" if isinstance(glass, int) else "RGB", size, glass)
         for piece in self.pieces:
-            (x0, y0), (x1, y1) = self._box(piece)
-            part = image[y0:y1, x0:x1].copy()
-            labels = self.labels[y0:y1, x0:x1]
-            part[(labels != 0) & (labels != piece.label)] = glass
-            source = Image.fromarray(part)
+            box = self._box(piece)
+            x0, y0, x1, y1 = box
+            found = part(piece, box)
+            labels = enlarged(self.labels[y0:y1, x0:x1], fineness)
+            found[(labels != 0) & (labels != piece.label)] = glass
+            source = Image.fromarray(found)
             source = source.reduce(reduced) if reduced > 1 else source
-            turned = _turned(source, piece, (x0, y0), scale, reduced, smooth=smooth, glass=glass)
+            turned = _turned(source, piece, (x0, y0), scale, reduced / fineness, smooth=smooth, glass=glass)
             sheet.paste(turned, (round(piece.left * scale), round(piece.top * scale)))
         return np.asarray(sheet)
 
@@ -90,23 +137,26 @@ class Sheet:
         own = [piece for piece in self.pieces if label in {0, piece.label}]
         return next((piece for piece in own if piece.holds(point)[0]), None)
 
-    def _box(self, piece: Piece) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Return the upright box of the overview that holds a piece, as (x, y) of its first and beyond its last pixel."""
+    def _box(self, piece: Piece) -> Box:
+        """Return the upright box of the overview that holds a piece."""
         cos, sin = abs(np.cos(piece.angle_rad)), abs(np.sin(piece.angle_rad))
         half = np.array([cos * piece.width + sin * piece.height, sin * piece.width + cos * piece.height]) / 2 + 2
         low = np.maximum(np.floor(np.array(piece.centre) - half), 0).astype(int)
         high = np.minimum(np.ceil(np.array(piece.centre) + half), self.labels.shape[::-1]).astype(int)
-        return (int(low[0]), int(low[1])), (int(high[0]), int(high[1]))
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-Colour = int | tuple[int, int, int]
+def enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    """Return ``image`` (Y, X) or (Y, X, 3) with every pixel repeated along both sides, a new array."""
+    return np.repeat(np.repeat(image, times, axis=0), times, axis=1)
 
 
-def _glass(image: np.ndarray, labels: np.ndarray) -> Colour:
+def glass_of(image: np.ndarray, labels: np.ndarray) -> Colour:
     """Return the colour of the glass: the median where no piece is; 0 of a mask, white where there is no glass."""
     if image.ndim == 2:
         return 0
-    bare = image[labels == 0]
+    every = int(np.ceil(np.sqrt(max(labels.size / GLASS_SAMPLED, 1))))
+    bare = image[::every, ::every][labels[::every, ::every] == 0]
     if not bare.size:
         return 255, 255, 255
     red, green, blue = (int(v) for v in np.median(bare[:: max(len(bare) // 10_000, 1)], axis=0))
@@ -114,9 +164,9 @@ def _glass(image: np.ndarray, labels: np.ndarray) -> Colour:
 
 
 def _turned(
-    source: Image.Image, piece: Piece, origin: tuple[int, int], scale: float, reduced: int, *, smooth: bool, glass: Colour
+    source: Image.Image, piece: Piece, origin: tuple[int, int], scale: float, reduced: float, *, smooth: bool, glass: Colour
 ) -> Image.Image:
-    """Return a piece as it lies on the sheet, from the part of the overview at ``origin`` that was reduced so many times."""
+    """Return a piece as it lies on the sheet, from a picture at ``origin`` with ``reduced`` overview pixels a pixel."""
     size = (round(piece.width * scale), round(piece.height * scale))
     cos, sin = np.cos(piece.angle_rad) / scale, np.sin(piece.angle_rad) / scale
     x0 = piece.centre[0] - origin[0] - cos * size[0] / 2 + sin * size[1] / 2
@@ -145,7 +195,7 @@ def _pieces(tissue: np.ndarray, mm_per_px: float) -> tuple[list[Piece], np.ndarr
     """Return the pieces from top to bottom, each in its smallest rectangle, and the labels of their surroundings."""
     reach = BRIDGED_MM / mm_per_px / 2
     # Bridging works on an image three pixels a reach wide: the distance transform of a large overview takes seconds.
-    step = max(int(reach / 3), 1)
+    step = max(int(reach / 3), int(np.ceil(np.sqrt(tissue.size / MOST_LABELLED))), 1)
     coarse = tissue[::step, ::step]
     labels, count = ndimage.label(ndimage.distance_transform_edt(~coarse) * step <= reach)
     margin = 2 * MARGIN_MM / mm_per_px
@@ -155,7 +205,7 @@ def _pieces(tissue: np.ndarray, mm_per_px: float) -> tuple[list[Piece], np.ndarr
         if x.size * (step * mm_per_px) ** 2 >= SMALLEST_MM2:
             pieces.append(_rectangle(index, np.column_stack([x, y]) * float(step) + step / 2, margin))
     height, width = tissue.shape
-    full = np.repeat(np.repeat(labels, step, axis=0), step, axis=1)[:height, :width].astype(np.uint16)
+    full = enlarged(labels.astype(np.uint16), step)[:height, :width]
     return sorted(pieces, key=lambda piece: (piece.centre[1] - piece.height / 2, piece.centre[0])), full
 
 

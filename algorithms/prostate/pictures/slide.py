@@ -7,11 +7,11 @@ the pieces of tissue.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import openslide
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgba
@@ -20,9 +20,10 @@ from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from algorithms.prostate.pictures.pieces import Sheet, arrange
+from algorithms.prostate.pictures.pieces import Box, Piece, Sheet, arrange, enlarged, glass_of
 from algorithms.report.drawing import WIDTH_IN, figure, save
 from algorithms.report.palette import INK, MUTED, RULE, TONES
+from algorithms.slide.reader import Slide, open_slide
 
 SIDE_IN = 1.28
 """Width of the left column."""
@@ -36,7 +37,10 @@ FINE_PX_PER_IN = 260.0
 """Finer pixels than this would not be seen on paper."""
 
 FINEST = 4
-"""An overview is refined at most so many times: what a pyramid level holds in memory stays below some 200 MB."""
+"""An overview is refined at most so many times."""
+
+BLOCK_PX = 32
+"""Pixels a side that are read from a slide at once: some 300 level-0 pixels, so that few native tiles are held."""
 
 TISSUE, PEN, BLURRED, FOLD = 1, 2, 3, 4
 """Values of a mask's pixels."""
@@ -59,7 +63,8 @@ HEAT = LinearSegmentedColormap.from_list("heat", ["#fff7dc", "#fbdc8c", "#f2a541
 class Overview:
     """A slide seen from afar: pixels (Y, X, 3) uint8, mask (Y, X) uint8, and how many level-0 pixels and mm a pixel is.
 
-    ``fineness`` is how many pixels stand for one of the mask as it was made, along either side.
+    ``fineness`` is how many pixels a picture has along a side of one pixel of the overview; they are read from ``source`` when
+    it is drawn, piece by piece: the whole slide at such a scale would fill gigabytes.
     """
 
     pixels: np.ndarray
@@ -67,16 +72,29 @@ class Overview:
     level0_px_per_px: float
     mm_per_px: float | None
     fineness: int = 1
+    source: Path | None = None
 
-    @property
-    def tissue(self) -> np.ndarray:
-        """Which pixels are tissue, readable or not, (Y, X) bool."""
-        return np.asarray(np.isin(self.mask, (TISSUE, BLURRED, FOLD)))
-
+    @cached_property
     def sheet(self) -> Sheet:
-        """Return its pieces laid out for the right part of a picture; an overview without scale stays whole."""
-        tissue = self.tissue if self.mm_per_px else np.zeros_like(self.tissue)
+        """Its pieces laid out for the right part of a picture; an overview without scale stays whole."""
+        # Comparisons, not a look-up in a table: that takes eight bytes a pixel.
+        tissue = (self.mask == TISSUE) | (self.mask == BLURRED) | (self.mask == FOLD)
+        if not self.mm_per_px:
+            tissue[:] = False
         return arrange(tissue, self.mm_per_px or 1.0, WIDTH_IN - SIDE_IN - GAP_IN, TALLEST_IN)
+
+    @cached_property
+    def laid(self) -> np.ndarray:
+        """The pixels of its pieces as they lie on the sheet, (Y, X, 3) uint8, as fine as a picture shows."""
+        inches = _inches_per_px(self.sheet, _height_in(self.sheet))
+        scale = _scale(self, inches)
+        if self.source is None or self.fineness < 2:
+            return self.sheet.lay(self.pixels, scale)
+        glass = glass_of(self.pixels, self.sheet.labels)
+        with open_slide(self.source) as slide:
+            return self.sheet.lay_parts(
+                lambda piece, box: read_part(self, slide, piece, box), scale, glass=glass, fineness=self.fineness
+            )
 
 
 def read_overview(folder: Path, level0_px_per_px: float, mpp: float | None) -> Overview:
@@ -87,37 +105,47 @@ def read_overview(folder: Path, level0_px_per_px: float, mpp: float | None) -> O
 
 
 def refined(overview: Overview, source: Path) -> Overview:
-    """Return the overview with pixels read anew from the slide where a picture on paper would show its own as squares."""
-    sheet = overview.sheet()
+    """Return the overview so that it is read anew from the slide where a picture on paper would show its pixels as squares."""
+    sheet = overview.sheet
     inches = min((WIDTH_IN - SIDE_IN - GAP_IN) / sheet.width, TALLEST_IN / sheet.height)
     wanted = min(FINE_PX_PER_IN * inches, overview.level0_px_per_px, FINEST)
-    fineness = int(np.ceil(wanted - 0.25))
-    if fineness < 2:
-        return overview
-    height, width = (fineness * side for side in overview.mask.shape)
+    fineness = min(int(np.ceil(wanted - 0.25)), int(overview.level0_px_per_px))
+    return replace(overview, fineness=fineness, source=source) if fineness >= 2 else overview
+
+
+def read_part(overview: Overview, slide: Slide, piece: Piece, box: Box) -> np.ndarray:
+    """Return the pixels of ``box`` that ``piece`` shows, (Y, X, 3) uint8, ``fineness`` an overview pixel, from the slide.
+
+    What the piece does not show, or cannot be decoded, is the overview's own.
+    """
+    x0, y0, x1, y1 = box
+    fineness = overview.fineness
     step = overview.level0_px_per_px / fineness
-    with openslide.OpenSlide(source) as slide:
-        level = slide.get_best_level_for_downsample(1.3 * step)
-        seen = slide.read_region((0, 0), level, slide.level_dimensions[level])
-        down = slide.level_downsamples[level]
-    flat = Image.new("RGB", seen.size, (255, 255, 255))
-    flat.paste(seen, mask=seen.getchannel("A"))
-    box = (0.0, 0.0, min(width * step / down, seen.width), min(height * step / down, seen.height))
-    pixels = np.asarray(flat.resize((width, height), Image.Resampling.BOX if step > down else Image.Resampling.BICUBIC, box))
-    mask = np.repeat(np.repeat(overview.mask, fineness, axis=0), fineness, axis=1)
-    mm = overview.mm_per_px / fineness if overview.mm_per_px else None
-    return Overview(pixels, mask, step, mm, fineness)
+    pixels = enlarged(overview.pixels[y0:y1, x0:x1], fineness)
+    rows, columns = (np.arange(0, side, BLOCK_PX) for side in pixels.shape[:2])
+    corners = np.column_stack([np.tile(columns, len(rows)), np.repeat(rows, len(columns))])
+    middles = (corners + BLOCK_PX / 2) / fineness + (x0, y0)
+    corners = corners[piece.near(middles, BLOCK_PX / fineness)]
+    left, top = ((corners + fineness * np.array([x0, y0])) * step).T
+    for batch in slide.windows(left, top, extent_px=BLOCK_PX * step, tile_px=BLOCK_PX):
+        lost = {bad.row for bad in batch.corrupt}
+        for row, tile in zip(batch.rows, batch.tiles, strict=True):
+            x, y = corners[row]
+            if int(row) not in lost:
+                target = pixels[y : y + BLOCK_PX, x : x + BLOCK_PX]
+                target[:] = tile[: target.shape[0], : target.shape[1]]
+    return pixels
 
 
 def draw_slide(overview: Overview, out: Path) -> None:
     """Write the picture of the tissue, with its outline, what may not be read, the whole slide and a scale bar."""
-    sheet = overview.sheet()
+    sheet = overview.sheet
     with figure(WIDTH_IN, _height_in(sheet)) as drawn:
-        axes, scale = _pieces_axes(drawn, sheet)
-        axes.imshow(sheet.lay(overview.pixels, scale), extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
-        density = min(scale, 1.0)
+        axes, scale = _pieces_axes(drawn, overview)
+        axes.imshow(overview.laid, extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
+        density = min(scale, overview.fineness)
         mask = sheet.lay(overview.mask, density, smooth=False)
-        _shade(axes, mask, sheet, 0.6 * overview.fineness * density if overview.fineness > 1 else 0.0)
+        _shade(axes, mask, sheet, 0.6 * density if overview.fineness > 1 else 0.0)
         _scale_bar(axes, sheet, _height_in(sheet), overview.mm_per_px)
         inset = _inset(drawn, overview, sheet)
         _number(axes, inset, sheet)
@@ -135,16 +163,28 @@ class Marked:
     extent_px: float
 
 
-def draw_attention(overview: Overview, heat: np.ndarray, marked: Sequence[Marked], out: Path) -> None:
-    """Write the picture of where the model looked.
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """The attention of a slide's tiles: level-0 positions (N, 2), extent, and attention (N,) in times an equal share.
 
-    ``heat`` (Y, X) is made by :func:`heat_map`.
+    A tile without features has NaN.
     """
-    sheet = overview.sheet()
+
+    xy: np.ndarray
+    extent_px: float
+    times: np.ndarray
+
+
+def draw_attention(overview: Overview, heat: Heat, marked: Sequence[Marked], out: Path) -> None:
+    """Write the picture of where the model looked."""
+    sheet = overview.sheet
     with figure(WIDTH_IN, _height_in(sheet)) as drawn:
-        axes, scale = _pieces_axes(drawn, sheet)
+        axes, scale = _pieces_axes(drawn, overview)
+        warmth = sheet.lay_parts(
+            lambda _, box: heat_map(overview, heat, box), scale, glass=0, fineness=overview.fineness, smooth=False
+        )
         # Painted as it lies on the sheet: a whole overview in floating point takes a gigabyte.
-        painted = paint(sheet.lay(overview.pixels, scale), sheet.lay(heat, scale, smooth=False))
+        painted = paint(overview.laid, warmth)
         axes.imshow(painted, extent=(0, sheet.width, sheet.height, 0), interpolation="antialiased")
         _mark(axes, sheet, overview, marked)
         _scale_bar(axes, sheet, _height_in(sheet), overview.mm_per_px)
@@ -153,18 +193,21 @@ def draw_attention(overview: Overview, heat: np.ndarray, marked: Sequence[Marked
         save(drawn, out, dpi=240)
 
 
-def heat_map(overview: Overview, xy: np.ndarray, extent_px: float, times: np.ndarray) -> np.ndarray:
-    """Return the attention of tiles at ``xy`` (N, 2) as (Y, X) uint8: 0 where no tile lies, else 1 to 255 along the scale.
+def heat_map(overview: Overview, heat: Heat, box: Box) -> np.ndarray:
+    """Return the attention of tiles in ``box``, (Y, X) uint8: 0 where no tile lies, else 1 to 255 along the scale.
 
-    ``times`` (N,) is the attention in times an equal share, NaN for a tile without features.
+    It has as many pixels an overview pixel as ``overview.fineness`` says.
     """
-    heat = np.zeros(overview.mask.shape, np.uint8)
-    corners = np.rint(np.stack([xy, xy + extent_px]) / overview.level0_px_per_px).astype(int)
-    along = LogNorm(*ATTENTION_RANGE, clip=True)(np.nan_to_num(times, nan=ATTENTION_RANGE[0])).data
-    indices = np.where(np.isnan(times), 0, 1 + np.rint(254 * along)).astype(np.uint8)
-    for (x0, y0), (x1, y1), index in zip(*corners, indices, strict=True):
-        heat[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = index
-    return heat
+    x0, y0, x1, y1 = (overview.fineness * side for side in box)
+    drawn = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    step = overview.level0_px_per_px / overview.fineness
+    corners = np.rint(np.stack([heat.xy, heat.xy + heat.extent_px]) / step).astype(int) - (x0, y0)
+    along = LogNorm(*ATTENTION_RANGE, clip=True)(np.nan_to_num(heat.times, nan=ATTENTION_RANGE[0])).data
+    indices = np.where(np.isnan(heat.times), 0, 1 + np.rint(254 * along)).astype(np.uint8)
+    within = (corners[1] >= 0).all(axis=1) & (corners[0] < (x1 - x0, y1 - y0)).all(axis=1)
+    for (left, top), (right, bottom), index in zip(*corners[:, within], indices[within], strict=True):
+        drawn[max(top, 0) : max(bottom, top + 1, 0), max(left, 0) : max(right, left + 1, 0)] = index
+    return drawn
 
 
 def paint(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -182,17 +225,27 @@ def _height_in(sheet: Sheet) -> float:
     return float(np.clip(wanted, LOWEST_IN, TALLEST_IN)) + BAR_IN
 
 
-def _pieces_axes(drawn: Figure, sheet: Sheet) -> tuple[Axes, float]:
+def _inches_per_px(sheet: Sheet, total_in: float) -> float:
+    """Return how large an overview pixel of the sheet is in a picture ``total_in`` high."""
+    return min((WIDTH_IN - SIDE_IN - GAP_IN) / sheet.width, (total_in - BAR_IN) / sheet.height)
+
+
+def _scale(overview: Overview, inches_per_px: float) -> float:
+    """Return the pixels to lay out with an overview pixel."""
+    return min(FINE_PX_PER_IN * inches_per_px, 2.0 * overview.fineness)
+
+
+def _pieces_axes(drawn: Figure, overview: Overview) -> tuple[Axes, float]:
     """Return the axes of the pieces, in overview pixels, and the pixels to lay them out with an overview pixel."""
-    total = drawn.get_figheight()
+    sheet, total = overview.sheet, drawn.get_figheight()
     room_in = (WIDTH_IN - SIDE_IN - GAP_IN, total - BAR_IN)
-    inches = min(room_in[0] / sheet.width, room_in[1] / sheet.height)
+    inches = _inches_per_px(sheet, total)
     width, height = sheet.width * inches, sheet.height * inches
     left, low = WIDTH_IN - (room_in[0] + width) / 2, total - (room_in[1] + height) / 2
     axes = drawn.add_axes((left / WIDTH_IN, low / total, width / WIDTH_IN, height / total))
     axes.set(xlim=(0, sheet.width), ylim=(sheet.height, 0))
     axes.axis("off")
-    return axes, min(FINE_PX_PER_IN * inches, 2.0)
+    return axes, _scale(overview, inches)
 
 
 def _shade(axes: Axes, mask: np.ndarray, sheet: Sheet, smooth_px: float) -> None:

@@ -51,16 +51,21 @@ class Attended:
 
 def most_attended(tables: Mapping[str, Table], count: int = SHOWN) -> list[Attended]:
     """Return the tiles of highest attention over all slides, each at least ``APART_MM`` from those before it."""
-    finite = {slide: np.flatnonzero(np.isfinite(t.attention)) for slide, t in tables.items()}
-    number = sum(rows.size for rows in finite.values())
-    ranked = sorted(((-tables[slide].attention[row], slide, row) for slide, rows in finite.items() for row in rows))
+    names = sorted(tables)
+    finite = [np.flatnonzero(np.isfinite(tables[slide].attention)) for slide in names]
+    rows = np.concatenate([np.empty(0, int), *finite])
+    owners = np.repeat(np.arange(len(names)), [len(found) for found in finite])
+    shares = np.concatenate(
+        [np.empty(0), *(tables[slide].attention[found] for slide, found in zip(names, finite, strict=True))]
+    )
     shown: list[Attended] = []
-    for negative, slide, row in ranked:
+    # Ordered as arrays: a million tiles as tuples take hundreds of megabytes.
+    for rank in np.lexsort([rows, owners, -shares]):
+        slide, row, share = names[owners[rank]], int(rows[rank]), float(shares[rank])
         x, y = (int(v) for v in tables[slide].xy[row])
         mm = tables[slide].mpp / 1000
         if all(t.slide != slide or np.hypot(t.x - x, t.y - y) * mm >= APART_MM for t in shown):
-            share = -float(negative)
-            shown.append(Attended(slide, chr(ord("A") + len(shown)), x, y, share, share * number))
+            shown.append(Attended(slide, chr(ord("A") + len(shown)), x, y, share, share * len(rows)))
         if len(shown) == count:
             break
     return shown

@@ -13,7 +13,7 @@ from PIL import Image
 from algorithms.prostate import render
 from algorithms.prostate.pictures.incidence import at_year, draw_incidence, top_of
 from algorithms.prostate.pictures.pieces import arrange
-from algorithms.prostate.pictures.slide import ATTENTION_RANGE, Overview, heat_map, paint
+from algorithms.prostate.pictures.slide import ATTENTION_RANGE, Heat, Overview, heat_map, paint
 from algorithms.prostate.pictures.tiles import APART_MM, Table, most_attended, read_tile
 from tests.algorithms.prostate.artefacts import TILE_PX
 
@@ -82,7 +82,7 @@ def test_a_slide_without_tissue_is_shown_as_it_is():
 def test_heat_lies_on_its_tiles_and_nowhere_else():
     """A tile at level-0 (40, 80) of extent 20 is pixels 10 to 15 by 20 to 25 of an overview of 4 pixels a pixel."""
     overview = Overview(np.full((50, 50, 3), 200, np.uint8), np.ones((50, 50), np.uint8), 4.0, 0.008)
-    heat = heat_map(overview, np.array([[40, 80]]), 20.0, np.array([3.0]))
+    heat = heat_map(overview, Heat(np.array([[40, 80]]), 20.0, np.array([3.0])), (0, 0, 50, 50))
     painted = paint(overview.pixels, heat)
 
     assert np.argwhere(heat > 0).min(axis=0).tolist() == [20, 10]
@@ -95,7 +95,7 @@ def test_more_attention_is_darker():
     """The colour scale can be read in grey: luminance falls from end to end, and the scale is logarithmic."""
     overview = Overview(np.full((1, 20, 3), 230, np.uint8), np.ones((1, 20), np.uint8), 1.0, 0.0005)
     times = np.geomspace(*ATTENTION_RANGE, 20)
-    heat = heat_map(overview, np.column_stack([np.arange(20), np.zeros(20)]), 1.0, times)
+    heat = heat_map(overview, Heat(np.column_stack([np.arange(20), np.zeros(20)]), 1.0, times), (0, 0, 20, 1))
     grey = paint(overview.pixels, heat).astype(float) @ [0.299, 0.587, 0.114]
 
     assert heat[0].astype(int).tolist() == [1 + round(254 * n / 19) for n in range(20)]
@@ -106,7 +106,7 @@ def test_a_tile_without_features_has_no_heat():
     """It was not read, so nothing was weighed there."""
     overview = Overview(np.full((4, 4, 3), 230, np.uint8), np.ones((4, 4), np.uint8), 1.0, 0.0005)
 
-    assert not heat_map(overview, np.array([[0, 0]]), 4.0, np.array([np.nan])).any()
+    assert not heat_map(overview, Heat(np.array([[0, 0]]), 4.0, np.array([np.nan])), (0, 0, 4, 4)).any()
 
 
 def test_the_most_attended_tiles_lie_apart_and_count_no_lost_tile():
