@@ -18,6 +18,10 @@ HORIZON_YEARS = 10
 """The horizon of the risks that the rules speak of, the longest one of the model."""
 
 
+BIOMARKER = {True: "positive", False: "negative", None: "undecided"}
+"""What the ADT biomarker may say."""
+
+
 def facts(clinical: Mapping[str, Any], risk: Mapping[str, Any]) -> dict[str, Fact]:
     """Return what the rules may ask, by name; ``None`` is not known.  Arguments are ``clinical.json`` and ``risk.json``."""
     nccn, values = clinical["nccn"], clinical["values"]
@@ -34,6 +38,7 @@ def facts(clinical: Mapping[str, Any], risk: Mapping[str, Any]) -> dict[str, Fac
         "percentile": None if percentile is None else percentile["value"],
         "risk_group": risk.get("risk_group"),
         "adt_positive": adt.get("positive"),
+        "adt_given": bool(adt),
         "adt_benefit_percent": _percent(adt.get("benefit")),
         "adt_benefit_low_percent": _percent(adt.get("benefit_low")),
         "adt_benefit_high_percent": _percent(adt.get("benefit_high")),
@@ -79,5 +84,5 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     log.info("%d suggestions", len(document["suggestions"]))
     return {
         "suggestions": len(document["suggestions"]),
-        "adt_biomarker": "none" if document["adt_biomarker"] is None else str(document["adt_biomarker"]["positive"]),
+        "adt_biomarker": "none" if document["adt_biomarker"] is None else BIOMARKER[document["adt_biomarker"]["positive"]],
     }

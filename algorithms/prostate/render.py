@@ -6,6 +6,7 @@ Writes ``pictures.json``: ``{"pictures": [{"name", "path", "kind", "slide", "cap
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openslide
 import pyarrow.parquet as pq
 from PIL import Image
 
+from algorithms.contract.errors import DataError
 from algorithms.prostate.pictures.incidence import draw_calibration, draw_incidence
 from algorithms.prostate.pictures.slide import Heat, Overview, draw_attention, draw_slide, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
 from algorithms.report.drawing import JPEG_QUALITY
+from algorithms.slide.overview import overview
+from algorithms.slide.reader import open_slide
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,13 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     pictures: list[dict[str, Any]] = []
     attention: list[dict[str, Any]] = []
     # One slide at a time: a case has up to twenty, and an overview is up to a hundred megabytes.
-    for slide, overview in read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"]):
-        pictures.append(slide_entry(slide, overview, folder))
+    for slide, seen in read_overviews(inputs["tissue"], inputs["quality"], inputs["slides"]):
+        pictures.append(slide_entry(slide, seen, folder))
         if slide in tables:
             table = tables[slide]
             path = folder / f"attention-{slide}.jpg"
             heat = Heat(table.xy, table.extent_px, table.attention * number)
-            draw_attention(overview, heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
+            draw_attention(seen, heat, [t.marked(table.extent_px) for t in shown if t.slide == slide], path)
             told = f"Slide {slide} in grey with the attention of each tile in colour."
             attention.append(_entry("attention", path.name, ATTENTION.format(slide=slide), alt=told, slide=slide))
     judged = len(pictures)
@@ -103,29 +106,34 @@ def read_overviews(tissue: Path, quality: Path, slides: Path) -> Iterator[tuple[
 
 def slide_entries(overviews: Iterable[tuple[str, Overview]], folder: Path) -> list[dict[str, Any]]:
     """Draw every slide, used or not, into ``folder``; return their entries."""
-    return [slide_entry(slide, overview, folder) for slide, overview in overviews]
+    return [slide_entry(slide, seen, folder) for slide, seen in overviews]
 
 
-def slide_entry(slide: str, overview: Overview, folder: Path) -> dict[str, Any]:
+def slide_entry(slide: str, seen: Overview, folder: Path) -> dict[str, Any]:
     """Draw one slide into ``folder``; return its entry."""
+    # A figure refers to itself in circles: those of the slides before would stay until the collector happens to run.
+    gc.collect()
     path = folder / f"slide-{slide}.jpg"
-    draw_slide(overview, path)
+    draw_slide(seen, path)
     told = f"Tissue of slide {slide} with its outline; parts with pen, folds or bad focus are hatched."
     return _entry("slide", path.name, SLIDE.format(slide=slide), alt=told, slide=slide)
 
 
 def plain_entries(slides: Path, folder: Path) -> list[dict[str, Any]]:
-    """Draw every slide that OpenSlide can open as it is, for a case refused before they were judged; return their entries."""
+    """Draw every slide that can be read, for a case refused before they were judged; return their entries."""
     entries = []
     for source in sorted(slides.iterdir()):
         slide = source.name.partition(".")[0]
         path = folder / f"slide-{slide}.jpg"
         try:
-            with openslide.OpenSlide(source) as opened:
-                thumbnail = opened.get_thumbnail((PLAIN_PX, PLAIN_PX)).convert("RGB")
-        except openslide.OpenSlideError:
-            log.warning("%s: cannot be drawn", slide)
+            with open_slide(source) as opened:
+                mosaic = opened.levels[0].mosaic
+                seen = overview(opened, 1.0, max(mosaic.width, mosaic.height) / (2 * PLAIN_PX))
+        except DataError as refusal:
+            log.warning("%s: cannot be drawn: %s", slide, refusal)
             continue
+        thumbnail = Image.fromarray(seen.rgb)
+        thumbnail.thumbnail((PLAIN_PX, PLAIN_PX))
         square = Image.new("RGB", (PLAIN_PX, PLAIN_PX), (255, 255, 255))
         square.paste(thumbnail, ((PLAIN_PX - thumbnail.width) // 2, 0))
         square.save(path, quality=JPEG_QUALITY, subsampling=0)

@@ -110,8 +110,15 @@ def adt(rule: dict[str, Any], found: Forecast, nccn_group: str | None) -> dict[s
         "horizon_years": HORIZONS[-1],
         "endpoint": ENDPOINTS[0],
         "threshold": rule["threshold"],
-        "positive": benefit >= rule["threshold"],
+        "positive": _positive(benefit, low, high, rule["threshold"]),
     }
+
+
+def _positive(benefit: float, low: float, high: float, threshold: float) -> bool | None:
+    """Return whether a man benefits; ``None`` where the interval leaves it open: with no benefit in it, or with a large one."""
+    if benefit >= threshold:
+        return True if low > 0 else None
+    return False if high < 2 * threshold else None
 
 
 def checks(model: RiskModel, reading: Reading, lost: int, variables: np.ndarray) -> list[Check]:

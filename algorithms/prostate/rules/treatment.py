@@ -59,7 +59,8 @@ def adt_biomarker(facts: Mapping[str, Fact]) -> dict[str, Any] | None:
     biomarker = rules()["adt_biomarker"]
     if not holds(biomarker["when"], facts, rules()["conditions"]):
         return None
-    text = biomarker["positive" if facts["adt_positive"] else "negative"]
+    positive = facts["adt_positive"]
+    text = biomarker["undecided" if positive is None else "positive" if positive else "negative"]
     return {"text": text.format_map(facts), "sources": _citations(biomarker["sources"])}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
 from algorithms.prostate.aggregate import aggregate
-from algorithms.prostate.risk.answer import LEAST_TILES
+from algorithms.prostate.risk.answer import LEAST_TILES, adt
 from tests.algorithms.prostate.risk.stand_in import DIMENSION, of_man
 from tests.algorithms.prostate.risk.trained import StandIn, trained
 
@@ -132,12 +133,31 @@ def test_the_benefit_of_adt_is_for_intermediate_risk_only(tmp_path, group, given
     """The biomarker that it imitates was validated there (Spratt et al. 2023)."""
     slide(tmp_path / "features" / "s01", tiles())
 
-    adt = answer(tmp_path, group=group)["adt"]
+    found = answer(tmp_path, group=group)["adt"]
 
-    assert (adt is not None) == given
+    assert (found is not None) == given
     if given:
-        assert adt["benefit_low"] <= adt["benefit"] <= adt["benefit_high"]
-        assert adt["positive"] == (adt["benefit"] >= adt["threshold"])
+        assert found["benefit_low"] <= found["benefit"] <= found["benefit_high"]
+        assert found["positive"] in {None, found["benefit"] >= found["threshold"]}
+
+
+@pytest.mark.parametrize(
+    ("benefit", "low", "high", "positive"),
+    [
+        pytest.param(0.06, 0.01, 0.11, True, id="surely above zero"),
+        pytest.param(0.06, -0.01, 0.13, None, id="perhaps harm"),
+        pytest.param(0.01, -0.01, 0.03, False, id="surely little"),
+        pytest.param(0.01, -0.02, 0.05, None, id="perhaps much"),
+    ],
+)
+def test_a_man_is_called_only_where_the_interval_allows(benefit, low, high, positive):
+    """The threshold is 0.02: nobody is told that he benefits, or does not, by a number that may as well be the other."""
+    one = SimpleNamespace(**{n: np.array([v]) for n, v in (("benefit", benefit), ("benefit_low", low), ("benefit_high", high))})
+
+    assert (
+        positive
+        is adt({"nccn_groups": ["favorable intermediate"], "threshold": 0.02}, one, "favorable intermediate")["positive"]
+    )
 
 
 def test_too_few_tiles_fail_a_check(tmp_path):

@@ -138,3 +138,15 @@ def test_what_the_model_imputed_is_among_the_limits():
 def test_the_rules_are_part_of_the_result_s_key():
     """With other rules the same man may be told another thing."""
     assert PIPELINE.stage("recommend").files({}) == ("algorithms/prostate/rules/treatment.toml",)
+
+
+def test_an_uncertain_benefit_is_told_as_undecided_and_decides_nothing():
+    """The interval leaves it open: the text says so, and the course is that of a man without a biomarker."""
+    risk = risk_document(adt_positive=True)
+    risk["adt"] |= {"positive": None, "benefit_low": -0.02}
+
+    said = recommendation(clinical_document("unfavorable intermediate"), risk)
+    without = recommendation(clinical_document("unfavorable intermediate"), risk_document())
+
+    assert said["adt_biomarker"]["text"].startswith("Undecided")
+    assert [s["rule"] for s in without["suggestions"]] == [s["rule"] for s in said["suggestions"]]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +17,11 @@ from PIL import Image
 from algorithms.prostate import render
 from algorithms.prostate.pictures.incidence import at_year, draw_incidence, top_of
 from algorithms.prostate.pictures.pieces import arrange
-from algorithms.prostate.pictures.slide import ATTENTION_RANGE, Heat, Overview, heat_map, paint
+from algorithms.prostate.pictures.slide import ATTENTION_RANGE, Heat, Overview, heat_map, paint, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, most_attended, read_tile
 from tests.algorithms.prostate.artefacts import TILE_PX
+from tests.algorithms.slide.written_tiff import Image as Page
+from tests.algorithms.slide.written_tiff import write_tiff
 
 MM_PER_PX = 0.01
 
@@ -184,3 +190,73 @@ def test_the_curves_are_drawn_to_one_scale(tmp_path):
     assert (tmp_path / "curves.svg").stat().st_size > 1000
     assert (top_of(0.33), top_of(0.01), top_of(1.0)) == (0.4, 0.02, 1.0)
     assert at_year(curve, "risk", 5) == 0.1
+
+
+WIDE_PX = 61_440
+"""Side of a slide of 15 mm at 0.25 um: 11 GB of pixels."""
+
+
+def write_wide_slide(path: Path) -> Overview:
+    """Write a slide of one level, white but for 4096 x 2048 pixels of stripes, and return what the stage tissue saw of it."""
+    stripes = np.full((256, 256, 3), 255, np.uint8)
+    stripes[:, :128] = (170, 60, 120)
+    coded = [io.BytesIO(), io.BytesIO()]
+    for picture, out in zip((np.full_like(stripes, 255), stripes), coded, strict=True):
+        Image.fromarray(picture).save(out, "JPEG", quality=90, subsampling="4:4:4")
+    across = WIDE_PX // 256
+    number = np.arange(across * across)
+    striped = (number // across - 40 < 8) & (number // across >= 40) & (number % across - 100 < 16) & (number % across >= 100)
+    first = {kind: int(np.flatnonzero(striped == kind)[0]) for kind in (False, True)}
+    fields: dict[int, tuple[int, object]] = {
+        256: (4, [WIDE_PX]), 257: (4, [WIDE_PX]), 258: (3, [8, 8, 8]), 259: (3, [7]), 262: (3, [6]), 277: (3, [3]),
+        284: (3, [1]), 322: (4, [256]), 323: (4, [256]), 530: (3, [1, 1]),
+    }  # fmt: skip
+    segments = [coded[int(kind)].getvalue() for kind in striped]
+    shared = {n: first[bool(kind)] for n, kind in enumerate(striped) if n != first[bool(kind)]}
+    write_tiff(path, [Page(fields, segments, shared=shared)], big=True)
+    mask = np.kron(striped.reshape(across, across), np.ones((8, 8), np.uint8)).astype(np.uint8)
+    pixels = np.where(mask[..., None] > 0, np.array([212, 157, 187], np.uint8), np.uint8(255))
+    return Overview(pixels, mask, 32.0, 0.008)
+
+
+def test_a_piece_is_read_from_the_slide_and_not_from_its_overview(tmp_path):
+    """The file has stripes of 32 um where the overview, made by hand here, has one even colour."""
+    overview = refined(write_wide_slide(tmp_path / "s01.tiff"), tmp_path / "s01.tiff")
+    piece = overview.sheet.pieces[0]
+    scale = overview.laid.shape[1] / overview.sheet.width
+    left, top = (piece.on_sheet(np.array([[100 * 8.0, 40 * 8.0]]))[0] * scale).tolist()
+    width = 8 * 16 * scale
+    line = overview.laid[round(top + width / 4), round(left) : round(left + width)].astype(int)
+    expected = (np.arange(len(line)) + 0.5) / width * 16 % 1 < 0.5
+
+    found = line[:, 1] < 157  # half way between the stripes' green, 60, and white
+    assert overview.fineness > 1
+    assert (found == expected).mean() > 0.9  # an edge may be a pixel off, of some 20 in a stripe
+
+
+def test_what_a_drawing_holds_does_not_grow_with_the_slide(tmp_path):
+    """Pixels of 11 GB on one level, for a picture of one piece of 1 x 0.5 mm: what is read at once does not depend on them.
+
+    In a process of its own, so that what other tests hold does not count; the level as a whole would take 15 GB.
+    """
+    path = tmp_path / "s01.tiff"
+    overview = write_wide_slide(path)
+    np.savez(tmp_path / "overview.npz", pixels=overview.pixels, mask=overview.mask)
+    program = """
+import sys
+from pathlib import Path
+import numpy as np
+from algorithms.prostate.pictures.slide import Overview, draw_slide, refined
+def peak_mib():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+seen = np.load(sys.argv[2])
+before = peak_mib()
+overview = refined(Overview(seen["pixels"], seen["mask"], 32.0, 0.008), Path(sys.argv[1]))
+draw_slide(overview, Path(sys.argv[3]))
+print(peak_mib() - before)
+"""
+    names = [str(path), str(tmp_path / "overview.npz"), str(tmp_path / "slide.jpg")]
+    told = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=True)
+
+    assert float(told.stdout) < 350

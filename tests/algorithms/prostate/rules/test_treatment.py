@@ -145,9 +145,7 @@ def test_active_surveillance_is_never_suggested_beyond_favorable_intermediate_ri
 def test_the_adt_biomarker_speaks_only_in_intermediate_risk():
     """RTOG 9408, on which the published one was validated, was a trial of short-term ADT in mostly such men."""
     for world in WORLDS:
-        applies = (
-            world["nccn_group"] in {"favorable intermediate", "unfavorable intermediate"} and world["adt_positive"] is not None
-        )
+        applies = world["nccn_group"] in {"favorable intermediate", "unfavorable intermediate"} and world["adt_given"]
         assert (adt_biomarker(world) is not None) == applies
         if not applies:
             assert not any("biomarker" in suggestion["rule"] for suggestion in suggestions(world))
@@ -176,6 +174,7 @@ def test_placeholders_are_facts():
     texts += [
         rules()["adt_biomarker"]["positive"],
         rules()["adt_biomarker"]["negative"],
+        rules()["adt_biomarker"]["undecided"],
         *(limit["text"] for limit in rules()["limits"]),
     ]
     fields = {field for text in texts for _, field, _, _ in string.Formatter().parse(text) if field}
