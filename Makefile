@@ -28,10 +28,10 @@ up: $(VENV)/installed  ## start Airflow with its web UI on this machine
 	$(RUN) -m operators.laptop up
 
 test: $(VENV)/installed  ## the tests that take seconds
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto --dist loadfile
 
 test-all: $(VENV)/installed  ## the long ones too
-	$(RUN) -m pytest -m "slow or not slow"
+	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "slow or not slow"
 
 check: $(VENV)/installed  ## style and types
 	$(VENV)/bin/ruff format --check
