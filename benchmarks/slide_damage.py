@@ -20,10 +20,10 @@ import numpy as np
 import openslide
 from PIL import Image
 
-from algorithms.slide.decode import UnreadableTileError
-from algorithms.slide.native import NativeTiles
-from algorithms.slide.reader import open_slide
-from algorithms.slide.witness import Witness
+from algorithms.slide.pixels.decode import UnreadableTileError
+from algorithms.slide.pixels.native import NativeTiles
+from algorithms.slide.pixels.reader import open_slide
+from algorithms.slide.pixels.witness import Witness
 from benchmarks.evidence import keep
 from benchmarks.large_slide import tissue
 from tests.algorithms.slide.jpeg_slide import Spelling, write_jpeg_slide

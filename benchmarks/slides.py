@@ -23,9 +23,9 @@ import simplejpeg
 import torch
 from PIL import Image
 
-from algorithms.slide.native import NativeTiles
-from algorithms.slide.reader import open_slide
-from algorithms.slide.windows import Squares, wanted
+from algorithms.slide.pixels.native import NativeTiles
+from algorithms.slide.pixels.reader import open_slide
+from algorithms.slide.pixels.windows import Squares, wanted
 from benchmarks.evidence import RESULTS, keep
 from benchmarks.large_slide import SQUARE, write_large_slide
 

@@ -1,7 +1,8 @@
 """Take the patient's identity out of the accepted slides, and prove on every written byte that it is gone.
 
-Each slide is written anew from its encoded tiles (`algorithms.slide.deidentification`); then every copy is held against its
-original and searched for every text of any slide of the case (`algorithms.slide.proof`).  A finding stops the case.
+Each slide is written anew from its encoded tiles (`algorithms.slide.privacy.deidentification`); then every copy is held
+against its original and searched for every text of any slide of the case (`algorithms.slide.privacy.proof`).  A finding
+stops the case.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.contract.errors import DataError
-from algorithms.slide.deidentification import Copied, copy, description
-from algorithms.slide.facts import Facts, facts
-from algorithms.slide.proof import prove
-from algorithms.slide.residue import Search, Taken
-from algorithms.slide.tiff import TiffIndex, index
+from algorithms.slide.file.facts import Facts, facts
+from algorithms.slide.file.tiff import TiffIndex, index
+from algorithms.slide.privacy.deidentification import Copied, copy, description
+from algorithms.slide.privacy.proof import prove
+from algorithms.slide.privacy.residue import Search, Taken
 
 log = logging.getLogger(__name__)
 

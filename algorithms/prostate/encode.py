@@ -9,8 +9,8 @@ from typing import Any
 
 from algorithms.contract.errors import DataError
 from algorithms.slide.encoder.encoder import Encoder, load
-from algorithms.slide.reader import Batch, open_slide
-from algorithms.slide.shards import write_features
+from algorithms.slide.encoder.shards import write_features
+from algorithms.slide.pixels.reader import Batch, open_slide
 
 log = logging.getLogger(__name__)
 

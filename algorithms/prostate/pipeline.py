@@ -119,7 +119,7 @@ TISSUE = Stage(
             "mpp",
             default=0.0,
             help="um per pixel of slides whose file states none that can be true; 0 refuses such slides",
-            source="algorithms/slide/verdict.py, MPP_RANGE",
+            source="algorithms/slide/tissue/verdict.py, MPP_RANGE",
             unit="um",
             minimum=0,
             maximum=1.1,

@@ -15,11 +15,11 @@ from typing import Any
 
 from algorithms.contract.errors import DataError
 from algorithms.prostate.variables import LARGEST_FILE_BYTES, declared, read_declared
-from algorithms.slide.encoded import require_readable, same_tiles
-from algorithms.slide.facts import Facts, facts
-from algorithms.slide.formats import TEXT, TIFF, file_format
-from algorithms.slide.identity import Marks, marks, require_one_patient
-from algorithms.slide.tiff import SOFTWARE, TiffIndex, index
+from algorithms.slide.file.encoded import require_readable, same_tiles
+from algorithms.slide.file.facts import Facts, facts
+from algorithms.slide.file.formats import TEXT, TIFF, file_format
+from algorithms.slide.file.tiff import SOFTWARE, TiffIndex, index
+from algorithms.slide.privacy.identity import Marks, marks, require_one_patient
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from algorithms.prostate.pictures.incidence import draw_calibration, draw_incide
 from algorithms.prostate.pictures.slide import Heat, Overview, draw_attention, draw_slide, read_overview, refined
 from algorithms.prostate.pictures.tiles import APART_MM, Table, draw_tiles, most_attended
 from algorithms.report.drawing import JPEG_QUALITY
-from algorithms.slide.overview import overview
-from algorithms.slide.reader import open_slide
+from algorithms.slide.pixels.reader import open_slide
+from algorithms.slide.tissue.overview import overview
 
 log = logging.getLogger(__name__)
 

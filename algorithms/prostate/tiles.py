@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
-from algorithms.slide import grid
-from algorithms.slide.tissue import BLURRED, FOLD, PEN, TISSUE
+from algorithms.slide.tissue import grid
+from algorithms.slide.tissue.mask import BLURRED, FOLD, PEN, TISSUE
 
 log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
-from algorithms.slide import verdict
-from algorithms.slide.facts import facts
-from algorithms.slide.focus import Focus, measure
-from algorithms.slide.folds import fold_mask
-from algorithms.slide.overview import Overview, overview
-from algorithms.slide.reader import Slide, open_slide
-from algorithms.slide.tiff import index
-from algorithms.slide.tissue import BLURRED, FOLD, TISSUE, Areas, background, balanced, find
+from algorithms.slide.file.facts import facts
+from algorithms.slide.file.tiff import index
+from algorithms.slide.pixels.reader import Slide, open_slide
+from algorithms.slide.tissue import verdict
+from algorithms.slide.tissue.focus import Focus, measure
+from algorithms.slide.tissue.folds import fold_mask
+from algorithms.slide.tissue.mask import BLURRED, FOLD, TISSUE, Areas, background, balanced, find
+from algorithms.slide.tissue.overview import Overview, overview
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ ASSUMED_MPP = 0.5
 """Scale at which a slide without one is drawn."""
 
 FACTS = ("vendor", "width", "height", "levels", "mpp", "mpp_from", "objective_power", "compression")
-"""What ``quality.json`` says of a slide; `algorithms.slide.facts` finds it."""
+"""What ``quality.json`` says of a slide; `algorithms.slide.file.facts` finds it."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter
 from algorithms.prostate.pictures.pieces import Box, Piece, Sheet, arrange, enlarged, glass_of
 from algorithms.report.drawing import WIDTH_IN, figure, save
 from algorithms.report.palette import INK, MUTED, RULE, TONES
-from algorithms.slide.reader import Slide, open_slide
+from algorithms.slide.pixels.reader import Slide, open_slide
 
 SIDE_IN = 1.28
 """Width of the left column."""

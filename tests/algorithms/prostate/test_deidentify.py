@@ -12,7 +12,7 @@ import pytest
 
 from algorithms.contract.errors import DataError
 from algorithms.prostate import deidentify, receive
-from algorithms.slide.tiff import index
+from algorithms.slide.file.tiff import index
 from tests.algorithms.slide.aperio_slide import PERSON, jpeg, planted_values, tissue, write_slide
 from tests.algorithms.slide.written_tiff import Image, write_tiff
 

@@ -13,7 +13,7 @@ from algorithms.contract.errors import DataError
 from algorithms.prostate import tiles as tiles_stage
 from algorithms.prostate.encode import run
 from algorithms.slide.encoder.encoder import load
-from algorithms.slide.shards import read_features
+from algorithms.slide.encoder.shards import read_features
 from tests.algorithms.slide.jpeg_slide import Spelling, pyramid, tissue, write_jpeg_slide
 
 SIDE = 680

@@ -13,7 +13,7 @@ from PIL import Image
 from algorithms.contract.errors import DataError
 from algorithms.prostate import tiles
 from algorithms.prostate.pipeline import TILES
-from algorithms.slide.tissue import BLURRED, FOLD, PEN, TISSUE
+from algorithms.slide.tissue.mask import BLURRED, FOLD, PEN, TISSUE
 from tests.algorithms.slide.painted_slide import disc
 
 SCALE = 16

@@ -14,7 +14,7 @@ from PIL import Image
 from algorithms.contract.errors import DataError
 from algorithms.prostate import tissue
 from algorithms.prostate.pipeline import TISSUE
-from algorithms.slide.tiff import index
+from algorithms.slide.file.tiff import index
 from tests.algorithms.slide.painted_slide import MPP, blur, disc, glass, mark, stain, stroke, write_slide
 
 SHAPE = (1536, 1536)

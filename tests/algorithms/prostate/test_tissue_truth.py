@@ -15,8 +15,8 @@ from algorithms.phantom.biopsy import command
 from algorithms.phantom.biopsy.record import pattern_map
 from algorithms.prostate import tiles, tissue
 from algorithms.prostate.pipeline import TILES, TISSUE
-from algorithms.slide.tissue import BLURRED, FOLD, PEN
-from algorithms.slide.tissue import TISSUE as SHARP
+from algorithms.slide.tissue.mask import BLURRED, FOLD, PEN
+from algorithms.slide.tissue.mask import TISSUE as SHARP
 from tests.algorithms.slide.painted_slide import stroke
 
 REAL_DATA = os.environ.get("HEARTWOOD_REAL_DATA")

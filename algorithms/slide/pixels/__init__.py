@@ -1,0 +1,1 @@
+"""A slide as pixels: decoding, windows at a scale, and what is not believed."""
