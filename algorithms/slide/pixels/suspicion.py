@@ -101,19 +101,22 @@ def _means(tile: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray, out: np.n
     Of a block every fourth line counts: damage comes in squares of 8 lines or more, and the others say little more.  Each
     block begins one line lower than the one to its left, so that fibres along a row do not put all of its blocks off alike.
     """
-    line = np.empty(tile.shape[1], np.uint32)
+    sums = np.empty(tile.shape[1], np.uint32)
     for i in range(y_edges.size - 1):
-        line[:] = 0
         for j in range(x_edges.size - 1):
             first = y_edges[i] + j % min(EVERY, y_edges[i + 1] - y_edges[i])
+            left, size = 3 * x_edges[j], 3 * (x_edges[j + 1] - x_edges[j])
+            # Slices of one length: the compiler adds many bytes at a time only where it need not look at each index.
+            line = sums[:size]
+            line[:] = 0
             for y in range(first, y_edges[i + 1], EVERY):
-                pixels = tile[y]
-                for k in range(3 * x_edges[j], 3 * x_edges[j + 1]):
+                pixels = tile[y, left : left + size]
+                for k in range(size):
                     line[k] += pixels[k]
             lines = (y_edges[i + 1] - first + EVERY - 1) // EVERY
             area = np.uint32(lines * (x_edges[j + 1] - x_edges[j]))
             red = green = blue = np.uint32(0)
-            for x in range(x_edges[j], x_edges[j + 1]):
+            for x in range(size // 3):
                 red += line[3 * x]
                 green += line[3 * x + 1]
                 blue += line[3 * x + 2]
