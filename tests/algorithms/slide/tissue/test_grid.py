@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from algorithms.slide.tissue import grid
@@ -23,11 +23,15 @@ def test_a_tile_of_an_odd_scale_begins_within_half_a_pixel_of_where_it_should():
     assert x[400] == 89_780
 
 
+@example(width=157, height=625, mpp=0.7168354203168068, tile_px=224)
 @given(
     width=st.integers(1, 5000), height=st.integers(1, 5000), mpp=st.floats(0.1, 1.1), tile_px=st.sampled_from([64, 224, 512])
 )
 def test_tiles_lie_inside_the_slide_and_none_is_missing(width, height, mpp, tile_px):
-    """As many tiles as fit; the last may be dropped where its rounded corner pushes it out by less than a pixel."""
+    """As many tiles as fit; the last may be dropped where its rounded corner pushes it out by less than a pixel.
+
+    Half a pixel may come from rounding that corner up, and half from rounding the corner before it down.
+    """
     extent = grid.extent_px(tile_px, 0.5, mpp)
 
     x, y = grid.positions(width, height, extent)
@@ -36,7 +40,7 @@ def test_tiles_lie_inside_the_slide_and_none_is_missing(width, height, mpp, tile
     assert (y + extent <= height + 1e-5).all()
     for side, starts in ((width, np.unique(x)), (height, np.unique(y))):
         if len(x):
-            assert side - (starts[-1] + extent) < extent + 0.5
+            assert side - (starts[-1] + extent) < extent + 1
     assert [(b, a) for a, b in zip(x, y, strict=True)] == sorted((b, a) for a, b in zip(x, y, strict=True))  # row by row
 
 
