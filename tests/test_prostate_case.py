@@ -72,8 +72,8 @@ def test_a_dag_run_gives_the_same_bytes_as_a_shell(study, case, tmp_path):
     [
         pytest.param("white", "no tissue", id="all white"),
         pytest.param("pen", "pen", id="only pen"),
-        pytest.param("truncated", "beyond the end", id="cut at 60 %"),
-        pytest.param("nompp", "mpp", id="no mpp"),
+        pytest.param("truncated", "cut off", id="cut at 60 %"),
+        pytest.param("nompp", "same slide", id="a copy that lacks its scale"),
         pytest.param("striped", "strip", id="striped"),
         pytest.param("jpeg", "JPEG", id="a JPEG renamed .svs"),
     ],
