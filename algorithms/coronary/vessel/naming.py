@@ -72,6 +72,7 @@ class _Nodes:
     ways: dict[int, list[int]] = field(default_factory=dict)  # leaf -> nodes from the root
 
     def way(self, leaf: int) -> list[int]:
+        """Return the nodes from the root to ``leaf``, kept once they are known."""
         if leaf not in self.ways:
             nodes = [leaf]
             while self.before[nodes[-1]] >= 0:
@@ -166,6 +167,7 @@ class _Builder:
     # -- the left tree
 
     def left_tree(self, leaves: list[int]) -> None:
+        """Name the branches that end in ``leaves``, all of the left ostium: left main stem, LAD, LCx and what leaves them."""
         front = [leaf for leaf in leaves if self._course_deg(leaf) < LAD_TURN_DEG]
         tall = [leaf for leaf in front if self._tallest(leaf) >= LAD_HEIGHT]
         if not front:
@@ -276,6 +278,7 @@ class _Builder:
     # -- the right tree
 
     def right_tree(self, leaves: list[int]) -> None:
+        """Name the branches that end in ``leaves``, all of the right ostium: RCA and what leaves it."""
         main = max(leaves, key=self._rca_score)
         way = self.nodes.way(main)
         margin = acute_margin(self.nodes.points_mm[way])
