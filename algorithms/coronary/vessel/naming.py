@@ -167,7 +167,7 @@ class _Builder:
     # -- the left tree
 
     def left_tree(self, leaves: list[int]) -> None:
-        """Name the branches that end in ``leaves``, all of the left ostium: left main stem, LAD, LCx and what leaves them."""
+        """Name the branches that end in ``leaves``, all of the left ostium: LM, LAD, LCx and what leaves them."""
         front = [leaf for leaf in leaves if self._course_deg(leaf) < LAD_TURN_DEG]
         tall = [leaf for leaf in front if self._tallest(leaf) >= LAD_HEIGHT]
         if not front:

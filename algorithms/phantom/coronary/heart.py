@@ -95,7 +95,7 @@ class Heart:
         return union_mm(cavity, tube_mm(points, outflow, np.array([12.0, 11.5]) * self.root_scale))
 
     def papillary_muscles(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance, mm, of ``points``, (..., 3) LPS mm, to the two papillary muscles of the left ventricle."""
+        """Return the signed distance, mm, of ``points``, LPS mm, to both papillary muscles of the left ventricle."""
         inner = LV_SEMI_SHORT_MM - self.wall_mm / self.scale
         muscles = [
             np.stack([self.at(26, np.cos(a) * inner * 0.72, np.sin(a) * inner * 0.72),
@@ -127,7 +127,7 @@ class Heart:
         return self.pulmonary_valve() + np.array([8.0, 34.0, 36.0]) * self.scale
 
     def pulmonary_arteries(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance, mm, of ``points``, (..., 3) LPS mm, to the pulmonary trunk with its two arteries."""
+        """Return the signed distance, mm, of ``points``, LPS mm, to the pulmonary trunk with its two arteries."""
         fork = self.pulmonary_fork()
         trunk = tube_mm(points, self.pulmonary_path(), np.full(len(self.pulmonary_path()), 13.0) * self.scale)
         right = smooth_path(fork + np.array([[0, 0, 0], [-24, 9, 1], [-52, 14, -4], [-72, 20, -14]]) * self.scale, 8.0)
@@ -192,7 +192,7 @@ class Heart:
         return tube_mm(points, path, np.linspace(12.0, 6.0, len(path)) * self.scale)
 
     def caval_veins(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance, mm, of ``points``, (..., 3) LPS mm, to the superior and inferior vena cava."""
+        """Return the signed distance, mm, of ``points``, LPS mm, to the superior and inferior vena cava."""
         centre = self.at(-33, 37, -28)
         upper = centre + np.array([[3, 0, 20], [9, -4, 55], [10, -4, 120]], dtype=float) * self.scale
         lower = centre + np.array([[1, 19, -12], [3, 30, -38], [4, 34, -120]], dtype=float) * self.scale
@@ -221,7 +221,7 @@ class Heart:
         return distance
 
     def ascending_lumen(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance, mm, of ``points``, (..., 3) LPS mm, to the aortic root and the ascending aorta up to the crown of the arch."""
+        """Return the signed distance, mm, of ``points``, LPS mm, to the aortic root and the ascending aorta up to the crown of the arch."""
         path = smooth_path(self.aortic_path(), 5.0)
         distance = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
         radius = np.interp(distance, [0, 20, 45, 110, 170, 400], [12.3, 13.9, 15.8, 14.0, 12.0, 11.0]) * self.root_scale
