@@ -167,7 +167,7 @@ class _Builder:
     # -- the left tree
 
     def left_tree(self, leaves: list[int]) -> None:
-        """Name the branches that end in ``leaves``, all of the left ostium: LM, LAD, LCx and what leaves them."""
+        """Name the branches of the left ostium that end in ``leaves``: LM, LAD, LCx and what leaves them."""
         front = [leaf for leaf in leaves if self._course_deg(leaf) < LAD_TURN_DEG]
         tall = [leaf for leaf in front if self._tallest(leaf) >= LAD_HEIGHT]
         if not front:
@@ -278,7 +278,7 @@ class _Builder:
     # -- the right tree
 
     def right_tree(self, leaves: list[int]) -> None:
-        """Name the branches that end in ``leaves``, all of the right ostium: RCA and what leaves it."""
+        """Name the branches of the right ostium that end in ``leaves``: RCA and what leaves it."""
         main = max(leaves, key=self._rca_score)
         way = self.nodes.way(main)
         margin = acute_margin(self.nodes.points_mm[way])

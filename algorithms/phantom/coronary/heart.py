@@ -221,7 +221,7 @@ class Heart:
         return distance
 
     def ascending_lumen(self, points: np.ndarray) -> np.ndarray:
-        """Return the signed distance, mm, of ``points``, LPS mm, to the aortic root and the ascending aorta up to the crown of the arch."""
+        """Return the signed distance, mm, of ``points``, LPS mm, to the aortic root and ascending aorta."""
         path = smooth_path(self.aortic_path(), 5.0)
         distance = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
         radius = np.interp(distance, [0, 20, 45, 110, 170, 400], [12.3, 13.9, 15.8, 14.0, 12.0, 11.0]) * self.root_scale
