@@ -12,30 +12,22 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from algorithms.contract.errors import DataError, TransientError
 from algorithms.contract.store import ATTEMPTS, Store, open_store, put_tree
+from tests.services import aws_environment, moto
 
 
 @pytest.fixture(scope="module")
 def s3_endpoint() -> Iterator[str]:
     """An S3 server of this machine's own (moto over HTTP, so that boto3 is the real client)."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with moto() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }.items():
+    for name, value in aws_environment(s3_endpoint).items():
         monkeypatch.setenv(name, value)
 
 

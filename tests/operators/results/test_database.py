@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +16,7 @@ from algorithms.contract.errors import DataError, TransientError
 from operators.results.__main__ import main
 from operators.results.database import VERSION_TABLE, open_engine, revision, transaction, upgrade, upsert
 from operators.results.models import Base, Case, Measurement, StageRun
-
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
+from tests.services import postgres
 
 CASE = {"case_id": "0123456789abcdef", "pipeline": "coronary", "verdict": "answered", "report_key": "k" * 64}
 RUN = {
@@ -41,39 +36,10 @@ RUN = {
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of this test's own, on a socket in a folder that only it knows."""
-    pytest.importorskip("psycopg", reason="the PostgreSQL driver psycopg is not installed")
-    if not POSTGRES.exists():
-        pytest.skip("Debian's postgresql is not installed")
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    # A socket's path is limited to 107 bytes, which pytest's own folders exceed; the server refuses to run as root.
-    folder = Path("/tmp") / f"heartwood-pg-{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    if os.getuid() == 0:
-        shutil.chown(folder, user)
-
-    def run(program: str, *arguments: str) -> None:
-        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if os.getuid() == 0 else []
-        subprocess.run([*as_user, str(POSTGRES / program), *arguments], check=True, capture_output=True, cwd=folder)
-
-    run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "heartwood", "--no-sync")
-    run(
-        "pg_ctl",
-        "-D",
-        str(folder / "data"),
-        "-w",
-        "-l",
-        str(folder / "log"),
-        "-o",
-        f"-k {folder} -c listen_addresses=",
-        "start",
-    )
-    try:
-        yield f"postgresql+psycopg://heartwood@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
-        shutil.rmtree(folder)
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this module's own."""
+    with postgres() as server:
+        yield server.url()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,124 @@
+"""Real servers of this machine for tests: PostgreSQL, Redis, moto's AWS over HTTP.  Each is this test's own and ends with it.
+
+A test that needs one that is not installed is skipped with a reason; ``.ci/prepare`` installs them all.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+AWS_ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-central-1"}
+"""What boto3 must know beside the endpoint; moto believes any credentials."""
+
+
+class Postgres:
+    """A PostgreSQL server that can be stopped and started again; it listens on a socket that only it knows, and on loopback."""
+
+    def __init__(self) -> None:
+        # A socket's path is limited to 107 bytes, which pytest's own folders exceed; the server refuses to run as root.
+        self.folder = Path(tempfile.mkdtemp(prefix="heartwood-pg-"))
+        self.port = free_port()
+        self._user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+        if os.getuid() == 0:
+            shutil.chown(self.folder, self._user)
+        self._run("initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "heartwood", "--no-sync")
+
+    def url(self, user: str = "heartwood", database: str = "postgres") -> str:
+        """Return the SQLAlchemy URL of a database, for one of the server's roles."""
+        return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def stop(self) -> None:
+        """Stop at once, as a crash would: clients lose their connections, the next start recovers."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        as_user = ["setpriv", f"--reuid={self._user}", f"--regid={self._user}", "--clear-groups"] if os.getuid() == 0 else []
+        subprocess.run([*as_user, str(POSTGRES / program), *arguments], check=True, capture_output=True, cwd=self.folder)
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Give a running PostgreSQL; skips where Debian's postgresql or the driver is missing."""
+    pytest.importorskip("psycopg", reason="the PostgreSQL driver psycopg is not installed")
+    if not POSTGRES.exists():
+        pytest.skip("Debian's postgresql is not installed")
+    server = Postgres()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(server.folder)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """Give the URL of a running Redis; skips where Debian's redis-server is missing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Debian's redis-server is not installed")
+    port = free_port()
+    process = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL
+    )
+    try:
+        await_port(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def moto() -> Iterator[str]:
+    """Give the endpoint of an AWS of this process's own (moto over HTTP, so that boto3 is the real client)."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """Return the variables that make boto3 talk to ``endpoint``."""
+    return {"AWS_ENDPOINT_URL": endpoint, **AWS_ACCOUNT}
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface on which nobody listens now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def await_port(port: int, seconds: float = 30) -> None:
+    """Return when somebody listens on a port of the loopback interface; raises ``TimeoutError`` if nobody does in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port} after {seconds:g} s")
