@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,30 @@ def test_operators_reach_algorithms_only_through_the_contract_and_declarations()
             names = {n for n in imported(path) if n.partition(".")[0] == "algorithms"}
             strangers = {n for n in names if not (n.startswith(allowed[0]) or n == allowed[1] or n.endswith(".pipeline"))}
             assert not strangers, f"{path.relative_to(PROJECT)} imports {strangers}"
+
+
+def test_the_edge_knows_the_contract_and_the_readers_of_images_only():
+    """It runs in a hospital and in AWS Lambda, where neither Airflow nor a diagnostic is installed."""
+    allowed = ("algorithms.contract", "algorithms.dicom", "algorithms.slide", "edge")
+
+    for path in files("edge"):
+        own = {
+            n
+            for n in imported(path)
+            if n.partition(".")[0] in {"algorithms", "edge", "operators", "dags", "plugins", "airflow"}
+        }
+        strangers = {n for n in own if not n.startswith(allowed)}
+        assert not strangers, f"{path.relative_to(PROJECT)} imports {strangers}"
+
+
+def test_what_runs_in_lambda_imports_nothing_heavy():
+    """A function starts cold: the contract and boto3 are all that is packed with it."""
+    program = "import sys, edge.lambda_handler; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+
+    assert not set(loaded) & (HEAVY | {"airflow", "sqlalchemy"})
 
 
 def test_dags_only_wire():

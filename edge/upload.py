@@ -1,0 +1,153 @@
+"""``python -m edge.upload STUDY_FOLDER --to URI --pipeline NAME --site CODE --region CODE``: send an examination to a platform.
+
+Every file goes up under a name that says nothing, the manifest last.  The upload is called by a keyed hash of what it holds,
+so the same command goes on where an interrupted one stopped, and sending the same examination again sends nothing.
+
+The files are sent as they are: what identifies a person in them is removed by the platform's first stages, so the store must be
+one that may hold such data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from algorithms.contract.case import Home
+from algorithms.contract.digest import sha256_listing, sha256_path
+from algorithms.contract.errors import EXIT_CODES, EXIT_OK, DataError, failure_kind
+from algorithms.contract.inbox import MAX_FILES
+from algorithms.contract.intake import Upload, UploadFile
+from algorithms.contract.manifest import MANIFEST
+from algorithms.contract.store import Store, open_store
+
+log = logging.getLogger("edge.upload")
+
+
+def send(
+    study_folder: Path,
+    store: Store,
+    key: bytes,
+    *,
+    pipeline: str,
+    site: str,
+    region: str,
+    study: str | None = None,
+    parameters: dict[str, str] | None = None,
+) -> str:
+    """Store every file of a folder and then the manifest, and return the name of the upload.
+
+    Parameters
+    ----------
+    study_folder
+        What is sent; symbolic links inside it are not followed.
+    store
+        Where the platform looks for uploads.
+    key
+        The sender's secret: the names of upload and study come from it and from the content.
+    pipeline, site, region
+        Codes for the manifest.
+    study
+        Pseudonym of the study; from the content by default.
+    parameters
+        Of the pipeline, where they differ from their default.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no files or too many, or a code is not as the manifest wants it.
+    """
+    if not study_folder.is_dir():
+        raise DataError("the study is no folder; unpack it and name the folder that holds the examination")
+    hashed = sorted((sha256_path(path), path) for path in _files(study_folder))
+    if not 1 <= len(hashed) <= MAX_FILES:
+        raise DataError(f"the folder holds {len(hashed)} files, wanted 1 to {MAX_FILES}; name the folder of one examination")
+    named = [(f"files/{number:06d}", sha256, path) for number, (sha256, path) in enumerate(hashed, start=1)]
+    content = sha256_listing({name: sha256 for name, sha256, _ in named})
+    upload = Upload(
+        pipeline=pipeline,
+        site=site,
+        region=region,
+        study=study or _keyed(key, f"study {content}"),
+        files=[UploadFile(name, sha256, path.stat().st_size) for name, sha256, path in named],
+        parameters=parameters or {},
+    )
+    text = upload.text()
+    Upload.parse(text)  # what the platform would refuse is not sent
+    upload_id = _keyed(key, f"upload {hashlib.sha256(text).hexdigest()}")
+    for name, _, path in named:
+        store.put_file(path, f"{upload_id}/{name}")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / MANIFEST
+        manifest.write_bytes(text)
+        store.put_file(manifest, f"{upload_id}/{MANIFEST}")
+    return upload_id
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for below, _, names in os.walk(folder):
+        paths = (Path(below) / name for name in names)
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
+
+
+def _keyed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    options = _parser().parse_args(arguments)
+    try:
+        parameters = dict(_setting(text) for text in options.set)
+        upload_id = send(
+            options.study_folder,
+            open_store(options.to),
+            bytes.fromhex(Home(options.home).secret().read_text().strip()),
+            pipeline=options.pipeline,
+            site=options.site,
+            region=options.region,
+            study=options.study,
+            parameters=parameters,
+        )
+    except Exception as error:
+        kind = failure_kind(error)
+        # The text of an operating-system error names files; its reason alone does not.
+        message = error.strerror if isinstance(error, OSError) else str(error)
+        log.error("%s", message, exc_info=error if kind == "bug" and not isinstance(error, OSError) else None)
+        return EXIT_CODES[kind]
+    print(json.dumps({"upload": upload_id}))  # noqa: T201 - the command's result
+    return EXIT_OK
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise DataError("--set wants NAME=VALUE")
+    return name, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m edge.upload", description="Send an examination to a platform.")
+    parser.add_argument("study_folder", type=Path, metavar="STUDY_FOLDER", help="the folder that holds one examination")
+    parser.add_argument("--to", required=True, metavar="URI", help="where the platform looks: file:// or s3:// URI")
+    parser.add_argument("--pipeline", required=True, metavar="NAME", help="the diagnostic, such as coronary")
+    parser.add_argument("--site", required=True, metavar="CODE", help="code of this site, agreed with the platform")
+    parser.add_argument("--region", required=True, metavar="CODE", help="where the data may be kept, such as eu-central-1")
+    parser.add_argument("--study", metavar="ID", help="pseudonym of the study, 32 hexadecimal digits (default: of its content)")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the pipeline")
+    parser.add_argument(
+        "--home", type=Path, default=Path("data"), metavar="DIR", help="keeps this sender's key in vault/secret (default: data)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
