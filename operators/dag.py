@@ -27,8 +27,9 @@ from operators import documentation, settings
 from operators.items import Items
 from operators.links import REPORT_LINKS
 from operators.publish import RESULT, Publish
+from operators.runners import runner
 from operators.settings import Settings
-from operators.stage import RETRY_POLICY, runner
+from operators.stage import RETRY_POLICY
 
 MAX_RETRY_DELAY = timedelta(minutes=15)
 
@@ -117,7 +118,7 @@ def ancestors(pipeline: Pipeline, stage: Stage) -> set[str]:
 
 
 def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings, before: Mapping[str, Task]) -> Task:
-    kind = runner(here.runner)
+    kind = runner(here.runner_of(pipeline.name, stage.name))
     told: dict[str, Any] = {
         "task_id": stage.name,
         "pipeline": pipeline.name,

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
 from algorithms.contract.case import Case
-from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, entry_point
 from algorithms.contract.pipeline import Pipeline
-from algorithms.contract.record import StageState, states
+from algorithms.contract.record import StageState
 from algorithms.contract.store import Store, open_store, put_tree
-from operators import settings
+from operators.case import CaseTask
 from operators.links import REPORT_LINKS
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
@@ -45,25 +44,16 @@ class Published:
     left: tuple[str, ...]
 
 
-class Publish(BaseOperator):
+class Publish(CaseTask):
     """Publish what there is of a case; see `publish` and `record_rows`."""
 
-    template_fields = ("case_id", "parameters")
     ui_color = "#e8f7e4"
     operator_extra_links = REPORT_LINKS
 
-    def __init__(self, *, pipeline: str, case_id: str, parameters: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-        self.case_id = case_id
-        self.parameters = parameters
-
     def execute(self, context: Context) -> dict[str, str | None]:
         """Return the key of the case's report and its verdict, if there is one."""
-        here = settings.load()
-        pipeline = pipeline_called(self.pipeline)
-        case = Case.read(here.home_folder.case_folder(self.case_id))
-        found = states(pipeline, case, pipeline.parse(dict(self.parameters)), stub=here.stub)
+        opened = self.open()
+        here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
         published = publish(case, found, open_store(here.store_uri), here.publish_limit_mib)
         record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
         log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))

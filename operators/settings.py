@@ -14,9 +14,12 @@ from typing import Any
 from airflow.configuration import conf
 
 from algorithms.contract.case import Home
+from algorithms.contract.catalogue import pipelines
 
 SECTION = "heartwood"
 PREFIX = "AIRFLOW__HEARTWOOD__"
+PIN = "runner."
+"""What an option that pins one stage begins with."""
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout: where ``algorithms`` is imported from, and what a relative ``home`` is relative to."""
@@ -32,6 +35,10 @@ class Settings:
 
     home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
     runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker).")
+    runners: str = _setting("", "Stages that run elsewhere, as in encode=kubernetes, prostate.tissue=container.")
+    memory_limit_gib: float = _setting(
+        32.0, "A stage killed for want of memory gets half as much again each time, at most this (GiB)."
+    )
     store: str = _setting("", "Object store for published reports, file:// or s3:// URI; file://<home>/store when empty.")
     results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
@@ -57,6 +64,11 @@ class Settings:
         """The URI of the object store."""
         return self.store or self.home_folder.store.as_uri()
 
+    def runner_of(self, pipeline: str, stage: str) -> str:
+        """Return the place in which a stage runs: its own, where one is pinned, or that of all stages."""
+        pins = _pins(self.runners)
+        return pins.get(f"{pipeline}.{stage}", pins.get(stage, self.runner))
+
     @property
     def results_url(self) -> str:
         """The SQLAlchemy URL of the results database."""
@@ -69,14 +81,37 @@ def load() -> Settings:
     Raises
     ------
     ValueError
-        If the section has an option that no setting reads, or a value is not of its type.
+        If the section has an option that no setting reads, a value is not of its type, or a pinned stage does not exist.
     """
     known = {f.name: f for f in fields(Settings)}
-    unknown = sorted(_named() - set(known))
+    named = _named()
+    pinned = {name for name in named if name.startswith(PIN)}
+    unknown = sorted(named - pinned - set(known))
     if unknown:
         raise ValueError(f"no such setting in [{SECTION}]: {', '.join(unknown)}; there are {', '.join(known)}")
     given = {name: conf.get(SECTION, name, fallback=None) for name in known}
-    return Settings(**{name: _parsed(name, known[name].default, text) for name, text in given.items() if text is not None})
+    # `runner.encode = kubernetes` reads well in a file, but is no name for a variable of a shell.
+    pins = [given["runners"] or "", *(f"{name.removeprefix(PIN)}={conf.get(SECTION, name)}" for name in sorted(pinned))]
+    given["runners"] = ", ".join(filter(None, pins)) or None
+    here = Settings(**{name: _parsed(name, known[name].default, text) for name, text in given.items() if text is not None})
+    _check_pins(here.runners)
+    return here
+
+
+def _pins(text: str) -> dict[str, str]:
+    """Return the place of each pinned stage by ``stage`` or ``pipeline.stage``."""
+    pins = [pin.partition("=") for pin in text.split(",") if pin.strip()]
+    return {stage.strip(): place.strip() for stage, _, place in pins}
+
+
+def _check_pins(text: str) -> None:
+    pins = _pins(text)
+    if not pins:
+        return
+    stages = {name for p in pipelines().values() for s in p.stages for name in (s.name, f"{p.name}.{s.name}")}
+    strangers = sorted(stage for stage, place in pins.items() if stage not in stages or not place)
+    if strangers:
+        raise ValueError(f"[{SECTION}] runners: {', '.join(strangers)} must be STAGE=PLACE or PIPELINE.STAGE=PLACE of a stage")
 
 
 def _named() -> set[str]:

@@ -1,31 +1,37 @@
-"""What every place of execution shares: what a stage is told, what its end means, and which operator starts it.
+"""What every place of execution shares: what a stage is told, what it gets, and what its end means.
 
-A runner is one thin subclass of an Airflow operator.  It starts `algorithms.contract.command.stage_command`, hands the exit
-code to `raise_for_exit` and returns `xcom` of the line on stdout.  The case folder is the only channel between a task
-and its stage; Airflow sees a case id, parameters, a result key and a state.
+A runner is one thin subclass of `StageTask` and of the provider's own operator.  It starts ``StageTask.command_of`` with the
+resources that the stage declares and says how that ended.  The case folder is the only channel between a task and its
+stage: a result is a manifest there, a failure is ``failure.json``.  Airflow sees a case id, parameters, a result key and a
+state.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-from collections.abc import Mapping
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import Context, ExceptionRetryPolicy, RetryAction, RetryRule
 
-from algorithms.contract.case import Case
-from algorithms.contract.command import killed
+from algorithms.contract.case import SECRET, Case
+from algorithms.contract.catalogue import pipeline as pipeline_called
+from algorithms.contract.command import interrupted, killed, stage_command
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
 from algorithms.contract.items import place
-from algorithms.contract.pipeline import Pipeline, Stage, Value
+from algorithms.contract.pipeline import Resources, Stage
 from algorithms.contract.record import Failure
-
-RUNNERS = {"local": "operators.runners.local:LocalStage"}
-"""Places of execution by the name that ``[heartwood] runner`` chooses; containers, ECS and Kubernetes go here."""
+from operators.case import CaseTask, OpenCase
 
 SIGNALLED = 128
 """A shell's exit code for "ended by signal n" is 128 + n."""
+
+MORE_MEMORY = 1.5
+"""A stage that was killed for want of memory gets this much more each time."""
+
+VISIBLE_S = 60
+"""A network file system shows a new folder to another machine after this time at the latest (nfs(5): acdirmax)."""
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -44,22 +50,131 @@ class StageBug(RuntimeError):  # noqa: N818 - the contract calls it a bug
     """A stage ended with an error that a developer must look at."""
 
 
-def runner(name: str) -> type[BaseOperator]:
-    """Return the operator class of a place of execution; raises ``ValueError`` with the known names."""
-    if name not in RUNNERS:
-        raise ValueError(f"[heartwood] runner must be one of {', '.join(RUNNERS)}")
-    module, attribute = RUNNERS[name].split(":")
-    kind: type[BaseOperator] = getattr(importlib.import_module(module), attribute)
-    return kind
+@dataclass(frozen=True)
+class End:
+    """How a stage ended.
+
+    ``code`` is its exit code as a shell gives it.  ``reason`` is set where the place ended it, or could not start it, and
+    knows why; KILL without a reason counts as want of memory.
+    """
+
+    code: int
+    reason: str = ""
 
 
-def chosen_parameters(pipeline: Pipeline, given: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the checked parameters that differ from their default, so that a line in the log shows what somebody chose."""
-    defaults = {parameter.name: parameter.default for _, parameter in pipeline.parameters()}
-    return {name: value for name, value in pipeline.parse(dict(given)).items() if value != defaults[name]}
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the home that a stage sees, relative to it."""
+
+    path: str
+    read_only: bool = False
 
 
-def raise_for_exit(exit_code: int, case: Case, stage: Stage, item: str | None = None) -> None:
+class StageTask(CaseTask):
+    """Run one stage of a case, or one item of it; a subclass says where.
+
+    Parameters
+    ----------
+    stage
+        Its name.
+    item
+        Which one, of a stage that runs once an item.
+    """
+
+    ui_color = "#e8eef7"
+
+    def __init__(self, *, stage: str, item: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stage = stage
+        self.item = item
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Return the key of the stage's result and how it came about: nothing is started for one that is there already."""
+        opened = self.open()
+        key = self.key_of(opened)
+        if key is not None and self._nothing_left(opened):
+            self.log.info("stage %s reused %s", self.named, key[:12])
+            return {"key": key, "state": "reused"}
+        started = time.monotonic()
+        end = self.run_stage(opened, context)
+        self.log.info("stage %s ended with exit code %d in %.1f s", self.named, end.code, time.monotonic() - started)
+        return self.answer(opened, end)
+
+    def run_stage(self, opened: OpenCase, context: Context) -> End:
+        """Start the stage, wait for it and return how it ended."""
+        raise NotImplementedError
+
+    def answer(self, opened: OpenCase, end: End) -> dict[str, str]:
+        """Return the result's key and state, or raise what the end means; see `raise_for_end`."""
+        raise_for_end(end, opened.case, self.declared, self.item, memory_gib=self.need_of(opened).memory_gib)
+        until = time.monotonic() + VISIBLE_S
+        while (key := self.key_of(opened)) is None:
+            if time.monotonic() > until:
+                raise TransientError(
+                    f"stage {self.named} ended well, but its result is not in the case folder as seen from here"
+                )
+            time.sleep(1)
+            # A network file system remembers that a name was missing; listing its folder makes it look again.
+            for folder in (opened.case.folder, place(opened.case, self.declared), place(opened.case, self.declared, self.item)):
+                if folder.is_dir():
+                    list(folder.iterdir())
+        return {"key": key, "state": "done"}
+
+    @property
+    def declared(self) -> Stage:
+        """The stage as its pipeline declares it."""
+        return pipeline_called(self.pipeline).stage(self.stage)
+
+    @property
+    def named(self) -> str:
+        """The stage's name for a log line, with the item's."""
+        return f"{self.stage} {self.item}" if self.item else self.stage
+
+    def key_of(self, opened: OpenCase) -> str | None:
+        """Return the key of the result as the case folder has it now, ``None`` where there is none."""
+        state = opened.states()[self.stage]
+        if self.item is not None:
+            state = state.items[self.item]
+        return state.key if state.manifest is not None else None
+
+    def command_of(self, opened: OpenCase, home: Path, python: str = "python") -> list[str]:
+        """Return what is started where ``home`` is the path of the home."""
+        case = home / opened.case.folder.relative_to(opened.here.home_folder.root)
+        names = (self.pipeline, self.stage)
+        arguments = stage_command(*names, home=home, case=case, given=opened.given, item=self.item, stub=opened.here.stub)
+        return [python, *arguments]
+
+    def need_of(self, opened: OpenCase) -> Resources:
+        """Return what this try gets: what the stage declares, and more memory for each time that it was killed for want of it.
+
+        Other failures do not count, and the limit never takes away what is declared.
+        """
+        declared = self.declared.resources
+        kills = Failure.kills_before(place(opened.case, self.declared, self.item))
+        wanted = declared.memory_gib * MORE_MEMORY**kills
+        return replace(declared, memory_gib=max(declared.memory_gib, min(wanted, opened.here.memory_limit_gib)))
+
+    def mounts_of(self, opened: OpenCase) -> list[Mount]:
+        """Return what of the home the stage needs: its case; originals and the key of pseudonyms only where it reads them."""
+        case, stage = opened.case, self.declared
+        mounts = [Mount(str(case.folder.relative_to(opened.here.home_folder.root)))]
+        originals = [name for name in {*stage.inputs, *stage.consumes} if name in case.inputs and name != SECRET]
+        inbox = opened.here.home_folder.inbox / case.case_id
+        if originals and inbox.exists():
+            mounts.append(Mount(str(inbox.relative_to(opened.here.home_folder.root))))
+        if SECRET in stage.inputs:
+            mounts.append(Mount(str(opened.here.home_folder.vault.relative_to(opened.here.home_folder.root)), read_only=True))
+        return mounts
+
+    def _nothing_left(self, opened: OpenCase) -> bool:
+        """Whether a stage that has its result has nothing more to do: items are put together, originals are deleted."""
+        gathered = opened.states()[self.stage].manifest is not None
+        home = opened.here.home_folder
+        originals = [opened.case.input_path(name, home) for name in self.declared.consumes]
+        return gathered and (opened.here.stub or not any(path.exists() for path in originals))
+
+
+def raise_for_end(end: End, case: Case, stage: Stage, item: str | None = None, *, memory_gib: float | None = None) -> None:
     """Return if a stage, or one item of it, succeeded, else raise what its end means, with the message that it left.
 
     Raises
@@ -67,25 +182,21 @@ def raise_for_exit(exit_code: int, case: Case, stage: Stage, item: str | None = 
     DataError
         Exit code 65: a person must act.
     TransientError
-        Exit code 75, or ended by a signal: the same call may succeed later.
+        Exit code 75, ended by a signal, or by its place: the same call may succeed later.
     StageBug
         Anything else.
     """
-    if exit_code == EXIT_OK:
+    if end.code == EXIT_OK:
         return
-    if exit_code > SIGNALLED:
-        killed(case, stage, exit_code - SIGNALLED, item)
+    if end.reason:
+        interrupted(case, stage, end.reason, item)
+    elif end.code > SIGNALLED:
+        killed(case, stage, end.code - SIGNALLED, item, memory_gib=memory_gib)
     failure = Failure.read(place(case, stage, item)) or Failure.read(place(case, stage))
-    message = failure.message if failure else f"exit code {exit_code}, and no reason was left"
+    message = failure.message if failure else f"exit code {end.code}, and no reason was left"
     text = f"stage {stage.name}{f' of {item}' if item else ''}: {message}"
-    if exit_code == EXIT_DATA:
-        raise DataError(text)
-    if exit_code == EXIT_TRANSIENT or exit_code > SIGNALLED:
+    if end.reason or end.code == EXIT_TRANSIENT or end.code > SIGNALLED:
         raise TransientError(text)
+    if end.code == EXIT_DATA:
+        raise DataError(text)
     raise StageBug(f"{text}\n\n{failure.traceback}" if failure and failure.traceback else text)
-
-
-def xcom(answer: str) -> dict[str, Any]:
-    """Return what a task leaves for others of a stage's line on stdout: the result's key and state, nothing of the patient."""
-    document = json.loads(answer.strip().splitlines()[-1])
-    return {"key": document["key"], "state": "reused" if document["reused"] else "done"}

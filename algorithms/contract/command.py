@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from algorithms.contract.case import Case, Home
@@ -34,7 +35,7 @@ def stage_command(
 ) -> list[str]:
     """Return the arguments after the interpreter that run one stage: the same in every place."""
     settings = [text for name, value in sorted(given.items()) for text in ("--set", f"{name}={value}")]
-    places = ["--home", str(home.resolve()), "--case", str(case.resolve())]
+    places = ["--home", str(home.absolute()), "--case", str(case.absolute())]
     one = ["--item", item] if item is not None else []
     return ["-m", "algorithms", pipeline, stage, *places, *one, *settings, *(["--stub"] if stub else [])]
 
@@ -73,12 +74,24 @@ def run_pipeline(
     return code, _pipeline_summary(pipeline, case, given, stub)
 
 
-def killed(case: Case, stage: Stage, signal: int, item: str | None = None) -> None:
-    """Leave a failure for a stage that was killed and could not write its own."""
-    message = (
-        f"the stage was killed by signal {signal}, most often for want of memory; it needs {stage.resources.memory_gib:g} GiB"
-    )
-    Failure("transient", message).write(place(case, stage, item))
+def killed(case: Case, stage: Stage, signal: int, item: str | None = None, *, memory_gib: float | None = None) -> None:
+    """Leave a failure for a stage that was ended by a signal and could not write its own.
+
+    KILL that nobody sent on purpose is the kernel's answer to want of memory; ``memory_gib`` is what the stage had.
+    """
+    if signal != SIGKILL:
+        interrupted(case, stage, f"by signal {signal}", item)
+        return
+    folder = place(case, stage, item)
+    had = f"it had {memory_gib:g} GiB" if memory_gib is not None else f"it needs {stage.resources.memory_gib:g} GiB"
+    message = f"the stage was killed by signal {signal}, most often for want of memory; {had}"
+    Failure("transient", message, kills=Failure.kills_before(folder) + 1).write(folder)
+
+
+def interrupted(case: Case, stage: Stage, reason: str, item: str | None = None) -> None:
+    """Leave a failure for a stage that was ended, or never started, for a ``reason`` that is neither its own nor memory."""
+    folder = place(case, stage, item)
+    Failure("transient", f"the stage was ended {reason}", kills=Failure.kills_before(folder)).write(folder)
 
 
 def leave_failure(
@@ -102,8 +115,9 @@ def leave_failure(
         item = None
     key = state.key
     text = "".join(traceback.format_exception(error)) if kind == "bug" else ""
-    failure = Failure(kind, message, key, text)
-    failure.write(place(case, stage, item))
+    folder = place(case, stage, item)
+    failure = Failure(kind, message, key, text, Failure.kills_before(folder))
+    failure.write(folder)
     return failure
 
 

@@ -19,13 +19,17 @@ from algorithms.contract.pipeline import PROJECT, RECORD, Pipeline, Stage, Value
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage ended without a result: ``kind`` is data, transient or bug; ``key`` is of the result it was to make."""
+    """Why a stage ended without a result: ``kind`` is data, transient or bug; ``key`` is of the result it was to make.
+
+    ``kills`` counts how often it was killed for want of memory since it last had a result.
+    """
 
     FILE: ClassVar[str] = "failure.json"
     kind: str
     message: str
     key: str | None = None
     traceback: str = ""
+    kills: int = 0
 
     def write(self, stage_folder: Path) -> None:
         """Write the failure into the stage's folder, where operators, the report and the case page look for it."""
@@ -39,6 +43,12 @@ class Failure:
         """Return the stage's last failure, or ``None`` where its last run published a result."""
         path = stage_folder / Failure.FILE
         return Failure(**json.loads(path.read_text())) if path.exists() else None
+
+    @staticmethod
+    def kills_before(stage_folder: Path) -> int:
+        """Return how often the stage was killed for want of memory since its last result."""
+        before = Failure.read(stage_folder)
+        return before.kills if before else 0
 
     @staticmethod
     def clear(stage_folder: Path) -> None:

@@ -7,22 +7,14 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import Context
 
-from algorithms.contract.case import Case
-from algorithms.contract.catalogue import pipeline as pipeline_called
-from algorithms.contract.command import stage_command
-from algorithms.contract.errors import EXIT_OK
-from algorithms.contract.pipeline import Pipeline, Value
 from operators import settings
-from operators.settings import Settings
-from operators.stage import chosen_parameters, raise_for_exit, xcom
+from operators.case import OpenCase
+from operators.stage import End, StageTask
 
 LOG_LINE = re.compile(r"\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 """A line of the log that ``python -m algorithms`` writes."""
@@ -30,63 +22,25 @@ LOG_LINE = re.compile(r"\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 GUARD = Path(__file__).with_name("guard.py")
 
 
-class LocalStage(BaseOperator):
-    """Run one stage of a case on this machine; ended with all its children when the task is.
+class LocalStage(StageTask):
+    """Run one stage of a case on this machine; ended with all its children when the task is."""
 
-    Parameters
-    ----------
-    pipeline, stage
-        Their names.
-    case_id, parameters
-        Rendered for each run: the case's opaque id and the values from the trigger form, as text.
-    item
-        Which one, of a stage that runs once an item.
-    """
+    _process: subprocess.Popen[str] | None = None
+    _stopped = False
 
-    template_fields = ("case_id", "parameters")
-    ui_color = "#e8eef7"
-
-    def __init__(
-        self, *, pipeline: str, stage: str, case_id: str, parameters: Mapping[str, str], item: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.pipeline = pipeline
-        self.stage = stage
-        self.case_id = case_id
-        self.parameters = parameters
-        self.item = item
-        self._process: subprocess.Popen[str] | None = None
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Run the stage and return its result's key and state."""
-        here = settings.load()
-        pipeline = pipeline_called(self.pipeline)
-        stage = pipeline.stage(self.stage)
-        case = Case.read(here.home_folder.case_folder(self.case_id))
-        given = chosen_parameters(pipeline, self.parameters)
-        command = self.command(pipeline, case, given, here)
+    def run_stage(self, opened: OpenCase, context: Context) -> End:
+        """Run the stage and return how it ended; what it says on standard output is of no use here."""
+        command = self.command_of(opened, opened.here.home_folder.root, sys.executable)
         self.log.info("%s", " ".join(["python", *command[1:]]))
-        started = time.monotonic()
-        with tempfile.TemporaryFile("w+") as answer:
-            code = self._run(command, answer, here.kill_grace_s)
-            answer.seek(0)
-            text = answer.read()
-        result = xcom(text) if code == EXIT_OK else {"state": "failed"}
-        name = f"{self.stage} {self.item}" if self.item else self.stage
-        self.log.info("stage %s %s in %.1f s", name, result["state"], time.monotonic() - started)
-        raise_for_exit(code, case, stage, self.item)
-        return result
-
-    def command(self, pipeline: Pipeline, case: Case, given: Mapping[str, Value], here: Settings) -> list[str]:
-        """Return what is started."""
-        home = here.home_folder.root
-        arguments = stage_command(
-            pipeline.name, self.stage, home=home, case=case.folder, given=given, item=self.item, stub=here.stub
-        )
-        return [sys.executable, *arguments]
+        code = self._run(command, opened.here.kill_grace_s)
+        return End(code, "because its task was stopped" if self._stopped else "")
 
     def on_kill(self) -> None:
         """End the stage and its children, and wait until they are gone."""
+        self._stopped = True
+        self._end()
+
+    def _end(self) -> None:
         process = self._process
         if process is None or process.stdin is None:
             return
@@ -95,13 +49,13 @@ class LocalStage(BaseOperator):
         while process.poll() is None:
             time.sleep(0.05)
 
-    def _run(self, command: list[str], answer: Any, grace_s: float) -> int:
+    def _run(self, command: list[str], grace_s: float) -> int:
         # Secrets of the deployment (database, keys) are in AIRFLOW variables; a stage needs none of them.
         environment = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), str(grace_s), *command],
             stdin=subprocess.PIPE,
-            stdout=answer,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -117,7 +71,7 @@ class LocalStage(BaseOperator):
                 self.log.log(level, "%s", text)
             return self._process.wait()
         finally:
-            self.on_kill()
+            self._end()
             stderr.close()
 
 

@@ -95,7 +95,7 @@ def test_a_refused_case_is_reported_and_its_run_is_red(dag: Any, case: Case) -> 
 def test_a_stage_that_is_killed_is_tried_again(dag: Any, case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The first try of ``volume`` is killed as for want of memory, the second is not: the case is answered after all."""
     marker = tmp_path / "killed once"
-    monkeypatch.setattr("operators.runners.local.LocalStage.command", _killed_once("volume", marker))
+    monkeypatch.setattr("operators.runners.local.LocalStage.command_of", _killed_once("volume", marker))
 
     state, _, tries = run(dag, {"case_id": case.case_id})
 
@@ -122,7 +122,7 @@ def test_a_case_of_slides_runs_with_one_task_a_slide(airflow_tables: None, tmp_p
 @pytest.mark.slow
 def test_a_bug_fails_at_once_and_keeps_its_traceback(dag: Any, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without stub mode an unreadable study is no bug, so a stage that raises one is put in its place."""
-    monkeypatch.setattr("operators.runners.local.LocalStage.command", _crashing("volume"))
+    monkeypatch.setattr("operators.runners.local.LocalStage.command_of", _crashing("volume"))
 
     state, tasks, tries = run(dag, {"case_id": case.case_id})
 
@@ -143,23 +143,23 @@ def test_a_run_without_an_opaque_id_never_begins(dag: Any, conf: dict[str, str])
 def _killed_once(stage: str, marker: Path) -> Any:
     from operators.runners.local import LocalStage
 
-    real = LocalStage.command
+    real = LocalStage.command_of
 
-    def command(self: LocalStage, *arguments: Any) -> list[str]:
+    def command_of(self: LocalStage, *arguments: Any) -> list[str]:
         if self.stage == stage and not marker.exists():
             marker.touch()
             return ["python", "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
         return real(self, *arguments)
 
-    return command
+    return command_of
 
 
 def _crashing(stage: str) -> Any:
     from operators.runners.local import LocalStage
 
-    real = LocalStage.command
+    real = LocalStage.command_of
 
-    def command(self: LocalStage, *arguments: Any) -> list[str]:
+    def command_of(self: LocalStage, *arguments: Any) -> list[str]:
         return ["python", "-c", "raise IndexError('a bug')"] if self.stage == stage else real(self, *arguments)
 
-    return command
+    return command_of

@@ -65,3 +65,24 @@ def test_a_setting_of_the_wrong_type_names_itself(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValueError, match=name.lower()) as caught:
         settings.load()
     assert value not in str(caught.value)
+
+
+def test_a_stage_is_pinned_to_a_place_by_variable_or_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mixed deployment: slides are encoded where the GPUs are, one diagnostic's ``report`` elsewhere than the other's."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNERS", "encode=kubernetes, prostate.report=ecs")
+    # A name with a dot is possible for a process's environment, and is read as the file's option is.
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNER.FLOW", "container")
+
+    here = settings.load()
+
+    places = [("prostate", "encode"), ("prostate", "report"), ("coronary", "report"), ("coronary", "flow")]
+    assert [here.runner_of(*place) for place in places] == ["kubernetes", "ecs", "local", "container"]
+
+
+@pytest.mark.parametrize("pins", ["encod=kubernetes", "coronary.encode=ecs", "encode"])
+def test_a_pin_that_pins_nothing_stops_the_deployment(monkeypatch: pytest.MonkeyPatch, pins: str) -> None:
+    """A stage that silently stays on a worker without a GPU would run for hours there."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNERS", pins)
+
+    with pytest.raises(ValueError, match=pins.partition("=")[0]):
+        settings.load()

@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 import pytest
 
+from algorithms.contract import catalogue
 from algorithms.contract.case import Case
 from algorithms.contract.errors import DataError, TransientError
-from algorithms.contract.pipeline import Pipeline, Value
 from algorithms.contract.record import Failure
+from operators.case import OpenCase
 from operators.runners.local import GUARD, LocalStage, level_and_text
-from operators.settings import Settings
 from operators.stage import StageBug
 from tests.operators.airflow_home import DATA
 
@@ -39,8 +39,14 @@ class Scripted(LocalStage):
 
     script: tuple[str, ...] = ()
 
-    def command(self, pipeline: Pipeline, case: Case, given: Mapping[str, Value], here: Settings) -> list[str]:
+    def command_of(self, opened: OpenCase, home: Path, python: str = "python") -> list[str]:
         return [sys.executable, "-c", *self.script]
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script leaves no result, and nobody else is about to show one."""
+    monkeypatch.setattr("operators.stage.VISIBLE_S", 0)
 
 
 def stage(case: Case, *script: str, parameters: Mapping[str, str] | None = None, kind: type[LocalStage] = Scripted) -> Any:
@@ -79,14 +85,13 @@ def test_a_stage_runs_and_leaves_key_and_state(case: Case) -> None:
 
 def test_only_what_somebody_chose_is_on_the_command_line(case: Case) -> None:
     """Sixteen defaults in every log line would hide the one value that was changed; text from a template is parsed."""
-    task = stage(case, kind=LocalStage)
-    here = Settings(home=str(DATA), stub=False)
+    parameters = {p.name: str(p.default) for _, p in catalogue.pipeline("coronary").parameters()}
+    task = stage(case, kind=LocalStage, parameters=parameters | {"stenosis_least": "0.3"})
 
-    command = task.command(_pipeline(), case, {}, here)
+    command = task.command_of(task.open(), DATA)
 
-    assert command[1:] == [
-        *("-m", "algorithms", "coronary", "flow", "--home", str(DATA.resolve()), "--case", str(case.folder.resolve()))
-    ]
+    places = ("--home", str(DATA), "--case", str(case.folder))
+    assert command == ["python", "-m", "algorithms", "coronary", "flow", *places, "--set", "stenosis_least=0.3", "--stub"]
 
 
 @pytest.mark.parametrize(
@@ -134,13 +139,15 @@ def test_a_line_of_a_stage_keeps_its_level(line: str, level: int, text: str) -> 
     assert level_and_text(line) == (level, text)
 
 
-def test_a_stage_sees_no_secret_of_the_deployment(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_sees_no_secret_of_the_deployment(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Database passwords and keys are in AIRFLOW variables; code that reads foreign files has no use for them."""
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://user:password@host/db")
     monkeypatch.setenv("AIRFLOW_CONN_STORE", "aws://key:secret@")
-    script = "import json, os; print(json.dumps({'key': [n for n in os.environ if 'AIRFLOW' in n], 'reused': False}))"
+    script = "import os, sys; open(sys.argv[1], 'w').write(' '.join(n for n in os.environ if 'AIRFLOW' in n))"
 
-    assert stage(case, script).execute({})["key"] == []
+    with pytest.raises(TransientError):
+        stage(case, script, str(tmp_path / "names")).execute({})
+    assert (tmp_path / "names").read_text() == ""
 
 
 def test_a_task_that_is_ended_takes_stage_and_children_with_it(case: Case, tmp_path: Path) -> None:
@@ -153,6 +160,8 @@ def test_a_task_that_is_ended_takes_stage_and_children_with_it(case: Case, tmp_p
 
     assert gone(pids)
     assert isinstance(thread.error(), TransientError)
+    assert (left := Failure.read(case.folder / "flow")) is not None
+    assert (left.kills, left.message) == (0, "the stage was ended because its task was stopped")
 
 
 def test_a_task_that_is_killed_takes_stage_and_children_with_it(tmp_path: Path) -> None:
@@ -181,9 +190,8 @@ def test_a_guard_that_is_killed_takes_the_stage_with_it(case: Case, tmp_path: Pa
 
 def test_a_stage_leaves_no_process_behind(case: Case, tmp_path: Path) -> None:
     """A stage that succeeds but forgot a child: the worker's memory is the next case's."""
-    script = FAMILY.rsplit("\n", 2)[0] + '\nprint(\'{"key": "k", "reused": false}\')'
-
-    stage(case, script, str(tmp_path / "pids")).execute({})
+    with pytest.raises(TransientError, match="result is not in the case folder"):
+        stage(case, FAMILY.rsplit("\n", 2)[0], str(tmp_path / "pids")).execute({})
 
     assert gone(family(tmp_path / "pids"))
 
@@ -195,12 +203,6 @@ command = [sys.executable, guard, "0.5", sys.executable, "-c", script, path]
 subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 time.sleep(600)
 """
-
-
-def _pipeline() -> Pipeline:
-    from algorithms.contract.catalogue import pipeline
-
-    return pipeline("coronary")
 
 
 class _InBackground:
