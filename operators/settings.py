@@ -34,11 +34,17 @@ class Settings:
     """What a deployment may choose."""
 
     home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
-    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker).")
+    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker) or container.")
     runners: str = _setting("", "Stages that run elsewhere, as in encode=kubernetes, prostate.tissue=container.")
     memory_limit_gib: float = _setting(
         32.0, "A stage killed for want of memory gets half as much again each time, at most this (GiB)."
     )
+    image: str = _setting("", "Image of a stage, with its digest where it comes from a registry; for container and kubernetes.")
+    image_gpu: str = _setting("", "The same, of a stage that declares a GPU.")
+    container_home: str = _setting("", "Path of the home inside containers; the same as outside when empty.")
+    container_user: str = _setting("", "User and group (uid:gid) of a stage in a container; the worker's own when empty.")
+    container_network: str = _setting("none", "Network of a stage in a container; no stage needs one.")
+    container_url: str = _setting("", "Socket of Docker or podman; DOCKER_HOST or unix://var/run/docker.sock when empty.")
     store: str = _setting("", "Object store for published reports, file:// or s3:// URI; file://<home>/store when empty.")
     results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
@@ -68,6 +74,19 @@ class Settings:
         """Return the place in which a stage runs: its own, where one is pinned, or that of all stages."""
         pins = _pins(self.runners)
         return pins.get(f"{pipeline}.{stage}", pins.get(stage, self.runner))
+
+    @property
+    def home_inside(self) -> Path:
+        """The path of the home as a container has it."""
+        return Path(self.container_home) if self.container_home else self.home_folder.root
+
+    def image_for(self, gpu: int) -> str:
+        """Return the image of a stage that needs so many GPUs; raises ``ValueError`` where none is set."""
+        name = "image_gpu" if gpu else "image"
+        image: str = getattr(self, name)
+        if not image:
+            raise ValueError(f"[{SECTION}] {name} must be set where stages run in containers")
+        return image
 
     @property
     def results_url(self) -> str:

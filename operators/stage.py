@@ -70,6 +70,12 @@ class Mount:
     read_only: bool = False
 
 
+STOPPED = "because its task was stopped"
+
+ENVIRONMENT = {"HOME": "/tmp"}
+"""What every containerised stage is told: whoever it runs as, there is a place for caches."""
+
+
 class StageTask(CaseTask):
     """Run one stage of a case, or one item of it; a subclass says where.
 
@@ -93,6 +99,7 @@ class StageTask(CaseTask):
         opened = self.open()
         key = self.key_of(opened)
         if key is not None and self._nothing_left(opened):
+            self.forget(context)
             self.log.info("stage %s reused %s", self.named, key[:12])
             return {"key": key, "state": "reused"}
         started = time.monotonic()
@@ -103,6 +110,9 @@ class StageTask(CaseTask):
     def run_stage(self, opened: OpenCase, context: Context) -> End:
         """Start the stage, wait for it and return how it ended."""
         raise NotImplementedError
+
+    def forget(self, context: Context) -> None:
+        """Remove what an earlier try, whose worker died, may have left in the place; here nothing can be."""
 
     def answer(self, opened: OpenCase, end: End) -> dict[str, str]:
         """Return the result's key and state, or raise what the end means; see `raise_for_end`."""

@@ -10,10 +10,13 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -101,6 +104,63 @@ def moto() -> Iterator[str]:
         server.stop()
 
 
+@dataclass(frozen=True)
+class Podman:
+    """A podman of this test's own: the socket on which it speaks Docker's API, and an image of this machine's own programs."""
+
+    socket: str
+    image: str
+    command: tuple[str, ...]
+
+    def run(self, *arguments: str) -> str:
+        """Return what a podman command says."""
+        return subprocess.run([*self.command, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def podman(project: Path) -> Iterator[Podman]:
+    """Give a podman whose image runs ``project`` with this Python; skips where Debian's podman or runc is missing.
+
+    The image is empty: the folders of this machine that hold programs are mounted into it, read only, so that a container
+    costs a second and no registry.
+    """
+    program = shutil.which("podman")
+    if program is None or shutil.which("runc") is None or os.getuid() != 0:
+        pytest.skip("Debian's podman and runc are not installed, or this is not root")
+    # The path of a socket is limited to 107 bytes, and podman's layers are not for pytest's folders.
+    folder = Path(tempfile.mkdtemp(prefix="heartwood-podman-"))
+    real_python = Path(sys.executable).resolve().parents[1]
+    programs = {"/usr", "/bin", "/lib", "/lib64", "/etc/alternatives", sys.prefix, str(Path(sys.prefix).resolve())}
+    programs |= {str(real_python), str(project)}
+    mounts = ", ".join(f'"{path}:{path}:ro"' for path in sorted(programs) if Path(path).exists())
+    limits = '["nofile=1024:1024", "nproc=1024:1024"]'
+    (folder / "containers.conf").write_text(
+        f'[containers]\nvolumes = [{mounts}]\ndefault_ulimits = {limits}\n[engine]\nruntime = "runc"\n'
+    )
+    command = (program, f"--root={folder}/root", f"--runroot={folder}/run", "--storage-driver=vfs")
+    environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf")}
+    with tarfile.open(folder / "empty.tar", "w") as tar:
+        for name, mode in {"tmp": 0o1777, "etc": 0o755}.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            tar.addfile(entry)
+    image, path = "localhost/this-machine:1", f"PATH={Path(sys.executable).parent}:/usr/bin"
+    changes = [f"--change=ENV {path}", f"--change=WORKDIR {project}"]
+    subprocess.run(
+        [*command, "import", *changes, str(folder / "empty.tar"), image], check=True, capture_output=True, env=environment
+    )
+    socket = f"unix://{folder}/podman.sock"
+    server = subprocess.Popen([*command, "system", "service", "--time=0", socket], env=environment, stderr=subprocess.DEVNULL)
+    try:
+        await_file(folder / "podman.sock")
+        yield Podman(socket, image, command)
+    finally:
+        subprocess.run([*command, "rm", "--all", "--force", "--time=0"], check=False, capture_output=True, env=environment)
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def aws_environment(endpoint: str) -> dict[str, str]:
     """Return the variables that make boto3 talk to ``endpoint``."""
     return {"AWS_ENDPOINT_URL": endpoint, **AWS_ACCOUNT}
@@ -111,6 +171,15 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def await_file(path: Path, seconds: float = 30) -> None:
+    """Return when the file is there; raises ``TimeoutError`` if it is not in time."""
+    until = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{path.name} is not there after {seconds:g} s")
+        time.sleep(0.05)
 
 
 def await_port(port: int, seconds: float = 30) -> None:

@@ -8,6 +8,7 @@ from operators.stage import StageTask
 
 RUNNERS = {
     "local": "operators.runners.local:LocalStage",
+    "container": "operators.runners.container:ContainerStage",
 }
 """Places by the name that ``[heartwood] runner`` chooses; a provider is imported only where it is chosen."""
 

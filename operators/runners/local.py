@@ -14,7 +14,7 @@ from airflow.sdk import Context
 
 from operators import settings
 from operators.case import OpenCase
-from operators.stage import End, StageTask
+from operators.stage import STOPPED, End, StageTask
 
 LOG_LINE = re.compile(r"\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)")
 """A line of the log that ``python -m algorithms`` writes."""
@@ -33,7 +33,7 @@ class LocalStage(StageTask):
         command = self.command_of(opened, opened.here.home_folder.root, sys.executable)
         self.log.info("%s", " ".join(["python", *command[1:]]))
         code = self._run(command, opened.here.kill_grace_s)
-        return End(code, "because its task was stopped" if self._stopped else "")
+        return End(code, STOPPED if self._stopped else "")
 
     def on_kill(self) -> None:
         """End the stage and its children, and wait until they are gone."""

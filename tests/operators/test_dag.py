@@ -218,7 +218,7 @@ def test_a_pool_counts_memory_where_there_is_one(monkeypatch: pytest.MonkeyPatch
 
 def test_an_unknown_runner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A place of execution that this version lacks must stop the DAG, not fall back to this machine."""
-    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNER", "ecs")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNER", "cloud")
 
     with pytest.raises(ValueError, match="runner must be one of local"):
         pipeline_dag(DIAMOND, "diamond_test")
