@@ -53,14 +53,16 @@ def transaction(url: str) -> Iterator[Connection]:
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine; SQLite gets its folder, its foreign keys and patience."""
+    """Return an engine; SQLite gets its folder, its foreign keys, patience, and one writer at a time."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": LOCK_TIMEOUT_S})
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
+    event.listen(engine, "connect", _prepare_sqlite)
+    # Python's driver would begin at the first write: what was read before it, such as the audit's head, could be old by then.
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
@@ -95,9 +97,14 @@ def upsert(connection: Connection, model: type[Base], rows: Iterable[dict[str, A
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
 @contextmanager
 def _one_at_a_time(engine: Engine) -> Iterator[None]:
-    # SQLite cannot create tables in a transaction of Python's driver; the lock ends with the process, however that ends.
+    # Of two first users of a SQLite file one makes the tables; the lock ends with the process, however that ends.
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
         return

@@ -4,8 +4,9 @@
 
     cases 1 -- n stage_runs 1 -- n measurements
           1 -- n reports
+    audit                                         a chain of its own, see `operators.results.audit`
 
-Every row is named by content keys, so recording the same thing again changes nothing, and a newer result lands beside the
+Every other row is named by content keys, so recording the same thing again changes nothing, and a newer result lands beside the
 older one.  The current report of a case is the one that ``cases.report_key`` names.
 """
 
@@ -14,7 +15,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Index, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -34,6 +46,7 @@ class Base(DeclarativeBase):
             "ck": "ck_%(table_name)s_%(constraint_name)s",
             "fk": "fk_%(table_name)s_%(referred_table_name)s",
             "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         }
     )
 
@@ -109,3 +122,23 @@ class Report(Base):
     uris: Mapped[dict[str, str]] = mapped_column(Document)
     hashes: Mapped[dict[str, str]] = mapped_column(Document)
     published_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
+
+
+class Audit(Base):
+    """One line of the audit: what was done with a case, and the hash over it and the line before."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        CheckConstraint("case_id IS NULL OR length(case_id) = 16", name="opaque_id"),
+        UniqueConstraint("previous"),
+        Index(None, "case_id", "action"),
+    )
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    action: Mapped[str] = mapped_column(String(32))
+    case_id: Mapped[str | None] = mapped_column(String(16))
+    site: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[dict[str, Any]] = mapped_column(Document)
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))

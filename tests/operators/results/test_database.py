@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from algorithms.contract.errors import DataError, TransientError
 from operators.results.__main__ import main
-from operators.results.database import VERSION_TABLE, open_engine, revision, transaction, upgrade, upsert
+from operators.results.database import VERSION_TABLE, open_engine, revision, transaction, upsert
 from operators.results.models import Base, Case, Measurement, StageRun
-from tests.services import postgres
 
 CASE = {"case_id": "0123456789abcdef", "pipeline": "coronary", "verdict": "answered", "report_key": "k" * 64}
 RUN = {
@@ -33,28 +31,6 @@ RUN = {
     "outputs": {"ffr": "b" * 64},
     "seconds": 1.5,
 }
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of this module's own."""
-    with postgres() as server:
-        yield server.url()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with the newest tables and no rows."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/results.db"
-        upgrade(url)
-        return url
-    url = str(request.getfixturevalue("postgresql"))
-    upgrade(url)
-    with transaction(url) as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    return url
 
 
 def test_the_migrations_make_the_tables_that_the_models_describe(url: str) -> None:
@@ -152,19 +128,15 @@ def test_sqlite_makes_its_tables_at_first_use_even_by_two_at_once(tmp_path: Path
         assert connection.execute(select(func.count()).select_from(Case)).scalar_one() == 4
 
 
-def test_a_server_database_is_upgraded_by_a_person(postgresql: str) -> None:
+def test_a_server_database_is_upgraded_by_a_person(empty_postgresql: str) -> None:
     """Workers of two versions must not change the tables under each other; the message says what to run."""
-    upgrade(postgresql)
-    engine = open_engine(postgresql)
-    with engine.begin() as connection:
-        Base.metadata.drop_all(connection)
-        connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
+    engine = open_engine(empty_postgresql)
     assert revision(engine) is None
 
-    with pytest.raises(DataError, match=r"python -m operators\.results upgrade"), transaction(postgresql):
+    with pytest.raises(DataError, match=r"python -m operators\.results upgrade"), transaction(empty_postgresql):
         pass
-    assert main(["upgrade", "--url", postgresql]) == 0
-    with transaction(postgresql):
+    assert main(["upgrade", "--url", empty_postgresql]) == 0
+    with transaction(empty_postgresql):
         assert "cases" in inspect(engine).get_table_names()
     engine.dispose()
 
