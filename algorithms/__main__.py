@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from algorithms.contract.case import Case, Home
+from algorithms.contract.case import LOCAL, Case, Home
 from algorithms.contract.catalogue import pipelines
 from algorithms.contract.command import leave_failure, run_pipeline, run_stage
 from algorithms.contract.errors import EXIT_CODES, EXIT_OK, EXIT_USAGE, DataError, failure_kind
@@ -70,14 +70,15 @@ def _report(error: BaseException) -> int:
 
 
 def _case(pipeline: Pipeline, options: argparse.Namespace) -> Case:
-    source = options.study or options.input
+    source, home = options.study or options.input, Home(options.home)
     if source is not None:
-        return admit(source, pipeline.name, Home(options.home), options.case)
+        return admit(source, pipeline.name, home, options.case, region=options.region, site=options.site)
     if options.case is None:
         raise DataError("name the case with --case DIR, or make one with --input STUDY")
     case = Case.read(options.case)
     if case.pipeline != pipeline.name:
         raise DataError(f"the case was made for the pipeline {case.pipeline}, not for {pipeline.name}")
+    home.refuse_stranger(case.region)
     return case
 
 
@@ -115,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--home", type=Path, default=Path("data"), metavar="HOME", help="inbox, vault, cases and store (default: data)"
+        )
+        command.add_argument("--site", metavar="CODE", default=LOCAL, help="with --input: who sent it (default: local)")
+        command.add_argument(
+            "--region", metavar="CODE", help="with --input: where its data may be kept (default: where HOME is; at first local)"
         )
         command.add_argument(
             "--set",

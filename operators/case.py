@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 
 from algorithms.contract.case import Case
 from algorithms.contract.catalogue import pipeline as pipeline_called
+from algorithms.contract.errors import DataError
 from algorithms.contract.pipeline import Pipeline, Value
 from algorithms.contract.record import StageState, states
 from operators import settings
@@ -53,11 +54,20 @@ class CaseTask(BaseOperator):
         self.parameters = parameters
 
     def open(self) -> OpenCase:
-        """Return the case; raises `DataError` where there is none, or a value is out of its bounds."""
+        """Return the case; raises `DataError` where there is none here, or a value is out of its bounds."""
         here = settings.load()
         pipeline = pipeline_called(self.pipeline)
         case = Case.read(here.home_folder.case_folder(self.case_id))
+        require_region(case, here)
         return OpenCase(here, pipeline, case, chosen_parameters(pipeline, self.parameters))
+
+
+def require_region(case: Case, here: Settings) -> None:
+    """Raise `DataError` for a case of another region than this deployment's."""
+    if case.region != here.region:
+        raise DataError(
+            f"a case of region {case.region} came to a deployment of region {here.region}; answer it in its own region"
+        )
 
 
 def chosen_parameters(pipeline: Pipeline, given: Mapping[str, Value]) -> dict[str, Value]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow.configuration import conf
 
-from algorithms.contract.case import Home
+from algorithms.contract.case import CODE, Home
 from algorithms.contract.catalogue import pipelines
 
 SECTION = "heartwood"
@@ -34,6 +34,8 @@ class Settings:
     """What a deployment may choose."""
 
     home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
+    region: str = _setting("local", "Code of the region of this deployment; a case of another region is refused at every door.")
+    site: str = _setting("local", "Code of the site of cases that arrive here without one; never a hospital's name.")
     runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker) or container.")
     runners: str = _setting("", "Stages that run elsewhere, as in encode=kubernetes, prostate.tissue=container.")
     memory_limit_gib: float = _setting(
@@ -114,6 +116,9 @@ def load() -> Settings:
     given["runners"] = ", ".join(filter(None, pins)) or None
     here = Settings(**{name: _parsed(name, known[name].default, text) for name, text in given.items() if text is not None})
     _check_pins(here.runners)
+    for name in ("region", "site"):
+        if not CODE.fullmatch(getattr(here, name)):
+            raise ValueError(f"[{SECTION}] {name} must be 1 to 32 lower-case letters, digits and hyphens")
     return here
 
 

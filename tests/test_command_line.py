@@ -63,6 +63,21 @@ def test_receive_makes_a_case_that_later_stages_find_by_its_folder(study, tmp_pa
     assert "deidentify" == json.loads(done.stdout)["stage"]
 
 
+def test_region_and_site_are_given_at_the_door(study, tmp_path):
+    """A case that was carried into a home of another region is refused there by every stage."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    place = ("--region", "eu-central-1", "--site", "s-017")
+    received = json.loads(shell("coronary", "receive", study, "--stub", "--home", home, *place).stdout)
+    case = home / "cases" / received["case_id"]
+    shell("coronary", "receive", study, "--stub", "--home", other, "--region", "us-east-1")
+
+    done = shell("coronary", "deidentify", "--stub", "--home", other, "--case", case)
+
+    assert ("eu-central-1", "s-017") == tuple(json.loads((case / "case.json").read_text())[n] for n in ("region", "site"))
+    assert 65 == done.returncode
+    assert "region eu-central-1 came to a home of region us-east-1" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

@@ -5,6 +5,7 @@
     home/
       inbox/<case id>/study/    as received; the only place, with the vault, that holds identifying data
       vault/secret              the key of all pseudonyms: 64 hexadecimal digits, mode 0600
+      region                    where this home is; it takes no case of another region
       cases/<case id>/          case.json, <stage>/<key12>/{outputs, manifest.json}, <stage>/failure.json
       store/                    the default object store
 """
@@ -24,6 +25,12 @@ from algorithms.contract.errors import DataError
 
 CASE_ID = re.compile(r"[0-9a-f]{16}")
 """A case id: the first 64 bits of a keyed hash of the content, opaque to whoever lacks the key."""
+
+CODE = re.compile(r"[a-z0-9-]{1,32}")
+"""A region or a site: an assigned code, never a hospital's name."""
+
+LOCAL = "local"
+"""Region and site of a laptop, and of a case that was made before cases had them."""
 
 SECRET = "secret"
 """The case input that is the home's key and not a file of the case."""
@@ -61,32 +68,59 @@ class Home:
             raise DataError("a case id is 16 hexadecimal digits, as `python -m algorithms PIPELINE receive STUDY` prints it")
         return self.cases / case_id
 
+    def region(self) -> str | None:
+        """Return the region of this home, ``None`` where no case has come in yet."""
+        path = self.root / "region"
+        return path.read_text().strip() if path.exists() else None
+
+    def settle(self, region: str | None) -> str:
+        """Return the region of this home, which is what the first caller said, or `LOCAL`, and never changes.
+
+        Raises
+        ------
+        DataError
+            If a case of another region asks to come in, or that is not a code.
+        """
+        wanted = region or self.region() or LOCAL
+        _require_code(wanted)
+        self.root.mkdir(parents=True, exist_ok=True)
+        if self.region() is None:
+            _write_once(self.root / "region", f"{wanted}\n")
+        self.refuse_stranger(wanted)
+        return wanted
+
+    def refuse_stranger(self, region: str) -> None:
+        """Raise `DataError` for a case of another region."""
+        here = self.region()
+        if here is not None and region != here:
+            raise DataError(f"a case of region {region} came to a home of region {here}; send it to its own region")
+
     def secret(self) -> Path:
         """Return the file with the key of all pseudonyms, made with mode 0600 when it is first asked for."""
         path = self.vault / SECRET
         if not path.exists():
             self.vault.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = path.with_name(f".{SECRET}-{secrets.token_hex(8)}")
-            draft.touch(mode=0o600, exist_ok=False)
-            draft.write_text(secrets.token_hex(32) + "\n")
-            # link() refuses to replace: of two first callers both end with the same key.
-            try:
-                os.link(draft, path)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
+            _write_once(path, secrets.token_hex(32) + "\n", mode=0o600)
         return path
 
 
 @dataclass(frozen=True)
 class Case:
-    """One examination to be answered: its folder, its id, and the sha256 of each input, taken once at the door."""
+    """One examination to be answered: its folder, its id, and the sha256 of each input, taken once at the door.
+
+    ``region`` is where its data may be, ``site`` who sent it; raises `DataError` if one is not a code.
+    """
 
     folder: Path
     case_id: str
     pipeline: str
     inputs: Mapping[str, str]
+    region: str = LOCAL
+    site: str = LOCAL
+
+    def __post_init__(self) -> None:
+        _require_code(self.region)
+        _require_code(self.site)
 
     def input_path(self, name: str, home: Home) -> Path:
         """Return where an input of the case is, or was before it was consumed."""
@@ -116,7 +150,9 @@ class Case:
             If the folder already holds another case.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        document = {"case_id": self.case_id, "pipeline": self.pipeline, "inputs": dict(self.inputs)}
+        document = {name: getattr(self, name) for name in ("case_id", "pipeline", "region", "site")} | {
+            "inputs": dict(self.inputs)
+        }
         draft = self.folder / f".case-{secrets.token_hex(8)}.json"
         draft.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
         try:
@@ -136,4 +172,23 @@ class Case:
         if not path.exists():
             raise DataError("no case.json in the case folder; make the case with --input STUDY_FOLDER")
         document = json.loads(path.read_text())
-        return Case(folder, document["case_id"], document["pipeline"], document["inputs"])
+        place = {name: document[name] for name in ("region", "site") if name in document}
+        return Case(folder, document["case_id"], document["pipeline"], document["inputs"], **place)
+
+
+def _require_code(text: str) -> None:
+    if not CODE.fullmatch(text):
+        raise DataError("region and site are codes of 1 to 32 lower-case letters, digits and hyphens; name assigned ones")
+
+
+def _write_once(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file that is never replaced: of two first writers both end with the same text."""
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    draft.touch(mode=mode, exist_ok=False)
+    draft.write_text(text)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

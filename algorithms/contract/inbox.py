@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from algorithms.contract.case import SECRET, Case, Home
+from algorithms.contract.case import LOCAL, SECRET, Case, Home
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
 
@@ -30,7 +30,15 @@ MAX_BYTES = 256 * 2**30
 BLOCK = 2**20
 
 
-def admit(source: Path, pipeline: str, home: Home, folder: Path | None = None) -> Case:
+def admit(
+    source: Path,
+    pipeline: str,
+    home: Home,
+    folder: Path | None = None,
+    *,
+    region: str | None = None,
+    site: str = LOCAL,
+) -> Case:
     """Return the case made of a file, a folder or a zip file; admitting the same content again returns the same case.
 
     Parameters
@@ -43,14 +51,19 @@ def admit(source: Path, pipeline: str, home: Home, folder: Path | None = None) -
         Where the original is kept until it is de-identified.
     folder
         The case folder; the home's own by default.
+    region
+        Where the case's data may be kept; the home's own by default.
+    site
+        Who sent it: an assigned code.
 
     Raises
     ------
     DataError
-        If there is nothing at ``source``, it is too much, or ``folder`` holds another case.
+        If there is nothing at ``source``, it is too much, ``folder`` holds another case, or the home is in another region.
     """
     if not source.exists():
         raise DataError("the input does not exist; name the folder, zip file or file that holds the examination")
+    region = home.settle(region)
     secret = home.secret()
     home.inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = home.inbox / f".draft-{secrets.token_hex(8)}"
@@ -66,8 +79,10 @@ def admit(source: Path, pipeline: str, home: Home, folder: Path | None = None) -
             path.rename(study / f"{number:06d}")
         inputs = {"study": sha256_path(study), SECRET: sha256_path(secret)}
         key = bytes.fromhex(secret.read_text().strip())
-        case_id = hmac.new(key, f"case {pipeline} {inputs['study']}".encode(), hashlib.sha256).hexdigest()[:16]
-        case = Case(folder or home.case_folder(case_id), case_id, pipeline, inputs)
+        # A site sees its own cases only, so what two sites send is two cases; ids from before there were sites stay.
+        who = "" if site == LOCAL else f" {site}"
+        case_id = hmac.new(key, f"case {pipeline} {inputs['study']}{who}".encode(), hashlib.sha256).hexdigest()[:16]
+        case = Case(folder or home.case_folder(case_id), case_id, pipeline, inputs, region, site)
         _keep(study, case.input_path("study", home))
         case.write()
         return case

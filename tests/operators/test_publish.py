@@ -15,7 +15,7 @@ from algorithms.contract.errors import DataError
 from algorithms.contract.execute import execute
 from algorithms.contract.record import states
 from algorithms.contract.store import open_store
-from operators.publish import numbers_of, publish, record_rows
+from operators.publish import Publish, numbers_of, publish, record_rows
 from operators.results.database import transaction
 from operators.results.models import Base, Report, StageRun
 from operators.results.models import Case as CaseRow
@@ -122,6 +122,15 @@ def test_a_case_that_recovers_loses_its_failure(refused: Case, tmp_path: Path) -
     with transaction(f"sqlite:///{tmp_path}/results.db") as connection:
         current = connection.execute(select(CaseRow.report_key)).scalar_one()
     assert current == states(CORONARY, refused, {}, stub=True)["report"].key
+
+
+def test_a_case_of_another_region_is_not_opened(done: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every task of the DAG opens its case in this way: nothing of it is computed here, and nothing published."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__REGION", "eu-central-1")
+    task = Publish(task_id="publish", pipeline="coronary", case_id=done.case_id, parameters={})
+
+    with pytest.raises(DataError, match="case of region local came to a deployment of region eu-central-1"):
+        task.open()
 
 
 def test_an_artefact_that_was_changed_is_not_published(done: Case, tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ def test_a_setting_of_the_wrong_type_names_itself(monkeypatch: pytest.MonkeyPatc
     assert value not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["REGION", "SITE"])
+def test_region_and_site_are_codes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """They are shown in every table; a hospital's name would tell where a patient was."""
+    monkeypatch.setenv(f"AIRFLOW__HEARTWOOD__{name}", "Sankt Anna")
+
+    with pytest.raises(ValueError, match=f"{name.lower()} must be 1 to 32 lower-case letters"):
+        settings.load()
+
+
 def test_a_stage_is_pinned_to_a_place_by_variable_or_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mixed deployment: slides are encoded where the GPUs are, one diagnostic's ``report`` elsewhere than the other's."""
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNERS", "encode=kubernetes, prostate.report=ecs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import zipfile
 from dataclasses import replace
@@ -52,6 +53,56 @@ def test_a_folder_a_renamed_folder_and_a_zip_are_one_case(tmp_path):
     assert [cases[0]] * 4 == cases
     assert len(list(home.cases.iterdir())) == 1
     assert [cases[0].case_id] == [p.name for p in home.inbox.iterdir()]
+
+
+def test_a_case_carries_its_region_and_its_site(tmp_path):
+    """Codes that were assigned, and the same ones when the case is read again."""
+    case = admit(study(tmp_path / "in", FILES), "toy", Home(tmp_path / "home"), region="eu-central-1", site="s-017")
+
+    assert (case.region, case.site) == ("eu-central-1", "s-017")
+    assert Case.read(case.folder) == case
+
+
+def test_a_case_from_before_there_were_regions_is_read(tmp_path):
+    """It counts as local, as do a home and a deployment where nobody said otherwise."""
+    case = admit(study(tmp_path / "in", FILES), "toy", Home(tmp_path / "home"))
+    path = case.folder / "case.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({name: document[name] for name in ("case_id", "pipeline", "inputs")}))
+
+    assert Case.read(case.folder) == case
+    assert (case.region, case.site) == ("local", "local")
+
+
+@pytest.mark.parametrize("first", ["eu-central-1", None])
+def test_a_home_takes_no_case_of_another_region(tmp_path, first):
+    """Its first case settles where it is; of one that is refused nothing stays."""
+    home = Home(tmp_path / "home")
+    admit(study(tmp_path / "a", {"x": b"1"}), "toy", home, region=first)
+    before = sorted(home.root.rglob("*"))
+
+    with pytest.raises(DataError, match="send it to its own region"):
+        admit(study(tmp_path / "b", {"x": b"2"}), "toy", home, region="us-east-1")
+    assert sorted(home.root.rglob("*")) == before
+    assert admit(study(tmp_path / "b", {}), "toy", home).region == (first or "local")
+
+
+@pytest.mark.parametrize("code", ["Sankt Anna", "eu_central", "", "a" * 33, "über"])
+def test_a_site_is_a_code(tmp_path, code):
+    """A hospital's name has capitals or blanks; the message does not repeat it."""
+    with pytest.raises(DataError, match="assigned ones") as caught:
+        admit(study(tmp_path / "in", FILES), "toy", Home(tmp_path / "home"), site=code)
+    assert not code or code not in str(caught.value)
+
+
+def test_what_two_sites_send_is_two_cases(tmp_path):
+    """A site sees its own cases only, so neither may find that the other one sent the same."""
+    home, folder = Home(tmp_path / "home"), study(tmp_path / "in", FILES)
+
+    cases = [admit(folder, "toy", home, site=site) for site in ("north", "south", "north")]
+
+    assert cases[0] == cases[2]
+    assert cases[0].case_id != cases[1].case_id
 
 
 def test_the_case_id_depends_on_the_content_the_pipeline_and_the_key(tmp_path):
