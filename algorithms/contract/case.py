@@ -158,22 +158,35 @@ class Case:
         try:
             os.link(draft, self.folder / "case.json")
         except FileExistsError:
-            if Case.read(self.folder) != self:
+            there = Case._found(self.folder)
+            if there is None:
+                draft.rename(self.folder / "case.json")
+            elif there != self:
                 raise DataError(
                     "the case folder already holds another examination or was made with another key; name a new folder"
                 ) from None
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
 
     @staticmethod
     def read(folder: Path) -> Case:
         """Return the case in ``folder``; raises `DataError` if there is none."""
-        path = folder / "case.json"
-        if not path.exists():
+        if not (folder / "case.json").exists():
             raise DataError("no case.json in the case folder; make the case with --input STUDY_FOLDER")
-        document = json.loads(path.read_text())
-        place = {name: document[name] for name in ("region", "site") if name in document}
-        return Case(folder, document["case_id"], document["pipeline"], document["inputs"], **place)
+        case = Case._found(folder)
+        if case is None:
+            raise DataError("case.json in the case folder is damaged; receive the same examination again, which mends it")
+        return case
+
+    @staticmethod
+    def _found(folder: Path) -> Case | None:
+        """Return the case in ``folder``, or ``None`` where its description cannot be read."""
+        try:
+            document = json.loads((folder / "case.json").read_text())
+            place = {name: document[name] for name in ("region", "site") if name in document}
+            return Case(folder, document["case_id"], document["pipeline"], document["inputs"], **place)
+        except (ValueError, KeyError, TypeError):
+            return None
 
 
 def _require_code(text: str) -> None:

@@ -3,8 +3,8 @@
 A result is named by the content that made it, so nothing is ever overwritten and "it exists" means "it is done":
 
 - two equal runs at once both compute, the first to finish publishes, the other takes that result;
-- a killed run leaves only a draft folder, which the next run of the stage on that machine removes, or goes on with where
-  the stage resumes;
+- a killed run leaves only a draft folder, which the next run of the stage removes, or goes on with where the stage resumes;
+- a folder without a manifest that can be read (a copy that was broken off) is no result, and is removed for one;
 - a stage that runs once an item publishes each item's result, and whoever finishes last puts them together;
 - an artefact that was changed after it was written stops the stage that reads it.
 """
@@ -22,11 +22,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from algorithms.contract.case import Case, Home
-from algorithms.contract.draft import draft, kept_draft
+from algorithms.contract.draft import draft, flush, kept_draft, remove, remove_abandoned
 from algorithms.contract.errors import DataError
 from algorithms.contract.gather import gathered
 from algorithms.contract.items import place
-from algorithms.contract.manifest import MANIFEST, Manifest, Measurement, entry_point, written
+from algorithms.contract.manifest import Manifest, Measurement, entry_point, written
 from algorithms.contract.pipeline import RECORD, Output, Pipeline, Stage, Value
 from algorithms.contract.record import Failure, StageState, record, states
 
@@ -110,6 +110,8 @@ def _execute_one(job: _Job) -> Result:
         _delete_consumed(job.stage, job.case, job.home)
     manifest, folder = _found(job)
     if reused:
+        # A run that was killed between publishing and cleaning up has left its draft.
+        remove_abandoned(job.place)
         log.info("%s: reused %s", job.stage.name, manifest.key[:12])
     return Result(manifest, folder, reused)
 
@@ -225,14 +227,18 @@ def _made(stage: Stage, out: Path) -> tuple[Output, ...]:
 
 
 def _publish(out: Path, job: _Job, manifest: Manifest) -> None:
+    flush(out)
     target = job.place / manifest.key[:12]
+    if target.exists() and Manifest.found(target) is None:
+        log.warning("%s: removed a folder that stood in the place of the result and was none", manifest.stage)
+        remove(target)
     try:
         out.rename(target)
     except OSError:
         # rename() refuses to replace a folder that is not empty: an equal run has published first.
-        if not (target / MANIFEST).exists():
+        other = Manifest.found(target)
+        if other is None:
             raise
-        other = Manifest.read(target)
         if other.key != manifest.key:
             raise RuntimeError(f"two keys of stage {manifest.stage} share their first 12 digits") from None
         if {n: w.sha256 for n, w in other.outputs.items()} != {n: w.sha256 for n, w in manifest.outputs.items()}:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ from typing import IO
 
 from algorithms.contract.case import LOCAL, SECRET, Case, Home
 from algorithms.contract.digest import sha256_path
+from algorithms.contract.draft import draft, flush
 from algorithms.contract.errors import DataError
 
 MAX_FILES = 50_000
@@ -66,17 +65,17 @@ def admit(
     region = home.settle(region)
     secret = home.secret()
     home.inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = home.inbox / f".draft-{secrets.token_hex(8)}"
-    draft.mkdir(mode=0o700)
-    try:
+    # One that a killed call has left holds originals: the next call removes it.
+    with draft(home.inbox) as draft_folder:
         try:
-            copied = _copy(source, draft / "copied")
+            copied = _copy(source, draft_folder / "copied")
         except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError):
             raise DataError("the zip file is damaged or packed in an unknown way; pack the folder again") from None
-        study = draft / "study"
+        study = draft_folder / "study"
         study.mkdir()
         for number, (_, path) in enumerate(sorted(copied), start=1):
             path.rename(study / f"{number:06d}")
+        flush(study)
         inputs = {"study": sha256_path(study), SECRET: sha256_path(secret)}
         key = bytes.fromhex(secret.read_text().strip())
         # A site sees its own cases only, so what two sites send is two cases; ids from before there were sites stay.
@@ -86,8 +85,6 @@ def admit(
         _keep(study, case.input_path("study", home))
         case.write()
         return case
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _keep(study: Path, place: Path) -> None:

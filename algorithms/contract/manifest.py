@@ -66,6 +66,14 @@ class Manifest:
         outputs = {name: Written(**written) for name, written in document.pop("outputs").items()}
         return Manifest(outputs=outputs, **document)
 
+    @staticmethod
+    def found(folder: Path) -> Manifest | None:
+        """Return the manifest in ``folder``, or ``None`` where there is none that can be read: the folder is no result."""
+        try:
+            return Manifest.read(folder)
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
     def output_path(self, name: str, folder: Path, item: str | None = None) -> Path:
         """Return the path of artefact ``name`` in ``folder`` (which holds this manifest), if it is still what was written.
 

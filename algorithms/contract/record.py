@@ -13,7 +13,7 @@ from typing import ClassVar
 from algorithms.contract.case import Case
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.items import item_inputs, items, place
-from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, result_key
+from algorithms.contract.manifest import HEARTWOOD, Manifest, result_key
 from algorithms.contract.pipeline import PROJECT, RECORD, Pipeline, Stage, Value
 
 
@@ -40,9 +40,11 @@ class Failure:
 
     @staticmethod
     def read(stage_folder: Path) -> Failure | None:
-        """Return the stage's last failure, or ``None`` where its last run published a result."""
-        path = stage_folder / Failure.FILE
-        return Failure(**json.loads(path.read_text())) if path.exists() else None
+        """Return the stage's last failure, or ``None`` where its last run published a result or left nothing to read."""
+        try:
+            return Failure(**json.loads((stage_folder / Failure.FILE).read_text()))
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+            return None
 
     @staticmethod
     def kills_before(stage_folder: Path) -> int:
@@ -138,8 +140,8 @@ def _result(
     key = result_key(stage, parameters, inputs, stub)
     here, of_items = place(case, stage, item), of_items or {}
     folder = here / key[:12]
-    if (folder / MANIFEST).exists():
-        return StageState(stage, "done", inputs, key, folder, Manifest.read(folder), items=of_items)
+    if (manifest := Manifest.found(folder)) is not None:
+        return StageState(stage, "done", inputs, key, folder, manifest, items=of_items)
     failure = Failure.read(here)
     if failure and failure.key not in {None, key}:
         failure = None
