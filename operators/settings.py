@@ -36,7 +36,7 @@ class Settings:
     home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
     region: str = _setting("local", "Code of the region of this deployment; a case of another region is refused at every door.")
     site: str = _setting("local", "Code of the site of cases that arrive here without one; never a hospital's name.")
-    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker) or container.")
+    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker), container or ecs.")
     runners: str = _setting("", "Stages that run elsewhere, as in encode=kubernetes, prostate.tissue=container.")
     memory_limit_gib: float = _setting(
         32.0, "A stage killed for want of memory gets half as much again each time, at most this (GiB)."
@@ -47,6 +47,18 @@ class Settings:
     container_user: str = _setting("", "User and group (uid:gid) of a stage in a container; the worker's own when empty.")
     container_network: str = _setting("none", "Network of a stage in a container; no stage needs one.")
     container_url: str = _setting("", "Socket of Docker or podman; DOCKER_HOST or unix://var/run/docker.sock when empty.")
+    ecs_cluster: str = _setting("", "ECS cluster.")
+    ecs_task: str = _setting("", "ECS task definition of a stage (family, or family:revision).")
+    ecs_task_gpu: str = _setting("", "The same, of a stage that declares a GPU.")
+    ecs_capacity: str = _setting("FARGATE", "FARGATE, EC2, or a capacity provider of the cluster such as FARGATE_SPOT.")
+    ecs_capacity_gpu: str = _setting("EC2", "The same, of a stage that declares a GPU; Fargate has none.")
+    ecs_subnets: str = _setting("", "Private subnets of ECS tasks, separated by commas.")
+    ecs_security_groups: str = _setting(
+        "", "Security groups of ECS tasks, separated by commas; they must reach the file system."
+    )
+    ecs_log_group: str = _setting(
+        "", "CloudWatch log group whose lines are shown in the log of the Airflow task; none when empty."
+    )
     store: str = _setting("", "Object store for published reports, file:// or s3:// URI; file://<home>/store when empty.")
     results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
@@ -82,13 +94,16 @@ class Settings:
         """The path of the home as a container has it."""
         return Path(self.container_home) if self.container_home else self.home_folder.root
 
+    def needed(self, name: str) -> str:
+        """Return a setting without which the chosen place does not work; raises ``ValueError`` where it is empty."""
+        value: str = getattr(self, name)
+        if not value:
+            raise ValueError(f"[{SECTION}] {name} must be set for the place where stages run")
+        return value
+
     def image_for(self, gpu: int) -> str:
-        """Return the image of a stage that needs so many GPUs; raises ``ValueError`` where none is set."""
-        name = "image_gpu" if gpu else "image"
-        image: str = getattr(self, name)
-        if not image:
-            raise ValueError(f"[{SECTION}] {name} must be set where stages run in containers")
-        return image
+        """Return the image of a stage that needs so many GPUs."""
+        return self.needed("image_gpu" if gpu else "image")
 
     @property
     def results_url(self) -> str:

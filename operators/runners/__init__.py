@@ -9,6 +9,7 @@ from operators.stage import StageTask
 RUNNERS = {
     "local": "operators.runners.local:LocalStage",
     "container": "operators.runners.container:ContainerStage",
+    "ecs": "operators.runners.ecs:EcsStage",
 }
 """Places by the name that ``[heartwood] runner`` chooses; a provider is imported only where it is chosen."""
 
