@@ -14,14 +14,13 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import resource
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from algorithms.contract.case import Case, Home
+from algorithms.contract.cost import Meter
 from algorithms.contract.draft import draft, flush, kept_draft, remove, remove_abandoned
 from algorithms.contract.errors import DataError
 from algorithms.contract.gather import gathered
@@ -148,9 +147,11 @@ def _execute_now(job: _Job) -> None:
         out = folder / "out"
         out.mkdir(exist_ok=True)
         parameters = stage.settings(dict(job.given))
-        measured = _Measured()
         run = _write_stubs if job.stub else _function(stage)
-        measurements: Mapping[str, Measurement] = run(inputs, out, **({"stage": stage} if job.stub else parameters))
+        with Meter() as meter:
+            measurements: Mapping[str, Measurement] = run(inputs, out, **({"stage": stage} if job.stub else parameters))
+            # An item's own artefact is no collection: it is one entry of it.
+            outputs = {o.name: written(out, o.path, collection=o.collection and job.item is None) for o in _made(stage, out)}
         manifest = Manifest(
             key=key,
             pipeline=job.pipeline.name,
@@ -159,11 +160,10 @@ def _execute_now(job: _Job) -> None:
             version=stage.version,
             parameters=parameters,
             inputs=job.state.inputs,
-            # An item's own artefact is no collection: it is one entry of it.
-            outputs={o.name: written(out, o.path, collection=o.collection and job.item is None) for o in _made(stage, out)},
+            outputs=outputs,
             measurements=measurements,
             image=os.environ.get("HEARTWOOD_IMAGE", ""),
-            **asdict(measured.stop()),
+            **asdict(meter.cost),
         )
         manifest.write(out)
         _publish(out, job, manifest)
@@ -252,26 +252,3 @@ def _delete_consumed(stage: Stage, case: Case, home: Home) -> None:
         if path.exists():
             shutil.rmtree(path)
             log.info("deleted the original %s of case %s", name, case.case_id)
-
-
-@dataclass(frozen=True)
-class _Cost:
-    seconds: float
-    cpu_seconds: float
-    peak_memory_mib: float
-
-
-class _Measured:
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._cpu_start = self._cpu()
-
-    @staticmethod
-    def _cpu() -> float:
-        usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(u.ru_utime + u.ru_stime for u in usages)
-
-    def stop(self) -> _Cost:
-        peak_kib = max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        seconds = time.perf_counter() - self._start
-        return _Cost(round(seconds, 3), round(self._cpu() - self._cpu_start, 3), round(peak_kib / 1024, 1))
