@@ -1,6 +1,7 @@
-"""Real servers of this machine for tests: PostgreSQL, Redis, moto's AWS over HTTP.  Each is this test's own and ends with it.
+"""Real servers of this machine for tests: PostgreSQL, Redis, moto's AWS over HTTP, rclone's S3, podman.
 
-A test that needs one that is not installed is skipped with a reason; ``.ci/prepare`` installs them all.
+Each is this test's own and ends with it.  A test that needs one that is not installed is skipped with a reason;
+``.ci/prepare`` installs them all.
 """
 
 from __future__ import annotations
@@ -159,6 +160,24 @@ def podman(project: Path) -> Iterator[Podman]:
         server.terminate()
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def rclone() -> Iterator[str]:
+    """Give the endpoint of an S3 server on disk that checks signatures and is made for large objects (rclone)."""
+    port, program = free_port(), Path(sys.executable).with_name("rclone")
+    folder = Path(tempfile.mkdtemp(prefix="heartwood-s3-"))
+    account = f"{AWS_ACCOUNT['AWS_ACCESS_KEY_ID']},{AWS_ACCOUNT['AWS_SECRET_ACCESS_KEY']}"
+    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", account, str(folder)]
+    # An empty name keeps rclone from reading and writing a configuration in the user's home.
+    process = subprocess.Popen(command, env=os.environ | {"RCLONE_CONFIG": ""}, stderr=subprocess.DEVNULL)
+    try:
+        await_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder)
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:

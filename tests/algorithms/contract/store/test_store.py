@@ -4,41 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import http.server
-import os
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
 from algorithms.contract.errors import DataError, TransientError
-from algorithms.contract.store import ATTEMPTS, Store, open_store, put_tree
-from tests.services import aws_environment, moto
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint() -> Iterator[str]:
-    """An S3 server of this machine's own (moto over HTTP, so that boto3 is the real client)."""
-    with moto() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, s3_endpoint: str) -> None:
-    for name, value in aws_environment(s3_endpoint).items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(params=["file", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "file":
-        return open_store((tmp_path / "store with a space").as_uri())
-    request.getfixturevalue("aws")
-    bucket = f"test-{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]}"
-    boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return open_store(f"s3://{bucket}/heartwood")
+from algorithms.contract.store import ATTEMPTS, Store, get_tree, open_store, put_tree
 
 
 @pytest.fixture
@@ -118,6 +92,38 @@ def test_a_name_never_leaves_the_store(store: Store, report: Path, name: str) ->
         store.put_file(report, name)
 
 
+def test_a_folder_comes_back_whole(store: Store, tmp_path: Path) -> None:
+    """Every file under its relative name; a second call fetches only what is not there."""
+    folder = tmp_path / "result"
+    (folder / "views").mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    (folder / "views/front.png").write_bytes(b"png")
+    (folder / "zones.json").write_text("[]")
+    uris = put_tree(store, folder, "cases/c")
+
+    back = get_tree(store, "cases/c", tmp_path / "back")
+    untouched = (back / "zones.json").stat().st_mtime_ns
+    (back / "views/front.png").unlink()
+    get_tree(store, "cases/c", back)
+
+    assert uris[-1] == f"{store.uri}/cases/c/manifest.json"
+    assert {p.relative_to(back).as_posix(): p.read_text() for p in back.rglob("*") if p.is_file()} == {
+        "manifest.json": "{}",
+        "views/front.png": "png",
+        "zones.json": "[]",
+    }
+    assert (back / "zones.json").stat().st_mtime_ns == untouched
+
+
+def test_a_folder_without_its_manifest_is_not_there(store: Store, report: Path, tmp_path: Path) -> None:
+    """The manifest goes last, so one who was killed before it has stored nothing that anybody takes for a result."""
+    store.put_file(report, "cases/c/report.html")
+
+    with pytest.raises(DataError, match=r"no whole cases/c: its manifest\.json is absent"):
+        get_tree(store, "cases/c", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
 def test_a_folder_is_stored_file_by_file(store: Store, tmp_path: Path) -> None:
     """Pictures are a folder: each file keeps its relative name."""
     folder = tmp_path / "pictures"
@@ -140,20 +146,6 @@ def test_the_hash_beside_a_file_is_what_sha256sum_reads(report: Path, tmp_path: 
     )
 
     assert (checked.returncode, checked.stdout) == (0, "report.html: OK\n")
-
-
-def test_a_large_file_goes_up_and_down_in_parts(aws: None, tmp_path: Path) -> None:
-    """boto3 cuts at 8 MiB; 20 MiB are three parts, and an S3 ETag with a dash says that parts were used."""
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="parts", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    big = tmp_path / "volume.nii"
-    big.write_bytes(os.urandom(20 * 2**20))
-    store = open_store("s3://parts")
-
-    store.put_file(big, "volume.nii")
-
-    assert client.head_object(Bucket="parts", Key="volume.nii")["ETag"].strip('"').endswith("-3")
-    assert store.get_file("volume.nii", tmp_path / "back").read_bytes() == big.read_bytes()
 
 
 def test_a_busy_s3_is_asked_again_and_then_is_transient(monkeypatch: pytest.MonkeyPatch, aws: None, report: Path) -> None:
@@ -180,6 +172,32 @@ def test_a_busy_s3_is_asked_again_and_then_is_transient(monkeypatch: pytest.Monk
     server.shutdown()
     server.server_close()
     assert len(asked) == ATTEMPTS
+
+
+def test_a_file_without_its_hash_is_not_there_yet(report: Path, tmp_path: Path) -> None:
+    """The hash is written last; a writer killed before it is finished by the next one, and only with the same content."""
+    store = open_store((tmp_path / "store").as_uri())
+    store.put_file(report, "a/report.html")
+    (tmp_path / "store/a/report.html.sha256").unlink()
+    other = tmp_path / "other.html"
+    other.write_bytes(b"<p>0.74</p>")
+
+    assert (store.exists("a/report.html"), store.list()) == (False, [])
+    with pytest.raises(FileExistsError):
+        store.put_file(other, "a/report.html")
+    store.put_file(report, "a/report.html")
+    assert store.get_file("a/report.html", tmp_path / "back").read_bytes() == report.read_bytes()
+
+
+def test_a_sweep_removes_what_a_killed_writer_left(report: Path, tmp_path: Path) -> None:
+    """Drafts have names of their own; one that is young may still be written."""
+    store = open_store((tmp_path / "store").as_uri())
+    store.put_file(report, "a/report.html")
+    (tmp_path / "store/a/.draft-0123456789abcdef").write_bytes(b"<p>0.")
+
+    assert store.sweep(older_than_s=3600) == 0
+    assert store.sweep(older_than_s=0) == 1
+    assert [p.name for p in sorted((tmp_path / "store/a").iterdir())] == ["report.html", "report.html.sha256"]
 
 
 def test_an_s3_out_of_reach_is_transient(monkeypatch: pytest.MonkeyPatch, aws: None, report: Path) -> None:
