@@ -20,8 +20,9 @@ from algorithms.contract.case import Case
 from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, entry_point
 from algorithms.contract.pipeline import Pipeline
 from algorithms.contract.record import StageState
-from algorithms.contract.store import Store, open_store, put_tree
+from algorithms.contract.store import Store, put_tree
 from operators.case import CaseTask
+from operators.credentials import deployment_store
 from operators.links import REPORT_LINKS
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
@@ -54,7 +55,7 @@ class Publish(CaseTask):
         """Return the key of the case's report and its verdict, if there is one."""
         opened = self.open()
         here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
-        published = publish(case, found, open_store(here.store_uri), here.publish_limit_mib)
+        published = publish(case, found, deployment_store(here), here.publish_limit_mib)
         record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
         log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
         maker = pipeline.maker(RESULT)

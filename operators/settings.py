@@ -60,6 +60,12 @@ class Settings:
         "", "CloudWatch log group whose lines are shown in the log of the Airflow task; none when empty."
     )
     store: str = _setting("", "Object store for published reports, file:// or s3:// URI; file://<home>/store when empty.")
+    store_connection: str = _setting(
+        "", "Airflow Connection (type aws) with credentials and endpoint of the store; the AWS client's own chain when empty."
+    )
+    store_kms_key: str = _setting(
+        "", "KMS key (id, ARN or alias) for what is stored in s3://; the bucket's own rule when empty."
+    )
     results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
     retries: int = _setting(2, "How often a stage is tried again after a transient error or a kill.")

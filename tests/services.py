@@ -24,8 +24,8 @@ import pytest
 
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
-AWS_ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "eu-central-1"}
-"""What boto3 must know beside the endpoint; moto believes any credentials."""
+AWS_ACCOUNT = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "eu-central-1"}
+"""What boto3 must know beside the endpoint; moto believes any credentials, rclone these."""
 
 
 class Postgres:

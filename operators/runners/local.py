@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from airflow.sdk import Context
 
-from operators import settings
+from operators import credentials, settings
 from operators.case import OpenCase
 from operators.stage import STOPPED, End, StageTask
 
@@ -32,7 +33,7 @@ class LocalStage(StageTask):
         """Run the stage and return how it ended; what it says on standard output is of no use here."""
         command = self.command_of(opened, opened.here.home_folder.root, sys.executable)
         self.log.info("%s", " ".join(["python", *command[1:]]))
-        code = self._run(command, opened.here.kill_grace_s)
+        code = self._run(command, opened.here.kill_grace_s, credentials.environment(opened.here))
         return End(code, STOPPED if self._stopped else "")
 
     def on_kill(self) -> None:
@@ -49,8 +50,8 @@ class LocalStage(StageTask):
         while process.poll() is None:
             time.sleep(0.05)
 
-    def _run(self, command: list[str], grace_s: float) -> int:
-        # Secrets of the deployment (database, keys) are in AIRFLOW variables; a stage needs none of them.
+    def _run(self, command: list[str], grace_s: float, store: Mapping[str, str]) -> int:
+        # Secrets of the deployment (database, keys) are in AIRFLOW variables; a stage needs none but those of the store.
         environment = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW")}
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(GUARD), str(grace_s), *command],
@@ -60,7 +61,7 @@ class LocalStage(StageTask):
             text=True,
             errors="replace",
             cwd=settings.ROOT,
-            env=environment,
+            env=environment | dict(store),
             start_new_session=True,
         )
         stderr = self._process.stderr
