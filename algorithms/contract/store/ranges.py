@@ -40,16 +40,12 @@ class Held:
 def fetch(client: Any, held: Held, path: Path) -> bool:
     """Write what is missing of the object to the end of ``path``; return whether the whole has the hash that was stored.
 
-    A beginning that an earlier call left is taken if the whole then has that hash, else everything is fetched again.
+    If it has not, everything is fetched once more: a power loss may have spoiled the beginning, the way here the rest.
     """
     there = path.stat().st_size
-    if there > held.size_bytes:
-        there = 0
-    found = _append(client, held, path, there)
-    if found != held.sha256 and there:
-        found = _append(client, held, path, 0)
+    found = any(_append(client, held, path, start) == held.sha256 for start in (min(there, held.size_bytes), 0))
     flush(path)
-    return found == held.sha256
+    return found
 
 
 def sha256_of(client: Any, held: Held) -> str:
