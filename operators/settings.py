@@ -36,7 +36,9 @@ class Settings:
     home: str = _setting("data", "Folder of inbox, cases, vault and the default store; a relative one lies in the checkout.")
     region: str = _setting("local", "Code of the region of this deployment; a case of another region is refused at every door.")
     site: str = _setting("local", "Code of the site of cases that arrive here without one; never a hospital's name.")
-    runner: str = _setting("local", "Where stages run: local (a subprocess of the Airflow worker), container or ecs.")
+    runner: str = _setting(
+        "local", "Where stages run: local (a subprocess of the Airflow worker), container, ecs or kubernetes."
+    )
     runners: str = _setting("", "Stages that run elsewhere, as in encode=kubernetes, prostate.tissue=container.")
     memory_limit_gib: float = _setting(
         32.0, "A stage killed for want of memory gets half as much again each time, at most this (GiB)."
@@ -47,6 +49,14 @@ class Settings:
     container_user: str = _setting("", "User and group (uid:gid) of a stage in a container; the worker's own when empty.")
     container_network: str = _setting("none", "Network of a stage in a container; no stage needs one.")
     container_url: str = _setting("", "Socket of Docker or podman; DOCKER_HOST or unix://var/run/docker.sock when empty.")
+    kubernetes_namespace: str = _setting("heartwood", "Namespace of the pods of stages.")
+    kubernetes_volume_claim: str = _setting(
+        "", "Claim of the volume that is the home; the node's own disk when empty (one machine)."
+    )
+    kubernetes_service_account: str = _setting("", "Service account of the pods; the namespace's default when empty.")
+    kubernetes_pod_template: str = _setting(
+        "", "File of a pod to start from: node selectors, tolerations, pull secrets, priority."
+    )
     ecs_cluster: str = _setting("", "ECS cluster.")
     ecs_task: str = _setting("", "ECS task definition of a stage (family, or family:revision).")
     ecs_task_gpu: str = _setting("", "The same, of a stage that declares a GPU.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Context, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
 from algorithms.contract.case import SECRET, Case
 from algorithms.contract.catalogue import pipeline as pipeline_called
@@ -106,6 +107,20 @@ class StageTask(CaseTask):
         end = self.run_stage(opened, context)
         self.log.info("stage %s ended with exit code %d in %.1f s", self.named, end.code, time.monotonic() - started)
         return self.answer(opened, end)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral; stop a stage past its time limit, leave one that was lost sight of to the next try."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            self.recall(context)
+            self.on_kill()
+            raise AirflowTaskTimeout(f"stage {self.named} ran past its time limit") from None
+        except TaskDeferralError:
+            raise TransientError(f"stage {self.named} was lost sight of; the next try waits for it") from None
+
+    def recall(self, context: Context) -> None:
+        """Find again what was started before a deferral, so that ``on_kill`` can stop it; a place that defers must."""
 
     def run_stage(self, opened: OpenCase, context: Context) -> End:
         """Start the stage, wait for it and return how it ended."""

@@ -10,6 +10,7 @@ RUNNERS = {
     "local": "operators.runners.local:LocalStage",
     "container": "operators.runners.container:ContainerStage",
     "ecs": "operators.runners.ecs:EcsStage",
+    "kubernetes": "operators.runners.kubernetes:KubernetesStage",
 }
 """Places by the name that ``[heartwood] runner`` chooses; a provider is imported only where it is chosen."""
 

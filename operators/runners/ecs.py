@@ -15,11 +15,10 @@ from airflow.providers.amazon.aws.exceptions import EcsOperatorError
 from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
 from airflow.providers.amazon.aws.utils.identifiers import generate_uuid
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow.triggers.base import BaseTrigger
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from algorithms.contract.errors import EXIT_TRANSIENT, TransientError
+from algorithms.contract.errors import EXIT_TRANSIENT
 from algorithms.contract.pipeline import Resources
 from operators import settings
 from operators.case import OpenCase
@@ -113,17 +112,10 @@ class EcsStage(StageTask, EcsRunTaskOperator):
         """Wait without a worker, at most for the task's own time limit, which Airflow does not count while it is deferred."""
         super().defer(trigger=trigger, method_name=method_name, kwargs=kwargs, timeout=self.execution_timeout or timeout)
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after a deferral; stop a task past its time limit, leave one that was lost sight of to the next try."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralTimeout:
-            ti = context["ti"]
-            self._try_reattach_task(started_by=generate_uuid(*map(str, (ti.dag_id, ti.task_id, ti.run_id, ti.map_index))))
-            self.on_kill()
-            raise AirflowTaskTimeout(f"stage {self.named} ran past its time limit") from None
-        except TaskDeferralError:
-            raise TransientError(f"stage {self.named} was lost sight of; the next try waits for it") from None
+    def recall(self, context: Context) -> None:
+        """Find the running ECS task of this Airflow task."""
+        ti = context["ti"]
+        self._try_reattach_task(started_by=generate_uuid(*map(str, (ti.dag_id, ti.task_id, ti.run_id, ti.map_index))))
 
     def on_kill(self) -> None:
         """Stop the ECS task."""

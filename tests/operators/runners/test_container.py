@@ -195,9 +195,10 @@ def test_a_container_of_a_dead_worker_is_waited_for_and_not_started_twice(case: 
     worker.join()
     (left,) = containers(engine)
 
-    threading.Timer(1, (case.folder / "go").touch).start()
+    second = stage(case, "raise SystemExit(70)")
+    threading.Thread(target=lambda: wait_for(lambda: second.container) and (case.folder / "go").touch()).start()
     with pytest.raises(DataError):
-        stage(case, "raise SystemExit(70)").execute(context(case))
+        second.execute(context(case))
     assert left not in containers(engine)
 
 

@@ -6,13 +6,14 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from botocore.exceptions import ClientError
 
 from algorithms.contract.case import Case
@@ -187,9 +188,10 @@ def test_a_task_of_a_dead_worker_is_waited_for_and_not_started_twice(case: Case,
     worker.kill()
     worker.join()
 
-    threading.Timer(0.5, (case.folder / "go").touch).start()
+    second = stage(case, "raise SystemExit(70)")
+    threading.Thread(target=lambda: wait_for(lambda: second.arn) and (case.folder / "go").touch()).start()
     with pytest.raises(DataError):
-        stage(case, "raise SystemExit(70)").execute(context(case))
+        second.execute(context(case))
     assert len(agent.done) == 1
 
 
@@ -205,7 +207,7 @@ def test_a_stopped_airflow_task_stops_the_ecs_task(case: Case, agent: EcsAgent) 
     thread.join(30)
 
     assert isinstance(errors[0], TransientError)
-    assert wait_for(lambda: not agent._running)
+    assert wait_for(lambda: not agent.running)
     assert (left := Failure.read(case.folder / "segment")) is not None
     assert (left.message, left.kills) == ("the stage was ended because its task was stopped", 0)
 
@@ -226,14 +228,16 @@ def test_a_deferred_task_goes_on_to_the_same_end(case: Case, agent: EcsAgent) ->
 
 def test_a_deferred_task_past_its_time_limit_is_stopped(case: Case, agent: EcsAgent) -> None:
     """Airflow ends the deferral and nothing else; the ECS task would go on for ever, at somebody's cost."""
-    thread = threading.Thread(target=_run, args=(stage(case, WAITS.format(case=case.folder, code=0)), case))
-    thread.start()
+    limit = timedelta(minutes=30)
+    waiting = stage(case, WAITS.format(case=case.folder, code=0), deferrable=True, execution_timeout=limit)
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute(context(case))
     assert wait_for((case.folder / "started").exists)
 
     with pytest.raises(AirflowTaskTimeout):
         stage(case, "pass").resume_execution("__fail__", {"error": "Trigger timeout"}, context(case))
-    thread.join(30)
-    assert wait_for(lambda: not agent._running)
+    assert deferred.value.timeout == limit
+    assert wait_for(lambda: not agent.running)
 
 
 def test_a_deferral_that_was_lost_is_tried_again(case: Case, agent: EcsAgent) -> None:
@@ -342,6 +346,7 @@ def test_a_stage_with_a_gpu_goes_where_the_gpus_are(case: Case, agent: EcsAgent,
     assert task.capacity_provider_strategy == [{"capacityProvider": "gpu-machines", "weight": 1}]
 
 
+@pytest.mark.slow
 def test_a_whole_case_runs_on_ecs(airflow_tables: None, case: Case, agent: EcsAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's own tasks and retries: one try is out of memory, one is transient, and the case is answered all the same."""
     real, hungry = EcsStage.command_of, ["python", "-c", HUNGRY.format(wait_s=600)]
