@@ -25,7 +25,7 @@ from PIL import Image
 
 from algorithms.slide.pixels.native import NativeTiles
 from algorithms.slide.pixels.reader import open_slide
-from algorithms.slide.pixels.windows import Squares, wanted
+from algorithms.slide.pixels.windows import Squares, touched
 from benchmarks.evidence import RESULTS, keep
 from benchmarks.large_slide import SQUARE, write_large_slide
 
@@ -144,10 +144,7 @@ def reader(path: Path) -> dict[str, Any]:
 
 def _streams(native: NativeTiles, x: np.ndarray, y: np.ndarray, side: int) -> list[bytes]:
     """Return the complete JPEG stream of every native tile that some window touches."""
-    mosaic = native.level.mosaic
-    counts = np.zeros(mosaic.rows * mosaic.columns, np.int32)
-    wanted(mosaic, Squares(x, y, side), counts)
-    return [native.stream(int(number)) for number in np.flatnonzero(counts)]
+    return [native.stream(number) for number in np.unique(touched(native.level.mosaic, Squares(x, y, side))).tolist()]
 
 
 def _ratio(peer: list[float], ours: list[float], scale: float) -> float:

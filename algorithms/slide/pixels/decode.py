@@ -12,6 +12,8 @@ ITU-T T.81 (1992), annex B; *TIFF Technical Note 2* (1995); Adobe, *Supporting t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import simplejpeg
 
@@ -30,6 +32,19 @@ class UnreadableTileError(Exception):
     """A tile that cannot be decoded, or whose pixels cannot be believed; the message is the reason, without a place."""
 
 
+class Encoded(NamedTuple):
+    """The bytes of a tile, from ``begin`` to ``end`` of what was read from the file."""
+
+    data: bytes
+    begin: int
+    end: int
+
+    @classmethod
+    def whole(cls, data: bytes) -> Encoded:
+        """Return a tile that is all that was read."""
+        return cls(data, 0, len(data))
+
+
 class TileDecoder:
     """Decodes the tiles of one page; ``prefix`` is what stands before each tile's own segments.
 
@@ -41,7 +56,7 @@ class TileDecoder:
         self._size = (width, height)
         self._known: tuple[bytes, bytes] | None = None
 
-    def decode(self, tile: bytes, out: np.ndarray) -> None:
+    def decode(self, tile: Encoded, out: np.ndarray) -> None:
         """Write the pixels of one tile to ``out``, contiguous (height, width, 3) uint8 RGB.
 
         Raises
@@ -55,7 +70,7 @@ class TileDecoder:
         except ValueError as error:
             raise UnreadableTileError(f"the tile's stream is damaged ({_words(error)})") from None
 
-    def reduced(self, tile: bytes, factor: int) -> np.ndarray:
+    def reduced(self, tile: Encoded, factor: int) -> np.ndarray:
         """Return the pixels of one tile reduced by 1, 2, 4 or 8, (height / factor, width / factor, 3); errors as `decode`."""
         width, height = (side // factor for side in self._size)
         stream = self.stream(tile)
@@ -65,17 +80,19 @@ class TileDecoder:
             raise UnreadableTileError(f"the tile's stream is damaged ({_words(error)})") from None
         return np.asarray(small)
 
-    def stream(self, tile: bytes) -> bytes:
+    def stream(self, tile: Encoded) -> bytes:
         """Return the tile's whole stream, the page's tables and colours, its own segments and its scan; errors as `decode`."""
+        data, begin, end = tile
         known = self._known
-        if known is None or not tile.startswith(known[0]):
-            own, start = _segments(tile)
+        if known is None or not data.startswith(known[0], begin, end):
+            own, start = _segments(data[begin:end])
             if self._size != _frame_size(own):
                 raise UnreadableTileError("the tile's header is not that of its page")
             kept = [segment for segment in own if not _speaks_of_itself(segment)]
-            self._known = known = (tile[: start + 2], b"".join((self._prefix, *kept, tile[start : start + 2])))
+            scan = data[begin:end][start : start + 2]
+            self._known = known = (data[begin : begin + start] + scan, b"".join((self._prefix, *kept, scan)))
         head, instead = known
-        return instead + memoryview(tile)[len(head) :]
+        return instead + memoryview(data)[begin + len(head) : end]
 
 
 def tile_decoder(tables: bytes, width: int, height: int, photometric: int) -> TileDecoder:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,11 @@ import openslide
 
 from algorithms.slide.file.facts import pyramid
 from algorithms.slide.file.tiff import Page, TiffIndex
-from algorithms.slide.pixels.decode import JPEG, YCBCR, TileDecoder, UnreadableTileError, tile_decoder
+from algorithms.slide.pixels.decode import JPEG, YCBCR, Encoded, TileDecoder, UnreadableTileError, tile_decoder
 from algorithms.slide.pixels.windows import WHITE, Mosaic
+
+MOST_GAP = 4096
+"""Bytes between tiles of which fewer are read along than a second read would cost."""
 
 REFUSED = "OpenSlide cannot read it either"
 
@@ -64,8 +68,22 @@ class NativeTiles:
         """Return whether tiles are decoded by libjpeg-turbo; otherwise OpenSlide reads them all."""
         return self._decoder is not None
 
-    def read(self, number: int, out: np.ndarray) -> None:
+    def encoded(self, numbers: Sequence[int]) -> list[Encoded | None]:
+        """Return the bytes of tiles, read in one go where they lie together; ``None`` where the file does not hold them."""
+        spans = [(self._offsets[number], self._offsets[number] + self._counts[number]) for number in numbers]
+        there = [(begin, end) for begin, end in spans if begin < end <= self._size]
+        if not there:
+            return [None] * len(spans)
+        first, last = min(begin for begin, _ in there), max(end for _, end in there)
+        if last - first > sum(end - begin for begin, end in there) + MOST_GAP and len(spans) > 1:
+            return [one for number in numbers for one in self.encoded([number])]
+        data = os.pread(self._descriptor, last - first, first)
+        return [Encoded(data, begin - first, end - first) if begin < end <= self._size else None for begin, end in spans]
+
+    def read(self, number: int, out: np.ndarray, encoded: Encoded | None = None) -> None:
         """Write the pixels of a tile, by its number in the level, to ``out``, contiguous (height, width, 3).
+
+        ``encoded`` are its bytes, where they have been read already.
 
         Raises
         ------
@@ -77,7 +95,7 @@ class NativeTiles:
             self._rescue.read(self.level, number, out)
             return
         try:
-            self._decoder.decode(self._encoded(number), out)
+            self._decoder.decode(encoded or self._encoded(number), out)
         except UnreadableTileError as damage:
             self.reread(number, out, str(damage))
 
@@ -110,7 +128,7 @@ class NativeTiles:
         """Write the pixels of an encoded tile, as `stream` gives it, to ``out``; errors as `read`, without a second try."""
         if self._decoder is None:
             raise ValueError("the level's tiles are not JPEG")
-        self._decoder.decode(stream, out)
+        self._decoder.decode(Encoded.whole(stream), out)
 
     def _require_bytes(self, number: int) -> None:
         if self._counts[number] == 0:
@@ -118,9 +136,9 @@ class NativeTiles:
         if self._offsets[number] + self._counts[number] > self._size:
             raise UnreadableTileError("the file ends before the tile does")
 
-    def _encoded(self, number: int) -> bytes:
+    def _encoded(self, number: int) -> Encoded:
         self._require_bytes(number)
-        return os.pread(self._descriptor, self._counts[number], self._offsets[number])
+        return Encoded.whole(os.pread(self._descriptor, self._counts[number], self._offsets[number]))
 
     def reread(self, number: int, out: np.ndarray, reason: str) -> None:
         """Write what a fresh OpenSlide reads of a tile to ``out``.

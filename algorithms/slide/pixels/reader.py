@@ -25,10 +25,10 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.slide.file.tiff import index
-from algorithms.slide.pixels.decode import UnreadableTileError
+from algorithms.slide.pixels.believed import Believed, Workers
 from algorithms.slide.pixels.native import Level, NativeTiles, Rescue, levels
-from algorithms.slide.pixels.suspicion import UNKNOWN
-from algorithms.slide.pixels.windows import DAMAGED, EMPTY, SAME_SCALE, WHITE, Cut, Squares, Store, cut, cut_of, damage, wanted
+from algorithms.slide.pixels.pool import Memory, Pool, Straight
+from algorithms.slide.pixels.windows import SAME_SCALE, Squares, cut_of
 from algorithms.slide.pixels.witness import Witness, witnesses
 
 log = logging.getLogger(__name__)
@@ -36,16 +36,8 @@ log = logging.getLogger(__name__)
 BATCH = 64
 """Windows of a batch: 10 MB at 224 px."""
 
-MOST_BYTES = 384 * 2**20
-"""Decoded native tiles that are kept: two rows of windows of 448 px across a slide of 100,000 px (own bound)."""
-
-AT_ONCE = 6
-"""Tiles that are decoded before they are set beside their witness: 1.2 MB, so that they still lie in the processor's cache."""
-
 REFERENCES_OF_UNUSED = 2
 """What `sys.getrefcount` says of an array that only a list holds: the list and its own argument."""
-
-MISMATCH = "the tile decodes to something else than the slide's coarser levels show"
 
 
 class Corrupt(NamedTuple):
@@ -78,6 +70,7 @@ class Slide:
         self._rescue = Rescue(path)
         self._native = [NativeTiles(self._file.fileno(), found.size, level, self._rescue) for level in self.levels]
         self._witnesses: dict[int, tuple[Witness, ...]] = {}
+        self._memory = Memory()
 
     def __enter__(self) -> Slide:
         return self
@@ -116,16 +109,21 @@ class Slide:
         downsample = self.levels[number].downsample
         how = cut_of(extent_px / downsample, tile_px)
         left, top = (np.floor(np.asarray(at, float) / downsample + 0.5).astype(np.int64) for at in (x, y))
-        pool = _Pool(self._native[number], self.witnesses(number), how, Squares(left, top, how.side))
+        believed, squares = Believed(self._native[number], self.witnesses(number)), Squares(left, top, how.side)
+        straight = Straight.fits(believed.mosaic, how, squares)
+        pool = Straight(believed, squares) if straight else Pool(believed, how, squares, self._memory)
         buffers: list[np.ndarray] = []
-        with ThreadPoolExecutor(threads) as workers:
-            for first in range(0, len(left), batch):
-                rows = np.arange(first, min(first + batch, len(left)))
-                tiles = _unused(buffers, (batch, tile_px, tile_px, 3))[: len(rows)]
-                reasons = pool.fill(first, tiles, workers, threads)
-                corrupt = tuple(Corrupt(row, int(x[row]), int(y[row]), reason) for row, reason in reasons)
-                yield Batch(rows, tiles, corrupt)
-                del tiles
+        try:
+            with ThreadPoolExecutor(threads) as executor:
+                for first in range(0, len(left), batch):
+                    rows = np.arange(first, min(first + batch, len(left)))
+                    tiles = _unused(buffers, (batch, tile_px, tile_px, 3))[: len(rows)]
+                    reasons = pool.fill(first, tiles, Workers(executor, threads))
+                    corrupt = tuple(Corrupt(row, int(x[row]), int(y[row]), reason) for row, reason in reasons)
+                    yield Batch(rows, tiles, corrupt)
+                    del tiles
+        finally:
+            pool.close()
 
     def native(self, number: int) -> NativeTiles:
         """Return the native tiles of a level."""
@@ -162,132 +160,6 @@ def _unused(buffers: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
         buffers[:] = [*buffers[-1:], np.empty(shape, np.uint8)]
         free = -1
     return buffers[free]
-
-
-class _Pool:
-    """Native tiles that have been decoded and that some window still needs."""
-
-    def __init__(self, native: NativeTiles, asked: tuple[Witness, ...], how: Cut, squares: Squares) -> None:
-        mosaic = native.level.mosaic
-        self._native, self._asked, self._how, self._squares = native, asked, how, squares
-        self._mosaic = mosaic
-        tiles = mosaic.rows * mosaic.columns
-        self._needs = np.zeros(tiles, np.int32)
-        wanted(mosaic, squares, self._needs)
-        across, down = (2 + how.side // size for size in (mosaic.tile_width, mosaic.tile_height))
-        affordable = MOST_BYTES // (3 * mosaic.tile_width * mosaic.tile_height)
-        self._capacity = max(across * down, min(affordable, int(np.count_nonzero(self._needs))))
-        # Memory is taken from the system when it is first written to: few live tiles touch few slots.
-        self._slots = np.empty((self._capacity, mosaic.tile_height, mosaic.tile_width, 3), np.uint8)
-        self._flat = self._slots.reshape(self._capacity, mosaic.tile_height, 3 * mosaic.tile_width)
-        self._slot_of = np.full(tiles, EMPTY, np.int32)
-        self._free = list(range(self._capacity))[::-1]
-        self._reasons: dict[int, str] = {}
-
-    def fill(self, first: int, out: np.ndarray, workers: ThreadPoolExecutor, threads: int) -> list[tuple[int, str]]:
-        """Write the windows from row ``first`` to ``out``; return the rows that are corrupt, with the reason."""
-        end = first + len(out)
-        squares = Squares(self._squares.left[first:end], self._squares.top[first:end], self._squares.side)
-        touched = np.zeros_like(self._needs)
-        wanted(self._mosaic, squares, touched)
-        here = np.flatnonzero(touched)
-        if len(here) > self._capacity:
-            half = len(out) // 2
-            before = self.fill(first, out[:half], workers, threads)
-            return before + self.fill(first + half, out[half:], workers, threads)
-        missing = here[self._slot_of[here] == EMPTY]
-        self._make_room(len(missing), touched)
-        self._decode(missing, workers, threads)
-        bad = damage(self._mosaic, squares, self._slot_of)
-        whole = np.flatnonzero(bad < 0)
-        store = Store(self._flat, self._slot_of)
-        if len(whole) == len(out):
-            cut(store, self._mosaic, squares, self._how, out)
-        else:
-            part = np.empty((len(whole), *out.shape[1:]), np.uint8)
-            cut(store, self._mosaic, Squares(squares.left[whole], squares.top[whole], squares.side), self._how, part)
-            out[:] = WHITE
-            out[whole] = part
-        self._needs -= touched
-        self._release(here[self._needs[here] == 0])
-        return [(first + int(n), self._reasons[int(bad[n])]) for n in np.flatnonzero(bad >= 0)]
-
-    def _make_room(self, count: int, touched: np.ndarray) -> None:
-        """Free slots until ``count`` are, those of tiles that are not touched now; they are decoded again when needed."""
-        if count > len(self._free):
-            held = np.flatnonzero((self._slot_of >= 0) & (touched == 0))
-            self._release(held[: count - len(self._free)])
-
-    def _release(self, tiles: np.ndarray) -> None:
-        slots = self._slot_of[tiles]
-        self._free += slots[slots >= 0].tolist()
-        self._slot_of[tiles[slots >= 0]] = EMPTY
-
-    def _decode(self, tiles: np.ndarray, workers: ThreadPoolExecutor, threads: int) -> None:
-        """Read tiles, by their numbers, into free slots; those that cannot be read or believed are marked, with the reason."""
-        slots = np.array([self._free.pop() for _ in tiles], np.int64)
-        if self._asked:
-            self._asked[0].ask(tiles)
-        if threads == 1 or len(tiles) < 2 * threads:
-            found = [self._read(tiles, slots)]
-        else:
-            parts = zip(np.array_split(tiles, threads), np.array_split(slots, threads), strict=True)
-            found = list(workers.map(lambda part: self._read(*part), parts))
-        damaged = {number: reason for lost, _ in found for number, reason in lost.items()}
-        doubtful = np.concatenate([doubt for _, doubt in found])
-        damaged |= self._read_again(tiles[doubtful], slots[doubtful])
-        self._slot_of[tiles] = slots
-        for number, reason in damaged.items():
-            self._reasons[number] = reason
-            self._free.append(int(self._slot_of[number]))
-            self._slot_of[number] = DAMAGED
-
-    def _read(self, tiles: np.ndarray, slots: np.ndarray) -> tuple[dict[int, str], np.ndarray]:
-        """Return which tiles cannot be read, with the reason, and which of the others the first witness does not vouch for."""
-        damaged = {}
-        doubtful = np.zeros(len(tiles), bool)
-        for first in range(0, len(tiles), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
-            for number, slot in zip(tiles[some].tolist(), slots[some].tolist(), strict=True):
-                try:
-                    self._native.read(number, self._slots[slot])
-                except UnreadableTileError as damage_found:
-                    damaged[number] = str(damage_found)
-            if self._asked:
-                differences = self._asked[0].differences(self._flat, tiles[some], slots[some])
-                doubtful[some] = ((differences > self._asked[0].limits) | (differences == UNKNOWN)).any(axis=1)
-        if damaged:
-            doubtful &= ~np.isin(tiles, list(damaged))
-        return damaged, doubtful
-
-    def _read_again(self, tiles: np.ndarray, slots: np.ndarray) -> dict[int, str]:
-        """Return the tiles that no witness believes, though a fresh OpenSlide has read them again, with the reason."""
-        damaged = {}
-        for number, slot in zip(tiles.tolist(), slots.tolist(), strict=True):
-            if self._believed(number, slot):
-                continue
-            before = self._slots[slot].copy()
-            try:
-                self._native.reread(number, self._slots[slot], MISMATCH)
-            except UnreadableTileError as damage_found:
-                damaged[number] = str(damage_found)
-                continue
-            if np.array_equal(before, self._slots[slot]) or not self._believed(number, slot):
-                damaged[number] = MISMATCH
-        return damaged
-
-    def _believed(self, number: int, slot: int) -> bool:
-        """Return whether some witness vouches for a tile, or all have nothing to say."""
-        numbers, slots = np.array([number]), np.array([slot])
-        silent = True
-        for witness in self._asked:
-            witness.ask(numbers)
-            differences = witness.differences(self._flat, numbers, slots)[0]
-            if (differences != UNKNOWN).all():
-                silent = False
-                if (differences <= witness.limits).all():
-                    return True
-        return silent
 
 
 __all__ = ["Batch", "Corrupt", "Level", "Slide", "open_slide"]

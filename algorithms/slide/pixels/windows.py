@@ -57,12 +57,28 @@ class Squares(NamedTuple):
     top: np.ndarray
     side: int
 
+    def part(self, which: slice | np.ndarray) -> Squares:
+        """Return some of them."""
+        return Squares(self.left[which], self.top[which], self.side)
+
 
 class Store(NamedTuple):
     """Decoded tiles: ``slots``, (slots, tile height, 3 * tile width) uint8, and ``slot_of``, (tiles,) int32."""
 
     slots: np.ndarray
     slot_of: np.ndarray
+
+
+class Placed(NamedTuple):
+    """Some tiles, ``numbers`` (tiles,), and the ``slot``, (tiles,), of ``slots``, (slots, height, 3 * width), of each."""
+
+    slots: np.ndarray
+    numbers: np.ndarray
+    slot: np.ndarray
+
+    def part(self, which: slice | np.ndarray) -> Placed:
+        """Return some of them."""
+        return Placed(self.slots, self.numbers[which], self.slot[which])
 
 
 class Cut(NamedTuple):
@@ -124,14 +140,18 @@ def _touched(mosaic: Mosaic, squares: Squares, n: int) -> tuple[int, int, int, i
 
 
 @numba.njit(cache=True, nogil=True)
-def wanted(mosaic: Mosaic, squares: Squares, counts: np.ndarray) -> None:
-    """Add 1 to the count of every tile, (tiles,), for each window that touches it."""
+def touched(mosaic: Mosaic, squares: Squares) -> np.ndarray:
+    """Return the numbers of the tiles that each window touches, window after window, (touches,) int64."""
     columns = -(-mosaic.width // mosaic.tile_width)
+    most = (2 + squares.side // mosaic.tile_width) * (2 + squares.side // mosaic.tile_height)
+    found, count = np.empty(squares.left.size * most, np.int64), 0
     for n in range(squares.left.size):
         row0, row1, column0, column1 = _touched(mosaic, squares, n)
         for row in range(row0, row1):
             for column in range(column0, column1):
-                counts[row * columns + column] += 1
+                found[count] = row * columns + column
+                count += 1
+    return found[:count]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -153,33 +173,45 @@ def cut(store: Store, mosaic: Mosaic, squares: Squares, how: Cut, out: np.ndarra
     """Write the windows to ``out``, (N, tile_px, tile_px, 3); every tile that they touch is in a slot."""
     flat = out.reshape(len(out), how.tile_px, 3 * how.tile_px)
     if how.factor == 1:
-        _copy(store, mosaic, squares, flat)
+        whiten(mosaic, squares, out)
+        tiles = np.unique(touched(mosaic, squares))
+        copy(Placed(store.slots, tiles, store.slot_of[tiles]), mosaic, squares, flat)
     elif how.factor:
         _mean(store, mosaic, squares, how.factor, flat)
     else:
         _average(store, mosaic, squares, how, flat)
 
 
+def whiten(mosaic: Mosaic, squares: Squares, out: np.ndarray) -> None:
+    """Make those windows white, whole, that reach beyond the level."""
+    left, top, side = squares
+    out[(left < 0) | (top < 0) | (left + side > mosaic.width) | (top + side > mosaic.height)] = WHITE
+
+
 @numba.njit(cache=True, nogil=True)
-def _copy(store: Store, mosaic: Mosaic, squares: Squares, out: np.ndarray) -> None:
+def copy(tiles: Placed, mosaic: Mosaic, squares: Squares, out: np.ndarray) -> None:
+    """Copy what some tiles show of the windows to ``out``, (N, side, 3 * side).
+
+    Tile by tile, so that one which was decoded just now is copied from the processor's cache.
+    """
     columns = -(-mosaic.width // mosaic.tile_width)
-    for n in range(squares.left.size):
-        left, top = squares.left[n], squares.top[n]
-        right, bottom = min(left + squares.side, mosaic.width), min(top + squares.side, mosaic.height)
-        if left < 0 or top < 0 or left + squares.side > mosaic.width or top + squares.side > mosaic.height:
-            out[n] = WHITE
-        row0, row1, column0, column1 = _touched(mosaic, squares, n)
-        for row in range(row0, row1):
-            y0, y1 = max(top, row * mosaic.tile_height), min(bottom, (row + 1) * mosaic.tile_height)
-            for column in range(column0, column1):
-                x0, x1 = max(left, column * mosaic.tile_width), min(right, (column + 1) * mosaic.tile_width)
-                tile = store.slots[store.slot_of[row * columns + column]]
-                source, target, run = 3 * (x0 - column * mosaic.tile_width), 3 * (x0 - left), 3 * (x1 - x0)
-                for y in range(y0, y1):
-                    line = tile[y - row * mosaic.tile_height, source : source + run]
-                    place = out[n, y - top, target : target + run]
-                    for k in range(run):  # numba's own assignment of slices takes four times as long
-                        place[k] = line[k]
+    for t in range(tiles.numbers.size):
+        number, slot = tiles.numbers[t], tiles.slot[t]
+        row_top, column_left = number // columns * mosaic.tile_height, number % columns * mosaic.tile_width
+        row_bottom = min(row_top + mosaic.tile_height, mosaic.height)
+        column_right = min(column_left + mosaic.tile_width, mosaic.width)
+        for n in range(squares.left.size):
+            left, top = squares.left[n], squares.top[n]
+            y0, y1 = max(top, row_top), min(top + squares.side, row_bottom)
+            x0, x1 = max(left, column_left), min(left + squares.side, column_right)
+            if y0 >= y1 or x0 >= x1:
+                continue
+            source, target, run = 3 * (x0 - column_left), 3 * (x0 - left), 3 * (x1 - x0)
+            for y in range(y0, y1):
+                line = tiles.slots[slot, y - row_top, source : source + run]
+                place = out[n, y - top, target : target + run]
+                for k in range(run):  # numba's own assignment of slices takes four times as long
+                    place[k] = line[k]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -6,7 +6,7 @@ import numpy as np
 import openslide
 import pytest
 
-from algorithms.slide.pixels.decode import UnreadableTileError, tile_decoder
+from algorithms.slide.pixels.decode import Encoded, UnreadableTileError, tile_decoder
 from algorithms.slide.pixels.reader import open_slide
 from tests.algorithms.slide.jpeg_slide import Spelling, tissue, write_jpeg_slide
 
@@ -54,8 +54,8 @@ def test_a_tile_that_calls_itself_luma_and_chroma_is_rgb_where_its_page_says_so(
     decoder = tile_decoder(tables, 256, 256, photometric=2)
     plain, marked = np.empty((2, 256, 256, 3), np.uint8)
 
-    decoder.decode(tile, plain)
-    decoder.decode(tile[:2] + marker + tile[2:], marked)
+    decoder.decode(Encoded.whole(tile), plain)
+    decoder.decode(Encoded.whole(tile[:2] + marker + tile[2:]), marked)
 
     assert np.array_equal(plain, marked)
     assert np.abs(plain.astype(int) - picture).mean() < 5  # quality 80 loses less; a colour transform too many, 50 and more
@@ -92,4 +92,4 @@ def test_damage_is_an_error(damage, reason):
     decoder = tile_decoder(spelling.encoded(picture, 1), 256, 256, photometric=6)
 
     with pytest.raises(UnreadableTileError, match=reason):
-        decoder.decode(damage(spelling.encoded(picture, 2)), np.empty((256, 256, 3), np.uint8))
+        decoder.decode(Encoded.whole(damage(spelling.encoded(picture, 2))), np.empty((256, 256, 3), np.uint8))

@@ -10,7 +10,8 @@ import openslide
 import pytest
 import tifffile
 
-from algorithms.slide.pixels import reader
+from algorithms.slide.pixels import pool
+from algorithms.slide.pixels.decode import Encoded
 from algorithms.slide.pixels.native import NativeTiles
 from algorithms.slide.pixels.reader import open_slide
 from tests.algorithms.slide.jpeg_slide import Spelling, pyramid, tissue, write_jpeg_slide
@@ -80,7 +81,7 @@ def test_memory_for_fewer_tiles_than_a_row_needs_changes_nothing(tmp_path, level
     """Tiles that were put away are decoded again."""
     path = write_jpeg_slide(tmp_path / "slide.tiff", levels)
     expected, _ = read(path)
-    monkeypatch.setattr(reader, "MOST_BYTES", 5 * 3 * 256 * 256)
+    monkeypatch.setattr(pool, "MOST_BYTES", 5 * 3 * 256 * 256)
 
     found, lost = read(path)
 
@@ -94,14 +95,46 @@ def test_each_native_tile_is_decoded_once(tmp_path, levels, monkeypatch):
     read_one = NativeTiles.read
     seen = []
 
-    def counted(tiles: NativeTiles, number: int, out: np.ndarray) -> None:
+    def counted(tiles: NativeTiles, number: int, out: np.ndarray, encoded: Encoded | None = None) -> None:
         seen.append(number)
-        read_one(tiles, number, out)
+        read_one(tiles, number, out, encoded)
 
     monkeypatch.setattr(NativeTiles, "read", counted)
     read(path, batch=4)
 
     assert list(range(16)) == sorted(seen)
+
+
+@pytest.mark.parametrize("how", [{}, {"batch": 3}, {"threads": 3}], ids=["plain", "small batches", "three threads"])
+def test_windows_that_are_native_tiles_are_openslides_pixels(tmp_path, how):
+    """They are decoded into the batch itself: in any order, twice, and at edges that cut a tile."""
+    path = write_jpeg_slide(tmp_path / "slide.tiff", pyramid(tissue(700, 600)))
+    x, y = np.array([512, 0, 256, 512, 0, 0, 256]), np.array([512, 256, 0, 0, 0, 256, 512])
+    with openslide.OpenSlide(path) as peer:
+        width, height = peer.dimensions
+        expected = np.full((len(x), 256, 256, 3), 255, np.uint8)
+        for window, left, top in zip(expected, x.tolist(), y.tolist(), strict=True):
+            size = (min(256, width - left), min(256, height - top))
+            window[: size[1], : size[0]] = np.asarray(peer.read_region((left, top), 0, size))[..., :3]
+
+    with open_slide(path) as slide:
+        found = np.concatenate([b.tiles.copy() for b in slide.windows(x, y, extent_px=256, tile_px=256, **how)])
+
+    assert np.array_equal(expected, found)
+
+
+def test_a_damaged_native_tile_costs_its_own_window_only(tmp_path, levels):
+    """Tiles 5 and 10 have changed places: both decode, and neither shows what its place shows in the next level."""
+    path = write_jpeg_slide(tmp_path / "slide.tiff", levels, damage=lambda level, tiles: _swap(level, tiles, 5, 10))
+    x, y = (side.ravel() for side in np.meshgrid(np.arange(0, SIDE, 256), np.arange(0, SIDE, 256)))
+
+    with open_slide(path) as slide:
+        batches = list(slide.windows(x, y, extent_px=256, tile_px=256))
+
+    corrupt = [lost for batch in batches for lost in batch.corrupt]
+    assert [(5, 256, 256), (10, 512, 512)] == [lost[:3] for lost in corrupt]
+    assert (batches[0].tiles[[5, 10]] == 255).all()
+    assert (batches[0].tiles[[4, 6, 9, 11]].reshape(4, -1).std(axis=1) > 0).all()
 
 
 def test_a_batch_that_is_kept_is_not_written_over(tmp_path, levels):
@@ -129,13 +162,13 @@ def _silently_wrong(level, tiles):
     spelling = Spelling()
     decoder = tile_decoder(spelling.encoded(tissue(256, 256), 1), 256, 256, photometric=6)
     right, wrong = np.empty((2, 256, 256, 3), np.uint8)
-    decoder.decode(tiles[5], right)
+    decoder.decode(Encoded.whole(tiles[5]), right)
     rng = np.random.default_rng(0)
     for _ in range(1000):
         at = int(rng.integers(len(tiles[5]) // 4, len(tiles[5]) // 2))
         changed = tiles[5][:at] + bytes(4) + tiles[5][at + 4 :]
         try:
-            decoder.decode(changed, wrong)
+            decoder.decode(Encoded.whole(changed), wrong)
         except UnreadableTileError:
             continue
         if (np.abs(right.astype(int) - wrong).max(axis=2) > 16).mean() > 0.1:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from algorithms.slide.pixels.windows import DAMAGED, EMPTY, Mosaic, Squares, Store, cut, cut_of, damage, wanted
+from algorithms.slide.pixels.windows import DAMAGED, EMPTY, Mosaic, Squares, Store, cut, cut_of, damage, touched
 
 MOSAIC = Mosaic(width=75, height=50, tile_width=20, tile_height=16)
 
@@ -107,11 +107,8 @@ def test_a_whole_scale_gives_means_of_squares(factor):
 def test_windows_know_which_tiles_they_need_and_which_of_those_are_damaged():
     """Windows of 20 px in tiles of 20 x 16: the first lies in two tiles, the second in six, the third at the edge in one."""
     squares = Squares(np.array([0, 10, 60]), np.array([0, 10, 48]), 20)
-    counts = np.zeros(MOSAIC.rows * MOSAIC.columns, np.int32)
-    slot_of = np.full(counts.size, EMPTY, np.int32)
+    slot_of = np.full(MOSAIC.rows * MOSAIC.columns, EMPTY, np.int32)
     slot_of[5] = DAMAGED
 
-    wanted(MOSAIC, squares, counts)
-
-    assert [2, 1, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] == counts.tolist()
+    assert [0, 4, 0, 1, 4, 5, 15] == touched(MOSAIC, squares).tolist()
     assert [-1, 5, -1] == damage(MOSAIC, squares, slot_of).tolist()
