@@ -45,12 +45,15 @@ format: $(VENV)/installed  ## put everything in our style
 benchmarks: $(VENV)/installed  ## measure again what README and docs claim
 	$(RUN) -m benchmarks
 
-COMPILE := $(UV) pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml
+COMPILE := $(UV) pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 lock: $(UV)  ## resolve the requirements anew from pyproject.toml
-	$(COMPILE) -o requirements.txt
-	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.txt requirements-dev.txt
+	@# uv keeps to what the old files pin, and would take torch's plain name for the one with CUDA and its 3 GB.
+	sed -i '/^torch==/d' requirements.txt requirements-dev.txt requirements-stage.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group stage -c requirements.txt -o requirements-stage.txt
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.txt requirements-dev.txt requirements-stage.txt
 
 clean:  ## remove the environment, the embedded Airflow and its data
 	rm -rf $(VENV) airflow data
