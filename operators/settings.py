@@ -77,6 +77,9 @@ class Settings:
         "", "KMS key (id, ARN or alias) for what is stored in s3://; the bucket's own rule when empty."
     )
     results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
+    cache: str = _setting("", "Cache of the portal, redis:// or rediss:// URL; memory of the web server's process when empty.")
+    cache_mib: float = _setting(64.0, "What the cache in memory may take (MiB); no value larger than an eighth of it is kept.")
+    cache_keep_s: float = _setting(3600.0, "Seconds that a value stays in the cache.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
     retries: int = _setting(2, "How often a stage is tried again after a transient error or a kill.")
     retry_delay_s: float = _setting(

@@ -6,6 +6,7 @@ runs of the DAG may read it, nobody else; a case id alone opens nothing.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XComModel
 from fastapi import Depends, FastAPI, HTTPException, Response, status
-from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from algorithms.contract.case import Case
@@ -24,6 +24,7 @@ from algorithms.contract.errors import DataError
 from algorithms.contract.manifest import MANIFEST, Manifest
 from algorithms.contract.pipeline import Pipeline
 from operators import settings
+from operators.cache import deployment_cache, key_of
 from operators.dag import pipeline_of
 from operators.publish import RESULT
 
@@ -64,17 +65,37 @@ def report_file(dag_id: str, run_id: str, file: str, session: SessionDep) -> Res
     if name is None:
         raise _absent("the report has no such file")
     try:
-        path = Manifest.read(folder).output_path(name, folder)
+        content = _verified(Manifest.read(folder), name, folder)
     except DataError as error:
         raise HTTPException(status.HTTP_409_CONFLICT, str(error), HEADERS) from None
-    suffix = path.suffix
-    return FileResponse(
-        path,
-        media_type=MEDIA_TYPES[suffix],
-        filename=f"{folder.parents[1].name}-{path.name}",
-        content_disposition_type="inline" if suffix == ".html" else "attachment",
-        headers=HEADERS,
-    )
+    suffix = Path(file).suffix
+    shown = "inline" if suffix == ".html" else "attachment"
+    told = {"Content-Disposition": f'{shown}; filename="{folder.parents[1].name}-{Path(file).name}"'}
+    return Response(content, media_type=MEDIA_TYPES[suffix], headers=HEADERS | told)
+
+
+def _verified(manifest: Manifest, name: str, folder: Path) -> bytes:
+    """Return the bytes of an artefact, which have the sha256 of its manifest; raises `DataError` if they have not."""
+    sha256 = manifest.outputs[name].sha256
+    key = key_of("report", sha256, *_identity(folder / manifest.outputs[name].path))
+    kept = deployment_cache().get(key)
+    # Whoever can write into a shared cache must not be able to write a report.
+    if kept is not None and hashlib.sha256(kept).hexdigest() == sha256:
+        return kept
+    content = manifest.output_path(name, folder).read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError("the report was changed while it was read; load the page again")
+    deployment_cache().set(key, content)
+    return content
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what changes when somebody touches a file, so that it is read and verified again."""
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return ()
+    return now.st_ino, now.st_size, now.st_mtime_ns
 
 
 def _report_folder(pipeline: Pipeline, dag_id: str, run_id: str, session: Any) -> Path:

@@ -74,12 +74,12 @@ def postgres() -> Iterator[Postgres]:
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    """Give the URL of a running Redis; skips where Debian's redis-server is missing."""
+def redis(port: int | None = None) -> Iterator[str]:
+    """Give the URL of a running, empty Redis, on a port of one's choice; skips where Debian's redis-server is missing."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("Debian's redis-server is not installed")
-    port = free_port()
+    port = port or free_port()
     process = subprocess.Popen(
         [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL
     )

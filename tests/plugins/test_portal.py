@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from algorithms.contract.case import Case, Home
 from algorithms.contract.catalogue import pipeline
 from algorithms.contract.execute import execute
 from algorithms.contract.inbox import admit
+from operators.cache import deployment_cache
 from operators.links import report_path
 from tests.operators.airflow_home import DATA, PROJECT, migrate
+from tests.services import redis
 
 pytestmark = [
     # Airflow imports its in-process API through FastAPI's test client.
@@ -175,6 +178,43 @@ def test_a_report_that_was_changed_is_not_shown(get: Get, run: tuple[str, Case])
 
     assert answer.status_code == 409
     assert "not what was written" in answer.json()["detail"]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The portal's cache, of each kind, with nothing in it."""
+    deployment_cache.cache_clear()
+    if request.param == "redis":
+        with redis() as url:
+            monkeypatch.setenv("AIRFLOW__HEARTWOOD__CACHE", url)
+            yield deployment_cache()
+    else:
+        yield deployment_cache()
+    deployment_cache.cache_clear()
+
+
+def test_a_report_that_was_verified_comes_from_the_cache(get: Get, run: tuple[str, Case], kept: Any) -> None:
+    """One byte of the file is changed with all its times kept, which shows where the answer comes from: it is still right."""
+    path = next((run[1].folder / "report").glob("*/report.html"))
+    before, times = get().content, path.stat()
+    with path.open("r+b") as file:
+        file.write(b"?")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    cached = get()
+    deployment_cache.cache_clear()
+    path.write_bytes(before)
+
+    assert (cached.status_code, cached.content) == (200, before)
+
+
+def test_what_somebody_put_into_the_cache_is_not_shown(
+    get: Get, run: tuple[str, Case], kept: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared Redis has other users; a report is verified on its way out of it too."""
+    monkeypatch.setattr(kept, "get", lambda key: b"FFR 0.95")
+
+    assert get().content == next((run[1].folder / "report").glob("*/report.html")).read_bytes()
 
 
 def test_a_newer_report_of_the_case_is_not_this_runs(get: Get, run: tuple[str, Case]) -> None:
