@@ -27,7 +27,7 @@ from operators import documentation, settings
 from operators.items import Items
 from operators.links import REPORT_LINKS
 from operators.publish import RESULT, Publish
-from operators.runners import runner
+from operators.runners import ON_WORKERS, runner
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY
 
@@ -118,7 +118,8 @@ def ancestors(pipeline: Pipeline, stage: Stage) -> set[str]:
 
 
 def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings, before: Mapping[str, Task]) -> Task:
-    kind = runner(here.runner_of(pipeline.name, stage.name))
+    place = here.runner_of(pipeline.name, stage.name)
+    kind = runner(place)
     told: dict[str, Any] = {
         "task_id": stage.name,
         "pipeline": pipeline.name,
@@ -128,7 +129,7 @@ def _stage_task(pipeline: Pipeline, stage: Stage, here: Settings, before: Mappin
         "doc_md": documentation.of_stage(stage),
         "execution_timeout": timedelta(seconds=stage.resources.timeout_s),
         "trigger_rule": TriggerRule.ALL_DONE if stage.always else TriggerRule.ALL_SUCCESS,
-        **_pool(stage, here),
+        **_pool(stage, place, here),
     }
     if stage.each:
         items = _items_task(pipeline, stage)
@@ -153,8 +154,9 @@ def _items_task(pipeline: Pipeline, stage: Stage) -> Items:
     )
 
 
-def _pool(stage: Stage, here: Settings) -> dict[str, Any]:
-    if not here.memory_pool:
+def _pool(stage: Stage, place: str, here: Settings) -> dict[str, Any]:
+    # ECS and Kubernetes find room for a stage themselves; its memory is not the workers'.
+    if not here.memory_pool or place not in ON_WORKERS:
         return {}
     wanted = math.ceil(stage.resources.memory_gib)
     return {"pool": here.memory_pool, "pool_slots": max(1, min(wanted, here.memory_pool_gib or wanted))}

@@ -66,7 +66,9 @@ def of_stage(stage: Stage) -> str:
             for p in stage.parameters
         ]
     need = stage.resources
-    lines += ["", f"Declared need: {need.cpu:g} CPU, {need.memory_gib:g} GiB memory, at most {need.timeout_s / 60:g} min."]
+    gpu = f"{need.gpu} GPU, " if need.gpu else ""
+    size = f"{need.cpu:g} CPU, {gpu}{need.memory_gib:g} GiB memory, {need.disk_gib:g} GiB disk"
+    lines += ["", f"Declared need: {size}, at most {need.timeout_s / 60:g} min."]
     return "\n".join(lines)
 
 

@@ -14,6 +14,9 @@ RUNNERS = {
 }
 """Places by the name that ``[heartwood] runner`` chooses; a provider is imported only where it is chosen."""
 
+ON_WORKERS = frozenset({"local", "container"})
+"""Places whose stages take the memory of the machine that the worker is on."""
+
 
 def runner(name: str) -> type[StageTask]:
     """Return the operator class of a place of execution; raises ``ValueError`` with the known names."""

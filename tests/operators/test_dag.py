@@ -216,6 +216,29 @@ def test_a_pool_counts_memory_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert (bounded.pool, bounded.pool_slots) == ("memory", 4)
 
 
+def test_a_pinned_stage_is_a_task_of_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mixed deployment: slides are encoded in the cluster, where their memory takes no slot of the workers' pool."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNERS", "encode=kubernetes, tissue=container")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__IMAGE", "heartwood-stage")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__MEMORY_POOL", "memory")
+
+    dag = DagSerialization.deserialize_dag(
+        DagSerialization.serialize_dag(pipeline_dag(pipelines()["prostate"], "prostate_risk"))
+    )
+
+    tasks = {name: dag.get_task(name) for name in ("encode", "tissue", "tiles")}
+    assert {name: task.task_type for name, task in tasks.items()} == {
+        "encode": "KubernetesStage",
+        "tissue": "ContainerStage",
+        "tiles": "LocalStage",
+    }
+    assert {name: task.pool for name, task in tasks.items()} == {
+        "encode": "default_pool",
+        "tissue": "memory",
+        "tiles": "memory",
+    }
+
+
 def test_an_unknown_runner_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A place of execution that this version lacks must stop the DAG, not fall back to this machine."""
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__RUNNER", "cloud")
