@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout: where ``algorithms`` is imported from, and what a relative ``home`` is relative to."""
 
 
-def _setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"help": help, "secret": secret})
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ class Settings:
     store_kms_key: str = _setting(
         "", "KMS key (id, ARN or alias) for what is stored in s3://; the bucket's own rule when empty."
     )
-    results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.")
-    cache: str = _setting("", "Cache of the portal, redis:// or rediss:// URL; memory of the web server's process when empty.")
+    results: str = _setting("", "SQLAlchemy URL of the results database; sqlite:///<home>/results.db when empty.", secret=True)
+    cache: str = _setting(
+        "", "Cache of the portal, redis:// or rediss:// URL; memory of the web server's process when empty.", secret=True
+    )
     cache_mib: float = _setting(64.0, "What the cache in memory may take (MiB); no value larger than an eighth of it is kept.")
     cache_keep_s: float = _setting(3600.0, "Seconds that a value stays in the cache.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
@@ -139,6 +141,8 @@ def load() -> Settings:
         If the section has an option that no setting reads, a value is not of its type, or a pinned stage does not exist.
     """
     known = {f.name: f for f in fields(Settings)}
+    # Airflow reads ..._CMD and ..._SECRET, and hides values, only of options that it knows as secrets.
+    conf.sensitive_config_values.update((SECTION, f.name) for f in known.values() if f.metadata["secret"])
     named = _named()
     pinned = {name for name in named if name.startswith(PIN)}
     unknown = sorted(named - pinned - set(known))

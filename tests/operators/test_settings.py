@@ -49,6 +49,14 @@ def test_settings_come_from_airflows_configuration_in_their_type(monkeypatch: py
     assert here.home_folder.cases == tmp_path / "cases"
 
 
+def test_a_secret_is_read_by_the_command_that_the_deployment_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A database's password is in a file that only Airflow's user may read, not in the environment, which every child has."""
+    (tmp_path / "url").write_text("postgresql+psycopg://heartwood:secret@database/heartwood")
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__RESULTS_CMD", f"cat {tmp_path / 'url'}")
+
+    assert settings.load().results_url == "postgresql+psycopg://heartwood:secret@database/heartwood"
+
+
 def test_a_misspelt_setting_stops_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silently keeping the default would write patients' reports to another place than the operator thinks."""
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__STOER", "s3://bucket")
