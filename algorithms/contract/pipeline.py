@@ -146,6 +146,33 @@ def names_in(folder: str, suffix: str) -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(suffix) for path in (PROJECT / folder).glob(f"*{suffix}")))
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A value of ``result.json`` that a difference report sets beside that of an older answer of the same case.
+
+    ``path`` leads to it by dots; where it passes a list, every entry is a subject, called by its fields ``subject``.  Subjects
+    of two answers are the same by that name or, with ``position`` (a field with a point in mm), by lying within ``within_mm``
+    of each other.  ``apart`` takes each subject for itself, because their values are not of one kind.
+
+    A number crosses a decision limit when it is on the other side of one of ``bounds``, judged as it is shown: times ``scale``,
+    with ``digits``; a value equal to a bound is on the side ``bound_is`` ("below" or "above").  A word is compared instead of a
+    number where ``order`` names the words, from least to most grave.
+    """
+
+    name: str
+    path: str
+    subject: tuple[str, ...] = ()
+    position: str = ""
+    within_mm: float = 0.0
+    apart: bool = False
+    bounds: tuple[float, ...] = ()
+    bound_is: str = "below"
+    scale: float = 1.0
+    digits: int = 2
+    unit: str = ""
+    order: tuple[str, ...] = ()
+
+
 RECORD = "record"
 """The input that an ``always`` stage gets beside the artefacts: what every stage before it did (docs/contract.md)."""
 
@@ -156,7 +183,7 @@ class Pipeline:
 
     ``phantom`` names a module with ``arguments(parser)`` and ``make(out, options)``, which writes a synthetic examination
     (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
-    case's ``result.json`` beside that folder.
+    case's ``result.json`` beside that folder.  ``compared`` are the values that tell what reprocessing changed.
     """
 
     name: str
@@ -167,6 +194,7 @@ class Pipeline:
     inputs: tuple[str, ...] = ("study", "secret")
     phantom: str = ""
     truth: str = ""
+    compared: tuple[Compared, ...] = ()
 
     def __post_init__(self) -> None:
         known = set(self.inputs)

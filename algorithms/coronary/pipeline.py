@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources, Stage
+from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage
 
 RECEIVE = Stage(
     name="receive",
@@ -351,6 +351,34 @@ REPORT = Stage(
     resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
 )
 
+COMPARED = (
+    # Above 0.80 no ischaemia (Nørgaard et al., Radiol Cardiothorac Imaging 1:e190050 (2019)); algorithms/coronary/ffr.py, band.
+    Compared("FFR of each vessel", "vessels.ffr", subject=("vessel",), bounds=(0.80,)),
+    # A narrowing is the same one within half of a typical lesion, 12 mm long; its number may be another.
+    Compared(
+        "FFR beyond each stenosis",
+        "stenoses.ffr",
+        subject=("segment_name", "label"),
+        position="throat_mm",
+        within_mm=6.0,
+        bounds=(0.80,),
+    ),
+    # CAD-RADS 2.0: moderate from 50 %, severe from 70 % (doi:10.1016/j.jcct.2022.07.002).
+    Compared(
+        "Diameter stenosis",
+        "stenoses.diameter_stenosis",
+        subject=("segment_name", "label"),
+        position="throat_mm",
+        within_mm=6.0,
+        bounds=(50, 70),
+        bound_is="above",
+        scale=100,
+        digits=0,
+        unit="%",
+    ),
+    Compared("CAD-RADS category", "cad_rads.category", order=("0", "1", "2", "3", "4A", "4B", "5")),
+)
+
 PIPELINE = Pipeline(
     name="coronary",
     title="FFR-CT from coronary CT angiography",
@@ -359,4 +387,5 @@ PIPELINE = Pipeline(
     stages=(RECEIVE, DEIDENTIFY, VOLUME, ANATOMY, SEGMENT, CENTRELINE, BOUNDARY, FLOW, FFR, RENDER, REPORT),
     phantom="algorithms.phantom.coronary.command",
     truth="algorithms.coronary.truth:compare",
+    compared=COMPARED,
 )

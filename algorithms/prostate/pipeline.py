@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Output, Parameter, Pipeline, Resources, Stage, names_in
+from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
 
 RECEIVE = Stage(
     name="receive",
@@ -364,6 +364,17 @@ REPORT = Stage(
     resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
 )
 
+COMPARED = (
+    Compared("Risk", "risks.risk", subject=("label",), apart=True, scale=100, digits=1, unit="%"),
+    Compared("Risk group", "risk_group", order=("low", "intermediate", "high")),
+    # Names of algorithms/prostate/rules/nccn.toml.
+    Compared(
+        "NCCN group",
+        "nccn.group",
+        order=("low", "favorable intermediate", "unfavorable intermediate", "high", "very high"),
+    ),
+)
+
 PIPELINE = Pipeline(
     name="prostate",
     title="Risk from prostate biopsy slides",
@@ -372,4 +383,5 @@ PIPELINE = Pipeline(
     stages=(RECEIVE, DEIDENTIFY, CLINICAL, TISSUE, TILES, ENCODE, AGGREGATE, RECOMMEND, RENDER, REPORT),
     phantom="algorithms.phantom.biopsy.command",
     truth="algorithms.prostate.truth:compare",
+    compared=COMPARED,
 )

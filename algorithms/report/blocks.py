@@ -200,7 +200,8 @@ class Section:
 class Report:
     """A whole report: what it is, of which case, and its sections.
 
-    ``statement`` is repeated at the foot of every page: what the report may not be used for.
+    ``statement`` is repeated at the foot of every page: what the report may not be used for.  A report that is not of one
+    case has in ``case`` what it is known by, and in ``known_as`` what that is.
     """
 
     title: str
@@ -210,6 +211,7 @@ class Report:
     maker: str
     sections: tuple[Section, ...]
     language: str = "en"
+    known_as: str = "Case"
 
 
 class Bibliography:
