@@ -268,6 +268,18 @@ def slides_damage() -> str:
     return table(["wrong part of the tile", *(f"found by a level {name}" for name in witnesses)], [*rows, whole])
 
 
+def store_transfer() -> str:
+    """Return what a large file costs on its way to the object store and back, beside boto3's own transfer."""
+    results = measured("store")["results"]
+    rows: list[list[Any]] = []
+    for action, text in (("put", "up"), ("get", "down")):
+        ours, peer = results["ours"][action], results["boto3"][action]
+        row = [f"{results['size_mib']} MiB {text}", f"{ours['growth_mib']:.0f}", "200", f"{peer['growth_mib']:.0f}"]
+        rows.append([*row, f"{ours['cpu_seconds']:.1f}", f"{peer['cpu_seconds']:.1f}"])
+    head = ["file", "memory above that of a small one (MiB)", "wanted, at most", "boto3's own", "CPU seconds", "boto3's own"]
+    return table(head, rows)
+
+
 COSTS = (("seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
 
 
@@ -290,6 +302,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "slides_reading": slides_reading,
     "slides_memory": slides_memory,
     "slides_damage": slides_damage,
+    "store_transfer": store_transfer,
     "survival_ranking": survival_ranking,
     "survival_honesty": survival_honesty,
 }
