@@ -84,6 +84,10 @@ class FileStore:
         except FileExistsError:
             # One who was killed, or is about to, has not written the hash yet.
             same(sha256_path(place), digest, name)
+        except OSError:
+            # A file system without hard links: a moment remains between look and rename.
+            if not (place.exists() and same(sha256_path(place), digest, name)):
+                copy.rename(place)
 
 
 def _beside(place: Path) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -185,6 +187,24 @@ def test_a_file_without_its_hash_is_not_there_yet(report: Path, tmp_path: Path) 
     assert (store.exists("a/report.html"), store.list()) == (False, [])
     with pytest.raises(FileExistsError):
         store.put_file(other, "a/report.html")
+    store.put_file(report, "a/report.html")
+    assert store.get_file("a/report.html", tmp_path / "back").read_bytes() == report.read_bytes()
+
+
+def test_a_file_system_without_hard_links_will_do(report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network and desktop file systems refuse them (EPERM); what is stored is the same, and stays."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = open_store((tmp_path / "store").as_uri())
+    store.put_file(report, "a/report.html")
+    (tmp_path / "store/a/report.html.sha256").unlink()
+    (tmp_path / "other").write_bytes(b"<p>0.74</p>")
+
+    with pytest.raises(FileExistsError):
+        store.put_file(tmp_path / "other", "a/report.html")
     store.put_file(report, "a/report.html")
     assert store.get_file("a/report.html", tmp_path / "back").read_bytes() == report.read_bytes()
 
