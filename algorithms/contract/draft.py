@@ -90,16 +90,6 @@ def remove_abandoned(place: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def flush(folder: Path) -> None:
-    """Have every file below ``folder`` written to the disk, so that a result that is there after a power loss is whole."""
-    for path in [*(p for p in folder.rglob("*") if not p.is_symlink()), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _new(place: Path) -> tuple[Path, IO[str]]:
     """Return a new draft and the lock on it."""
     while True:

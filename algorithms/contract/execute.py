@@ -21,7 +21,8 @@ from pathlib import Path
 
 from algorithms.contract.case import Case, Home
 from algorithms.contract.cost import Meter
-from algorithms.contract.draft import draft, flush, kept_draft, remove, remove_abandoned
+from algorithms.contract.disk import flush, require_room
+from algorithms.contract.draft import draft, kept_draft, remove, remove_abandoned
 from algorithms.contract.errors import DataError
 from algorithms.contract.gather import gathered
 from algorithms.contract.items import place
@@ -147,11 +148,11 @@ def _execute_now(job: _Job) -> None:
         out = folder / "out"
         out.mkdir(exist_ok=True)
         parameters = stage.settings(dict(job.given))
-        run = _write_stubs if job.stub else _function(stage)
         with Meter() as meter:
-            measurements: Mapping[str, Measurement] = run(inputs, out, **({"stage": stage} if job.stub else parameters))
+            measurements = _write_stubs(inputs, out, stage=stage) if job.stub else _call(stage, inputs, out, parameters)
             # An item's own artefact is no collection: it is one entry of it.
             outputs = {o.name: written(out, o.path, collection=o.collection and job.item is None) for o in _made(stage, out)}
+        require_room(out)
         manifest = Manifest(
             key=key,
             pipeline=job.pipeline.name,
@@ -202,9 +203,16 @@ def _inputs(job: _Job) -> dict[str, Path]:
     return paths
 
 
-def _function(stage: Stage):  # type: ignore[no-untyped-def]  # the signature is the stage's own
+def _call(stage: Stage, inputs: Mapping[str, Path], out: Path, parameters: Mapping[str, Value]) -> Mapping[str, Measurement]:
     module, function = stage.run.split(":")
-    return getattr(importlib.import_module(module), function)
+    try:
+        measurements: Mapping[str, Measurement] = getattr(importlib.import_module(module), function)(inputs, out, **parameters)
+    except OSError as error:
+        if error.errno is None:
+            # numpy and Pillow say so that they could not write all of it, and not why.
+            require_room(out)
+        raise
+    return measurements
 
 
 def _write_stubs(inputs: Mapping[str, Path], out: Path, *, stage: Stage) -> dict[str, Measurement]:

@@ -17,7 +17,8 @@ from typing import IO
 
 from algorithms.contract.case import LOCAL, SECRET, Case, Home
 from algorithms.contract.digest import sha256_path
-from algorithms.contract.draft import draft, flush
+from algorithms.contract.disk import flush
+from algorithms.contract.draft import draft
 from algorithms.contract.errors import DataError
 
 MAX_FILES = 50_000

@@ -35,8 +35,11 @@ class Failure:
         """Write the failure into the stage's folder, where operators, the report and the case page look for it."""
         stage_folder.mkdir(parents=True, exist_ok=True)
         draft = stage_folder / f".failure-{secrets.token_hex(4)}"
-        draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        draft.rename(stage_folder / self.FILE)
+        try:
+            draft.write_text(json.dumps(asdict(self), indent=2) + "\n")
+            draft.rename(stage_folder / self.FILE)
+        finally:
+            draft.unlink(missing_ok=True)
 
     @staticmethod
     def read(stage_folder: Path) -> Failure | None:
@@ -54,8 +57,9 @@ class Failure:
 
     @staticmethod
     def clear(stage_folder: Path) -> None:
-        """Forget the last failure: the stage has a result now."""
-        (stage_folder / Failure.FILE).unlink(missing_ok=True)
+        """Forget the last failure, and what a killed run has written of one: the stage has a result now."""
+        for path in (stage_folder / Failure.FILE, *stage_folder.glob(".failure-*")):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,19 @@ The axes are those of the patient: x to the left, y to the back, z to the head; 
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from algorithms.contract.errors import TransientError
+
 AXES_TOLERANCE = 1e-3
 """Largest deviation of a direction cosine from the patient's axes that is round-off of a file format (1)."""
+
+NIFTI_HEADER_BYTES = 352
+"""Header and the empty extension flag of a NIfTI-1 file (nifti1.h, vox_offset of a single file)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +88,33 @@ def read_grid(path: Path) -> Grid:
 
 
 def write_grid(grid: Grid, path: Path) -> None:
-    """Write ``grid`` as NIfTI; the suffix decides whether it is compressed."""
+    """Write ``grid`` as NIfTI; the suffix decides whether it is compressed.
+
+    Raises
+    ------
+    TransientError
+        If not all of it reached the disk.
+    """
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(grid.values)
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin_mm)
-    SimpleITK.WriteImage(image, str(path), useCompression=path.name.endswith(".gz"))
+    compressed = path.name.endswith(".gz")
+    SimpleITK.WriteImage(image, str(path), useCompression=compressed)
+    # On a full disk SimpleITK writes what there is room for, and says nothing.
+    written = _unpacked_bytes(path) if compressed else path.stat().st_size
+    wanted = NIFTI_HEADER_BYTES + grid.values.nbytes
+    if written != wanted:
+        raise TransientError(f"wrote {written} of {wanted} bytes of {path.name}; make room on the disk of the case folder")
+
+
+def _unpacked_bytes(path: Path) -> int:
+    total = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            while block := file.read(2**20):
+                total += len(block)
+    except EOFError:
+        pass  # cut: what was counted is less than was wanted
+    return total

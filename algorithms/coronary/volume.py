@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from algorithms.contract.errors import DataError
+from algorithms.coronary.grid import Grid as Volume
+from algorithms.coronary.grid import write_grid
 from algorithms.coronary.quality import Check, check, judge
 from algorithms.dicom.geometry import Grid
 from algorithms.dicom.headers import Header
@@ -50,7 +50,7 @@ def run(
         "noise_hu": noise_hu,
         "checks": checks,
     }
-    write_volume(volume, grid, out / "volume.nii")
+    write_grid(Volume(volume, grid.spacing_mm, grid.origin_mm), out / "volume.nii")
     (out / "quality.json").write_text(json.dumps(quality, indent=1) + "\n")
     log.info(
         "volume of %d x %d x %d voxels, contrast %.0f HU, noise %.0f HU", *volume.shape, judgement.aorta_hu, judgement.noise_hu
@@ -105,13 +105,3 @@ def _facts(path: Path, grid: Grid, shape: tuple[int, ...]) -> dict[str, Any]:
     facts: dict[str, Any] = {"spacing_mm": [round(s, 6) for s in grid.spacing_mm], "shape": list(shape)}
     facts |= {keyword: str(value) for keyword in FACT_TEXTS if (value := dataset.get(keyword))}
     return facts | {keyword: float(value) for keyword in FACT_NUMBERS if (value := dataset.get(keyword)) is not None}
-
-
-def write_volume(volume: np.ndarray, grid: Grid, path: Path) -> None:
-    """Write ``volume``, (Z, Y, X) HU, with the geometry of ``grid``."""
-    import SimpleITK
-
-    image: Any = SimpleITK.GetImageFromArray(volume)
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetOrigin(grid.origin_mm)
-    SimpleITK.WriteImage(image, str(path), useCompression=False)

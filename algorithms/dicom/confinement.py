@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from algorithms.contract.errors import DataError
+from algorithms.contract.errors import DataError, TransientError, failure_kind
 
 MOST_DEATHS = 8
 """Children that one call may lose before it gives up: a folder in which so many files kill the parser is an attack."""
@@ -77,6 +77,8 @@ class Confinement:
         ------
         DataError
             If the function raises it, or if more than ``MOST_DEATHS`` items kill their child.
+        TransientError
+            If the function meets an error of the operating system that passes, such as a full disk.
         RuntimeError
             If the function has a bug; names the exception's type and its place, not its text.
         """
@@ -150,6 +152,8 @@ def _ask(stdin: IO[str], lines: Sequence[Any]) -> None:
 def _answer(message: dict[str, Any]) -> Answer:
     if "data" in message:
         raise DataError(message["data"])
+    if "transient" in message:
+        raise TransientError(message["transient"])
     if "bug" in message:
         raise RuntimeError(f"confined function failed: {message['bug']}")
     return Answer(message.get("value"), message.get("failure", ""))
@@ -188,6 +192,11 @@ def _message(call: Callable[[Any, Any], Any], context: Any, item: Any) -> dict[s
         return {"failure": KILLED}
     except RecursionError:
         return {"failure": "nested too deeply"}
+    except OSError as error:
+        if failure_kind(error) != "transient":
+            raise
+        # Its own text names a file; its reason alone does not.
+        return {"transient": f"{error.strerror}, while a file was read or written"}
 
 
 def _place(trace: TracebackType | None) -> str:

@@ -28,6 +28,8 @@ def misbehave(_context: None, item: str) -> str:
             print("a parser that talks")  # noqa: T201
         case "data":
             raise DataError("send another file")
+        case "disk":
+            raise OSError(28, "No space left on device", "a/file")
         case "bug":
             raise KeyError("Quastenflosser")
     return item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from algorithms.contract.errors import DataError
+from algorithms.contract.errors import DataError, TransientError
 from algorithms.dicom.confinement import KILLED, Answer, Confinement
 
 HERE = "tests.algorithms.dicom.misbehaving"
@@ -46,3 +46,9 @@ def test_data_errors_cross_and_bugs_say_no_value():
         with pytest.raises(RuntimeError, match=r"KeyError at misbehaving.py:\d+$"):
             list(confinement.map(f"{HERE}:misbehave", None, ["bug"]))
         assert list(confinement.map(f"{HERE}:misbehave", None, ["a"])) == [Answer("a")]
+
+
+def test_a_full_disk_is_no_bug():
+    """The child writes the de-identified files; what passes by itself must reach Airflow as something to try again."""
+    with Confinement() as confinement, pytest.raises(TransientError, match=r"^No space left on device, while a file was"):
+        list(confinement.map(f"{HERE}:misbehave", None, ["a", "disk"]))
