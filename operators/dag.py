@@ -30,6 +30,7 @@ from operators.publish import RESULT, Publish
 from operators.runners import ON_WORKERS, runner
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY
+from operators.watch import failure
 
 MAX_RETRY_DELAY = timedelta(minutes=15)
 
@@ -68,6 +69,8 @@ def pipeline_dag(pipeline: Pipeline, dag_id: str) -> DAG:
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": MAX_RETRY_DELAY,
             "retry_policy": RETRY_POLICY,
+            "on_retry_callback": failure.count,
+            "on_failure_callback": failure.count,
         },
     )
     with dag:

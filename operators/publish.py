@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from algorithms.contract.pipeline import Pipeline
 from algorithms.contract.record import StageState
 from algorithms.contract.store import Store, put_tree
 from operators.case import CaseTask
+from operators.cost import Prices, case_cost, leave_cost
 from operators.credentials import deployment_store
 from operators.links import REPORT_LINKS
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
 from operators.results.models import Measurement, Report, StageRun
+from operators.watch import metrics
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +58,22 @@ class Publish(CaseTask):
         """Return the key of the case's report and its verdict, if there is one."""
         opened = self.open()
         here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
-        published = publish(case, found, deployment_store(here), here.publish_limit_mib)
+        store = deployment_store(here)
+        published = publish(case, found, store, here.publish_limit_mib)
         record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
         log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
+        verdict = answer_of(pipeline, found).get("verdict")
         maker = pipeline.maker(RESULT)
-        report = found[maker.name].manifest if maker else None
-        return {"key": report.key if report else None, "state": answer_of(pipeline, found).get("verdict")}
+        report = found[maker.name] if maker else None
+        if report is None or report.manifest is None:
+            return {"key": None, "state": None}
+        cost = case_cost(pipeline, case, found, Prices.read(here.price_list))
+        leave_cost(store, report, cost)
+        metrics.CASE_PRICE.set(cost["together"]["price"], pipeline=pipeline.name)
+        metrics.ANSWERS.add(pipeline=pipeline.name, state=verdict or metrics.OTHER)
+        taken = datetime.now(UTC) - context["dag_run"].run_after
+        metrics.CASE_DURATION.took(taken.total_seconds(), pipeline=pipeline.name, state=verdict or metrics.OTHER)
+        return {"key": report.manifest.key, "state": verdict}
 
 
 def publish(case: Case, found: Mapping[str, StageState], store: Store, limit_mib: float) -> Published:

@@ -15,6 +15,7 @@ from airflow.configuration import conf
 
 from algorithms.contract.case import CODE, Home
 from algorithms.contract.catalogue import pipelines
+from operators.cost import LIST
 
 SECTION = "heartwood"
 PREFIX = "AIRFLOW__HEARTWOOD__"
@@ -82,6 +83,9 @@ class Settings:
     )
     cache_mib: float = _setting(64.0, "What the cache in memory may take (MiB); no value larger than an eighth of it is kept.")
     cache_keep_s: float = _setting(3600.0, "Seconds that a value stays in the cache.")
+    prices: str = _setting(
+        "", "List of prices (TOML) for the estimates in cost.json and the database; Heartwood's own when empty."
+    )
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
     retries: int = _setting(2, "How often a stage is tried again after a transient error or a kill.")
     retry_delay_s: float = _setting(
@@ -125,6 +129,11 @@ class Settings:
     def image_for(self, gpu: int) -> str:
         """Return the image of a stage that needs so many GPUs."""
         return self.needed("image_gpu" if gpu else "image")
+
+    @property
+    def price_list(self) -> Path:
+        """The file of prices."""
+        return ROOT / Path(self.prices).expanduser() if self.prices else LIST
 
     @property
     def results_url(self) -> str:

@@ -18,12 +18,14 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDe
 
 from algorithms.contract.case import SECRET, Case
 from algorithms.contract.catalogue import pipeline as pipeline_called
-from algorithms.contract.command import interrupted, killed, stage_command
+from algorithms.contract.command import interrupted, killed, overdue, stage_command
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
 from algorithms.contract.items import place
+from algorithms.contract.manifest import Manifest
 from algorithms.contract.pipeline import Resources, Stage
 from algorithms.contract.record import Failure
 from operators.case import CaseTask, OpenCase
+from operators.watch import metrics
 
 SIGNALLED = 128
 """A shell's exit code for "ended by signal n" is 128 + n."""
@@ -97,12 +99,20 @@ class StageTask(CaseTask):
 
     def execute(self, context: Context) -> dict[str, str]:
         """Return the key of the stage's result and how it came about: nothing is started for one that is there already."""
+        try:
+            return self._execute(context)
+        except AirflowTaskTimeout:
+            self.overdue()
+            raise
+
+    def _execute(self, context: Context) -> dict[str, str]:
         opened = self.open()
-        key = self.key_of(opened)
-        if key is not None and self._nothing_left(opened):
+        there = self.result_of(opened)
+        if there is not None and self._nothing_left(opened):
             self.forget(context)
-            self.log.info("stage %s reused %s", self.named, key[:12])
-            return {"key": key, "state": "reused"}
+            self.log.info("stage %s reused %s", self.named, there.key[:12])
+            metrics.STAGE_REUSED.add(pipeline=self.pipeline, stage=self.stage)
+            return {"key": there.key, "state": "reused"}
         started = time.monotonic()
         end = self.run_stage(opened, context)
         self.log.info("stage %s ended with exit code %d in %.1f s", self.named, end.code, time.monotonic() - started)
@@ -115,6 +125,7 @@ class StageTask(CaseTask):
         except TaskDeferralTimeout:
             self.recall(context)
             self.on_kill()
+            self.overdue()
             raise AirflowTaskTimeout(f"stage {self.named} ran past its time limit") from None
         except TaskDeferralError:
             raise TransientError(f"stage {self.named} was lost sight of; the next try waits for it") from None
@@ -133,7 +144,7 @@ class StageTask(CaseTask):
         """Return the result's key and state, or raise what the end means; see `raise_for_end`."""
         raise_for_end(end, opened.case, self.declared, self.item, memory_gib=self.need_of(opened).memory_gib)
         until = time.monotonic() + VISIBLE_S
-        while (key := self.key_of(opened)) is None:
+        while (made := self.result_of(opened)) is None:
             if time.monotonic() > until:
                 raise TransientError(
                     f"stage {self.named} ended well, but its result is not in the case folder as seen from here"
@@ -143,7 +154,19 @@ class StageTask(CaseTask):
             for folder in (opened.case.folder, place(opened.case, self.declared), place(opened.case, self.declared, self.item)):
                 if folder.is_dir():
                     list(folder.iterdir())
-        return {"key": key, "state": "done"}
+        self._tell(made)
+        return {"key": made.key, "state": "done"}
+
+    def overdue(self) -> None:
+        """Leave the reason of a stage that was stopped at its time limit, for the report, before the task ends."""
+        overdue(self.open().case, self.declared, self.item)
+
+    def _tell(self, made: Manifest) -> None:
+        of_stage = {"pipeline": self.pipeline, "stage": self.stage}
+        metrics.STAGE_DURATION.took(made.seconds, **of_stage)
+        metrics.STAGE_CPU_TIME.took(made.cpu_seconds, **of_stage)
+        metrics.STAGE_MEMORY.set(made.peak_memory_mib, **of_stage)
+        metrics.STAGE_MEMORY_SHARE.set(made.peak_memory_mib / 1024 / self.declared.resources.memory_gib, **of_stage)
 
     @property
     def declared(self) -> Stage:
@@ -155,12 +178,12 @@ class StageTask(CaseTask):
         """The stage's name for a log line, with the item's."""
         return f"{self.stage} {self.item}" if self.item else self.stage
 
-    def key_of(self, opened: OpenCase) -> str | None:
-        """Return the key of the result as the case folder has it now, ``None`` where there is none."""
+    def result_of(self, opened: OpenCase) -> Manifest | None:
+        """Return the manifest of the result that the case folder has now, ``None`` where there is none."""
         state = opened.states()[self.stage]
         if self.item is not None:
             state = state.items[self.item]
-        return state.key if state.manifest is not None else None
+        return state.manifest
 
     def command_of(self, opened: OpenCase, home: Path, python: str = "python") -> list[str]:
         """Return what is started where ``home`` is the path of the home."""

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,46 @@ def redis(port: int | None = None) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+class StatsD:
+    """A StatsD server that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self._datagrams: list[bytes] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes an Airflow send its metrics here, with tags."""
+        port = str(self._socket.getsockname()[1])
+        options = {"STATSD_ON": "True", "STATSD_HOST": "127.0.0.1", "STATSD_PORT": port, "STATSD_INFLUXDB_ENABLED": "True"}
+        return {f"AIRFLOW__METRICS__{name}": value for name, value in options.items()}
+
+    @property
+    def datagrams(self) -> list[bytes]:
+        """All that has come until now; the kernel holds what nobody asked for."""
+        with suppress(BlockingIOError):
+            while True:
+                self._datagrams.append(self._socket.recv(2**16))
+        return self._datagrams
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+@contextmanager
+def statsd() -> Iterator[StatsD]:
+    """Give a StatsD server on loopback."""
+    server = StatsD()
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 @contextmanager

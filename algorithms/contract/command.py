@@ -94,6 +94,13 @@ def interrupted(case: Case, stage: Stage, reason: str, item: str | None = None) 
     Failure("transient", f"the stage was ended {reason}", kills=Failure.kills_before(folder)).write(folder)
 
 
+def overdue(case: Case, stage: Stage, item: str | None = None) -> None:
+    """Leave a failure for a stage that was stopped at its time limit."""
+    folder = place(case, stage, item)
+    message = f"the stage ran past its time limit of {stage.resources.timeout_s} s"
+    Failure("timeout", message, kills=Failure.kills_before(folder)).write(folder)
+
+
 def leave_failure(
     pipeline: Pipeline,
     stage: Stage,

@@ -19,7 +19,7 @@ from algorithms.contract.pipeline import PROJECT, RECORD, Pipeline, Stage, Value
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage ended without a result: ``kind`` is data, transient or bug; ``key`` is of the result it was to make.
+    """Why a stage ended without a result: ``kind`` is data, transient, bug or timeout; ``key`` is of the result it was to make.
 
     ``kills`` counts how often it was killed for want of memory since it last had a result.
     """

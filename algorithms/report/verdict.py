@@ -16,6 +16,9 @@ Reason = dict[str, str | None]
 
 OTHER_REMEDY = "Ask the people who run this system; give them the case and the stage."
 TRANSIENT_REMEDY = "Nothing is wrong with the study: run the case again once the machine has room; finished stages are kept."
+STOPPED_BY = {"transient": "a passing fault of the machine", "timeout": "its time limit"}
+"""What stopped a stage, by the kind of its failure; anything else is an error in the program."""
+
 BUG_REMEDY = "Nothing is known to be wrong with the study: give this reference to the developers, who find the details by it."
 
 
@@ -64,9 +67,7 @@ def _failure(record: Mapping[str, Any], stage: Mapping[str, Any], remedies: Mapp
         return "rejected", reason(name, stage["failure"]["message"], remedies)
     reference = f"{record['case_id']}/{name}/{(stage['key'] or 'none')[:12]}"
     # The message of a bug is not repeated: it may hold anything, a value from the patient's file too.
-    message = f"the stage {name} was stopped by " + (
-        "a passing fault of the machine" if kind == "transient" else "an error in the program"
-    )
+    message = f"the stage {name} was stopped by {STOPPED_BY.get(kind, 'an error in the program')}"
     remedy = TRANSIENT_REMEDY if kind == "transient" else BUG_REMEDY
     return "failed", reason(name, message, {name: remedy}, reference)
 
