@@ -43,6 +43,8 @@ RETRY_POLICY = ExceptionRetryPolicy(
             "algorithms.contract.errors.DataError", RetryAction.FAIL, reason="the data cannot be answered: a person must act"
         ),
         RetryRule("airflow.sdk.exceptions.AirflowTaskTimeout", RetryAction.FAIL, reason="ran past its time limit"),
+        # Also before and after our own code: a task that cannot tell its state while the database is away has not failed.
+        RetryRule("airflow.sdk.exceptions.AirflowRuntimeError", RetryAction.RETRY, reason="Airflow's API is out of reach"),
     ],
     default=RetryAction.FAIL,
 )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowTaskTimeout, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
 from algorithms.contract.case import Case
 from algorithms.contract.command import interrupted, killed
-from algorithms.contract.errors import TransientError
+from algorithms.contract.errors import DataError, TransientError
 from algorithms.contract.execute import execute
 from algorithms.contract.record import Failure
 from operators.runners.local import LocalStage
-from operators.stage import End, Mount, StageTask, raise_for_end
+from operators.stage import RETRY_POLICY, End, Mount, StageTask, raise_for_end
 
 
 def task(case: Case, stage: str) -> StageTask:
@@ -83,3 +86,20 @@ def test_what_a_place_says_of_an_end_is_in_the_message_and_no_kill(case: Case) -
         raise_for_end(End(137, "because its machine was taken away"), case, flow)
     assert (left := Failure.read(case.folder / "flow")) is not None
     assert (left.kind, left.kills) == ("transient", 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        pytest.param(TransientError("killed"), RetryAction.RETRY, id="transient"),
+        pytest.param(
+            AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR)), RetryAction.RETRY, id="Airflow's API away"
+        ),
+        pytest.param(DataError("20 slices"), RetryAction.FAIL, id="data"),
+        pytest.param(AirflowTaskTimeout("too long"), RetryAction.FAIL, id="time limit"),
+        pytest.param(KeyError("a bug"), RetryAction.FAIL, id="bug"),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error: BaseException, action: RetryAction) -> None:
+    """A database that was away for half a minute failed a case for good, without a reason, before its stage had begun."""
+    assert RETRY_POLICY.evaluate(error, try_number=1, max_tries=2).action == action
