@@ -97,6 +97,23 @@ class Settings:
         "", "Airflow pool with one slot a GiB of memory; the default pool, one slot a stage, when empty."
     )
     memory_pool_gib: int = _setting(0, "Size of that pool: a stage asks for at most so many slots, or it would wait for ever.")
+    intake_queue: str = _setting("", "URL of the SQS queue that announces uploads; none is read when empty.")
+    intake_dead_letters: str = _setting(
+        "", "URL of the SQS queue for messages that cannot be answered; goes with intake_queue."
+    )
+    intake_store: str = _setting("", "Where announced uploads lie, s3:// or file:// URI; goes with intake_queue.")
+    intake_connection: str = _setting(
+        "", "Airflow Connection of type aws that opens queue and intake_store; the AWS client's own credentials when empty."
+    )
+    intake_folder: str = _setting("", "Folder that is watched for uploads; none is when empty.")
+    intake_pool: str = _setting(
+        "", "Airflow pool that counts deferred tasks, one slot a case from its arrival to its report; no limit when empty."
+    )
+    intake_poll_s: float = _setting(30.0, "Seconds between two looks at queue and folder.")
+    intake_visibility_s: int = _setting(
+        300, "Seconds after which a message is taken again when its worker died; a living one renews them."
+    )
+    intake_attempts: int = _setting(10, "An arrival that was taken so often and never ended becomes a dead letter.")
     stub: bool = _setting(False, "Stages write placeholders instead of results, to try a deployment without any tools.")
 
     @property

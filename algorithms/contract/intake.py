@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from algorithms.contract.case import CODE
 from algorithms.contract.errors import DataError
 from algorithms.contract.inbox import MAX_BYTES, MAX_FILES
 from algorithms.contract.manifest import MANIFEST
@@ -34,8 +35,6 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 
 UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]")
-"""A site or a region, such as ``eu-central-1``."""
 
 
 @dataclass(frozen=True)
