@@ -46,7 +46,7 @@ def bag() -> DagBag:
     return DagBag(PROJECT / "dags")
 
 
-@pytest.fixture(scope="module", params=sorted(path.stem for path in (PROJECT / "dags").glob("*.py")))
+@pytest.fixture(scope="module", params=sorted(path.stem for path in (PROJECT / "dags").glob("*_*.py")))
 def dag(bag: DagBag, request: pytest.FixtureRequest) -> DAG:
     found: DAG = bag.dags[request.param]
     return found
@@ -61,13 +61,13 @@ def closure(dag: DAG) -> dict[str, set[str]]:
 def test_every_dag_file_imports(bag: DagBag) -> None:
     """A DAG file that does not import is only a red line in the web UI, and its cases wait for ever."""
     assert bag.import_errors == {}
-    assert set(bag.dags) == {path.stem for path in (PROJECT / "dags").glob("*.py")}
+    assert set(bag.dags) == {path.stem for path in (PROJECT / "dags").glob("*_*.py")}
     assert {pipeline_of(dag_id).name for dag_id in bag.dags} == set(pipelines())
 
 
 def test_airflow_finds_the_dag_files_in_safe_mode() -> None:
     """Airflow does not even open a file that lacks one of these words, and says nothing."""
-    for path in (PROJECT / "dags").glob("*.py"):
+    for path in (PROJECT / "dags").glob("*_*.py"):
         content = path.read_bytes().lower()
         assert b"dag" in content
         assert b"airflow" in content
