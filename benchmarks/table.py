@@ -73,11 +73,13 @@ def readme() -> str:
 
 def _readme_prostate() -> list[list[Any]]:
     slides, risk = measured("slides")["results"], measured("survival")["results"]["summary"]
-    peak = max(max(values.values()) for name, values in slides["memory"].items() if name.endswith("slide_mib"))
+    bounded = ("deidentify", "tissue", "tiles", "encode")
+    peak = max(slides["memory"][slide][stage] for slide in ("one_slide_mib", "three_slides_mib") for stage in bounded)
+    native, windows = slides["reader"]["native"], slides["reader"]["windows"]
     found = risk["distant_metastasis"]
     return [
-        ["slide reader against openslide-python, equal pixels", f"{slides['reader']['ours_times_openslide']:.1f} x", "3.5 x"],
-        ["slide reader against pure JPEG decoding", f"{slides['reader']['ours_of_pure_decode']:.2f}", "0.8"],
+        ["slide reader against openslide-python, equal pixels", f"{windows['ours_times_openslide']:.1f} x", "3.5 x"],
+        ["slide reader, whole native tiles, against pure JPEG decoding", f"{native['ours_of_pure_decode']:.2f}", "0.8"],
         ["tile loader against openslide, PIL and ToTensor", f"{slides['loader']['ours_times_usual']:.1f} x", "5 x"],
         ["peak memory up to the features, a slide of 61,440 pixels a side", f"{peak / 1024:.1f} GiB", "1.5 GB"],
         [
@@ -227,10 +229,12 @@ def survival_honesty() -> str:
 def slides_reading() -> str:
     """Return how fast tiles are read, beside the limit and the peers."""
     results = measured("slides")["results"]
-    reader, loader = results["reader"], results["loader"]
+    native, windows, loader = results["reader"]["native"], results["reader"]["windows"], results["loader"]
     rows: list[list[Any]] = [
-        ["reader, of the pure libjpeg-turbo decode rate on the same tiles", f"{reader['ours_of_pure_decode']:.2f}", "0.8"],
-        ["reader, times openslide-python with equal pixels", f"{reader['ours_times_openslide']:.1f}", "3.5"],
+        ["native tiles of 256 px, of the pure libjpeg-turbo decode rate", f"{native['ours_of_pure_decode']:.2f}", "0.8"],
+        ["windows of 224 px across them, of that rate", f"{windows['ours_of_pure_decode']:.2f}", ""],
+        ["native tiles, times openslide-python with equal pixels", f"{native['ours_times_openslide']:.1f}", "3.5"],
+        ["windows of 224 px, times openslide-python with equal pixels", f"{windows['ours_times_openslide']:.1f}", "3.5"],
         ["loader, times openslide, PIL, ToTensor, normalise (CLAM, Trident)", f"{loader['ours_times_usual']:.1f}", "5"],
     ]
     if "tiatoolbox" in loader:

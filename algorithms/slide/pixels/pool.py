@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.slide.pixels.believed import Believed, Workers
+from algorithms.slide.pixels.memory import Memory
 from algorithms.slide.pixels.windows import (
     DAMAGED,
     EMPTY,
@@ -27,22 +28,6 @@ from algorithms.slide.pixels.windows import (
 
 MOST_BYTES = 384 * 2**20
 """Decoded native tiles that are kept: two rows of windows of 448 px across a slide of 100,000 px (own bound)."""
-
-
-class Memory:
-    """Memory for one pool after another: what has been written to once costs nothing to take again."""
-
-    def __init__(self) -> None:
-        self._bytes = np.empty(0, np.uint8)
-
-    def take(self, size: int) -> np.ndarray:
-        """Return at least ``size`` bytes, (bytes,) uint8, which nobody else has until they are given back."""
-        taken, self._bytes = self._bytes, np.empty(0, np.uint8)
-        return taken if len(taken) >= size else np.empty(size, np.uint8)
-
-    def give_back(self, taken: np.ndarray) -> None:
-        """Keep what was taken for the next one."""
-        self._bytes = taken
 
 
 class Canvas:

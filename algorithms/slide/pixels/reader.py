@@ -26,8 +26,9 @@ import numpy as np
 from algorithms.contract.errors import DataError
 from algorithms.slide.file.tiff import index
 from algorithms.slide.pixels.believed import Believed, Workers
+from algorithms.slide.pixels.memory import Memory, pixels
 from algorithms.slide.pixels.native import Level, NativeTiles, Rescue, levels
-from algorithms.slide.pixels.pool import Memory, Pool, Straight
+from algorithms.slide.pixels.pool import Pool, Straight
 from algorithms.slide.pixels.windows import SAME_SCALE, Squares, cut_of
 from algorithms.slide.pixels.witness import Witness, witnesses
 
@@ -37,7 +38,7 @@ BATCH = 64
 """Windows of a batch: 10 MB at 224 px."""
 
 REFERENCES_OF_UNUSED = 2
-"""What `sys.getrefcount` says of an array that only a list holds: the list and its own argument."""
+"""What `sys.getrefcount` says of memory that only one array shows: that array and its own argument."""
 
 
 class Corrupt(NamedTuple):
@@ -155,9 +156,9 @@ def open_slide(path: Path) -> Slide:
 
 def _unused(buffers: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """Return one of the ``buffers`` to which nothing refers any more, or a new one; fresh memory costs more than a copy."""
-    free = next((n for n in range(len(buffers)) if sys.getrefcount(buffers[n]) == REFERENCES_OF_UNUSED), None)
+    free = next((n for n in range(len(buffers)) if sys.getrefcount(buffers[n].base) == REFERENCES_OF_UNUSED), None)
     if free is None:
-        buffers[:] = [*buffers[-1:], np.empty(shape, np.uint8)]
+        buffers[:] = [*buffers[-1:], pixels(*shape)]
         free = -1
     return buffers[free]
 
