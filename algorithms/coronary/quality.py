@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 from scipy import ndimage
 
+from algorithms.contract.check import Check, check
 from algorithms.contract.errors import DataError
 
 COARSE_MM = 2.0
@@ -66,22 +66,6 @@ HIGHEST_AREA = 0.5
 
 CUT_FACTOR = 1.5
 """A case is rejected at the limit times this, and doubted from the limit on."""
-
-
-class Check(TypedDict):
-    """One line of ``checks`` in a JSON artefact."""
-
-    name: str
-    value: float
-    unit: str
-    limit: str
-    passed: bool
-    help: str
-
-
-def check(name: str, measured: tuple[float, str], limit: str, passed: bool, help: str) -> Check:
-    """Return one check as JSON carries it; ``measured`` is the value with its unit."""
-    return Check(name=name, value=measured[0], unit=measured[1], limit=limit, passed=bool(passed), help=help)
 
 
 @dataclass(frozen=True)

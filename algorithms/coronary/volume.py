@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algorithms.contract.check import Check, check
 from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid as Volume
 from algorithms.coronary.grid import write_grid
-from algorithms.coronary.quality import Check, check, judge
+from algorithms.coronary.quality import judge
 from algorithms.dicom.geometry import Grid
 from algorithms.dicom.headers import Header
 from algorithms.dicom.hounsfield import read_headers, read_hounsfield, series_grid

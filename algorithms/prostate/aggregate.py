@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
@@ -22,6 +20,7 @@ from algorithms.prostate.risk.answer import checks, document
 from algorithms.prostate.risk.covariates import measured
 from algorithms.prostate.risk.description import RiskModel, read_model
 from algorithms.prostate.risk.ensemble import cumulative_hazards, forecast, read
+from algorithms.slide.encoder.encoder import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -168,14 +167,3 @@ def spread(attention: np.ndarray, slides: list[Slide]) -> dict[str, np.ndarray]:
         start += int(has.sum())
         found[slide.name] = of_slide
     return found
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread, so that sums are made in one order on every machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
+from algorithms.contract.check import Check, check
 from algorithms.prostate.risk.covariates import NAMES
 from algorithms.prostate.risk.description import RiskModel
 from algorithms.prostate.risk.ensemble import HORIZONS, YEARS, Forecast, Reading
@@ -19,17 +20,6 @@ LEAST_TILES = 24
 
 MOST_LOST = 0.05
 """Share of tiles without features above which what is left may not be the man's tissue (own bound)."""
-
-
-class Check(TypedDict):
-    """One line of ``checks``."""
-
-    name: str
-    value: float
-    unit: str
-    limit: str
-    passed: bool
-    help: str
 
 
 def document(model: RiskModel, found: Forecast, variables: np.ndarray, nccn_group: str | None) -> dict[str, Any]:
@@ -162,4 +152,4 @@ def checks(model: RiskModel, reading: Reading, lost: int, variables: np.ndarray)
 
 
 def _check(name: str, value: tuple[float, str], limit: str, passed: bool, help: str) -> Check:
-    return Check(name=name, value=round(float(value[0]), 4), unit=value[1], limit=limit, passed=bool(passed), help=help)
+    return check(name, (round(float(value[0]), 4), value[1]), limit, passed, help)

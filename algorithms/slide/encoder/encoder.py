@@ -78,7 +78,7 @@ class Encoder:
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (self.tile_px, self.tile_px, 3):
             raise ValueError(f"tiles must be uint8 of shape (N, {self.tile_px}, {self.tile_px}, 3)")
         passes = [tiles[first : first + self.tiles_at_once] for first in range(0, len(tiles), self.tiles_at_once)]
-        with _one_thread_each(), ThreadPoolExecutor(self.workers) as pool:
+        with one_thread(), ThreadPoolExecutor(self.workers) as pool:
             embeddings = list(pool.map(self._forward, passes))
         return np.concatenate([np.empty((0, self.dimension), np.float32), *embeddings])
 
@@ -92,10 +92,11 @@ class Encoder:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let torch compute each pass in one thread, many passes at a time.
+def one_thread() -> Iterator[None]:
+    """Keep each of torch's computations to one thread, so that sums are made in one order on every machine.
 
-    Threads that share one product wait for each other at every layer; on a busy machine that cost more than the product.
+    Many passes at a time, one thread each, are faster too: threads that share one product wait for each other at every layer;
+    on a busy machine that cost more than the product.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,10 +6,10 @@ Lengths are micrometres, areas mm2; fractions of the slide's area for tissue and
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TypedDict
 
 import numpy as np
 
+from algorithms.contract.check import Check, check
 from algorithms.slide.tissue.focus import Focus
 from algorithms.slide.tissue.mask import BLURRED, FOLD, PEN, TISSUE
 
@@ -38,17 +38,6 @@ UNREADABLE_MOST = 0.05
 
 ONLY_PEN = 4.0
 """Pen marks are blamed for a slide without tissue when they cover this many times the tissue found."""
-
-
-class Check(TypedDict):
-    """One line of ``checks`` in ``quality.json``."""
-
-    name: str
-    value: float
-    unit: str
-    limit: str
-    passed: bool
-    help: str
 
 
 @dataclass(frozen=True)
@@ -131,11 +120,6 @@ def _too_little(found: Measures, least_mm2: float) -> str:
     if found.tissue_mm2 == 0:
         return f"no tissue: nothing on the slide is stained; {wanted}; check the slide and the scanned area"
     return f"only {found.tissue_mm2:.2f} mm2 of tissue; {wanted}; send a slide with more tissue, or lower tissue_least_mm2"
-
-
-def check(name: str, measured: tuple[float, str], limit: str, passed: bool, help: str) -> Check:
-    """Return one check as JSON carries it; ``measured`` is the value with its unit."""
-    return Check(name=name, value=measured[0], unit=measured[1], limit=limit, passed=bool(passed), help=help)
 
 
 def scale_checks(mpp: float, power: float | None) -> list[Check]:
