@@ -30,7 +30,7 @@ from operators.publish import RESULT, Publish
 from operators.runners import ON_WORKERS, runner
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY
-from operators.watch import failure
+from operators.watch import failure, notice
 
 MAX_RETRY_DELAY = timedelta(minutes=15)
 
@@ -61,6 +61,7 @@ def pipeline_dag(pipeline: Pipeline, dag_id: str) -> DAG:
         params=params(pipeline),
         tags=["heartwood", pipeline.name],
         max_active_runs=here.max_active_runs,
+        on_failure_callback=notice.callbacks(here),
         render_template_as_native_obj=False,  # a case id may look like a number and must stay text
         default_args={
             "owner": "heartwood",

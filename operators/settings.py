@@ -86,6 +86,11 @@ class Settings:
     prices: str = _setting(
         "", "List of prices (TOML) for the estimates in cost.json and the database; Heartwood's own when empty."
     )
+    notify: str = _setting(
+        "",
+        "Where a message for each failed case goes: log, http:CONNECTION, sns:TOPIC_ARN or sqs:QUEUE_URL; nowhere when empty.",
+    )
+    notify_connection: str = _setting("", "Airflow Connection (aws) for sns and sqs; the client's own chain when empty.")
     publish_limit_mib: float = _setting(64.0, "Artefacts larger than this (MiB) stay in the case folder and are not published.")
     retries: int = _setting(2, "How often a stage is tried again after a transient error or a kill.")
     retry_delay_s: float = _setting(
