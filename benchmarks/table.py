@@ -284,6 +284,29 @@ def store_transfer() -> str:
     return table(head, rows)
 
 
+def faults() -> str:
+    """Return what each fault did, how long nothing went on after it, and which tests make it happen."""
+    rows: list[list[Any]] = []
+    for fault in measured("faults")["results"]["faults"]:
+        standstill = "" if fault["recovery_s"] is None else f"{fault['recovery_s']:.0f}"
+        files = ", ".join(f"`{name}`" for name in fault["files"])
+        rows.append([fault["name"], fault["struck"], standstill, files])
+    return table(["fault", "times", "standstill (s), wanted < 60", "made to happen in"], rows)
+
+
+def faults_cluster() -> str:
+    """Return what many cases at once came to."""
+    found = measured("faults")["results"]["cluster"]
+    rows: list[list[Any]] = [
+        ["cases at once", f"{found['cases']:.0f}"],
+        ["tasks, each run once", f"{found['tasks']:.0f}"],
+        ["most tasks at one time", f"{found['most_tasks']:.0f}"],
+        ["most GiB at one time, of those of the pool", f"{found['most_gib']:.0f} of {found['pool_gib']:.0f}"],
+        ["seconds from the first task to the last", f"{found['seconds']:.0f}"],
+    ]
+    return table(["what", "measured"], rows)
+
+
 COSTS = (("seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
 
 
@@ -301,6 +324,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "coronary_accuracy": coronary_accuracy,
     "coronary_cases": coronary_cases,
     "coronary_stages": coronary_stages,
+    "faults": faults,
+    "faults_cluster": faults_cluster,
     "flow_agreement": flow_agreement,
     "flow_cost": flow_cost,
     "slides_reading": slides_reading,
