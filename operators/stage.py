@@ -112,12 +112,13 @@ class StageTask(CaseTask):
         there = self.result_of(opened)
         if there is not None and self._nothing_left(opened):
             self.forget(context)
-            self.log.info("stage %s reused %s", self.named, there.key[:12])
+            self.log.info("stage %s reused result %s", self.named, there.key[:12])
             metrics.STAGE_REUSED.add(pipeline=self.pipeline, stage=self.stage)
             return {"key": there.key, "state": "reused"}
         started = time.monotonic()
         end = self.run_stage(opened, context)
-        self.log.info("stage %s ended with exit code %d in %.1f s", self.named, end.code, time.monotonic() - started)
+        outcome = "done" if end.code == EXIT_OK else "failed"
+        self.log.info("stage %s %s in %.1f s", self.named, outcome, time.monotonic() - started)
         return self.answer(opened, end)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

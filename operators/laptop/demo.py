@@ -17,7 +17,8 @@ from algorithms.contract.pipeline import Pipeline
 from operators.laptop.embedded import AIRFLOW_HOME, ROOT, dag_id, prepare, relative, run, step
 
 STARTED = re.compile(r"python -m algorithms \w+ (\w+) --home \S+ --case \S+(?: --item (\w+))?")
-ENDED = re.compile(r"stage (\w+(?: \w+)?) (done|reused|failed) in ([\d.]+) s")
+ENDED = re.compile(r"stage (\w+(?: \w+)?) (done|failed) in ([\d.]+) s")
+REUSED = re.compile(r"stage (\w+(?: \w+)?) reused result")
 """Lines of `operators.runners.local` in the log of a task."""
 
 
@@ -71,6 +72,8 @@ def _run_dag(dag: str, case_id: str, env: dict[str, str]) -> int:
                 elif ended := ENDED.search(line):
                     in_stages += float(ended[3])
                     print(f"{ended[2]:<8}{float(ended[3]):7.1f} s", flush=True)
+                elif reused := REUSED.search(line):
+                    print(f"  {reused[1]:<14}reused", flush=True)
     wall = time.monotonic() - started
     print(f"{wall:.0f} s in all, {wall - in_stages:.0f} s of them Airflow's own\n")
     return process.returncode

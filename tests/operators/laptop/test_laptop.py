@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from operators.laptop import embedded
-from operators.laptop.demo import ENDED, STARTED
+from operators.laptop.demo import ENDED, REUSED, STARTED
 from operators.laptop.up import COMPONENTS
 from tests.operators.airflow_home import PROJECT
 
@@ -66,13 +66,15 @@ def test_password_and_key_are_made_once_for_this_user_only(laptop: Path) -> None
 
 def test_the_demo_reads_the_lines_that_the_runner_writes() -> None:
     """The progress is taken from the task's log; the runner's own source must still say these sentences."""
-    runner = (PROJECT / "operators/runners/local.py").read_text()
+    runner = (PROJECT / "operators/stage.py").read_text()
 
     assert '"stage %s %s in %.1f s"' in runner
+    assert '"stage %s reused result %s"' in runner
     begun = STARTED.search("INFO - python -m algorithms prostate encode --home /x --case /x/cases/1 --item s02 --set a=1")
     assert begun.groups() == ("encode", "s02")  # type: ignore[union-attr]
     assert ENDED.search("stage encode s02 done in 2.0 s").groups() == ("encode s02", "done", "2.0")  # type: ignore[union-attr]
     assert ENDED.search("stage flow failed in 12.3 s").groups() == ("flow", "failed", "12.3")  # type: ignore[union-attr]
+    assert REUSED.search("stage encode s02 reused result 0123456789ab").groups() == ("encode s02",)  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
