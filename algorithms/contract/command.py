@@ -13,7 +13,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-from algorithms.contract.case import Case, Home
+from algorithms.contract.case import SECRET, Case, Home
 from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
 from algorithms.contract.execute import Result, execute
 from algorithms.contract.items import place
@@ -122,10 +122,31 @@ def leave_failure(
         item = None
     key = state.key
     text = "".join(traceback.format_exception(error)) if kind == "bug" else ""
+    if kind == "bug" and reads_originals(pipeline, stage):
+        # Libraries put the value that they stumble over into their message, and here it is a patient's.
+        message, text = type(error).__name__, places_of(error)
     folder = place(case, stage, item)
     failure = Failure(kind, message, key, text, Failure.kills_before(folder))
     failure.write(folder)
     return failure
+
+
+def reads_originals(pipeline: Pipeline, stage: Stage) -> bool:
+    """Return whether the stage sees what the site sent, as it was sent."""
+    return any(name in pipeline.inputs and name != SECRET for name in (*stage.inputs, *stage.consumes))
+
+
+def places_of(error: BaseException) -> str:
+    """Return the traceback of an error and of those behind it without their messages: kinds, files, lines and code."""
+    described: traceback.TracebackException | None = traceback.TracebackException.from_exception(error)
+    told: list[str] = []
+    while described is not None:
+        told.append(
+            "".join(described.stack.format())
+            + f"{getattr(described.exc_type, '__name__', 'error')} (its message is withheld)\n"
+        )
+        described = described.__cause__ or (None if described.__suppress_context__ else described.__context__)
+    return "\nafter which\n\n".join(reversed(told))
 
 
 def _summary(case: Case, result: Result) -> dict[str, Any]:

@@ -231,3 +231,35 @@ def test_a_report_is_made_anew_when_the_case_went_on(case, home):
 
     assert early.folder != late.folder
     assert json.loads((late.folder / "told.json").read_text())["verdict"] == "answered"
+
+
+def raised(text: str) -> Exception:
+    """Return an error with a cause, as a library raises it: both messages hold the value that was read."""
+    try:
+        try:
+            int(text)
+        except ValueError as first:
+            raise KeyError(text) from first
+    except KeyError as error:
+        return error
+    raise AssertionError("not reached")
+
+
+def test_a_bug_over_originals_keeps_its_places_and_withholds_its_messages(case, home):
+    """``count`` reads what the site sent: a value in a message would go to log, database and developers."""
+    failure = leave_failure(TOY, COUNT, case, {}, raised("Muster^Max"), stub=False)
+
+    assert failure.message == "KeyError"
+    assert "Muster" not in (case.folder / "count" / "failure.json").read_text()
+    assert "int(text)" in failure.traceback
+    assert failure.traceback.index("ValueError") < failure.traceback.index("KeyError")
+
+
+def test_a_bug_over_our_own_artefacts_keeps_its_message(case, home):
+    """Nothing identifying is in what the other stages read, and the message helps."""
+    execute(TOY, COUNT, case, home, {})
+    other = replace(DOUBLE, consumes=())
+    failure = leave_failure(replace(TOY, stages=(COUNT, other, TELL)), other, case, {}, raised("12,5"), stub=False)
+
+    assert "12,5" in failure.message
+    assert "12,5" in failure.traceback
