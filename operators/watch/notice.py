@@ -28,8 +28,8 @@ from operators.settings import Settings
 WAYS = ("log", "http", "sns", "sqs")
 """What stands before the colon of ``[heartwood] notify``; the transports are Airflow's providers' own."""
 
-RUN_ID = re.compile(r"(manual|scheduled|backfill|asset_triggered)__[\dT:.+-]+(_\w{1,8})?|[0-9a-f]{16}[\w.:+-]{0,40}")
-"""Run ids that say nothing but when, or which case; any other may be free text that somebody typed."""
+RUN_ID = re.compile(r"(manual|scheduled|backfill|asset_triggered)__[\dT:.+-]+(_\w{1,8})?|intake__[0-9a-f]{16}(_[0-9a-f]{8})?")
+"""Run ids of Airflow and of our intake: they say when, or which case; any other may be free text that somebody typed."""
 
 UNKNOWN = "unknown"
 """The kind of a failure that left no reason in the case folder, or whose folder cannot be seen from here: see the log."""
