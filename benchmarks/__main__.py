@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CLAIMS = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in {"__init__", "__main__", "evidence", "table"})
+CLAIMS = sorted(
+    path.stem for path in HERE.glob("*.py") if path.stem not in {"__init__", "__main__", "evidence", "fleet", "table"}
+)
 
 
 def main() -> None:
