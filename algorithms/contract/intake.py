@@ -6,7 +6,7 @@
     <upload>/manifest.json                written last: where it is, the upload is whole
 
 An upload is called by 32 hexadecimal digits.  Every text in manifest and message must have a declared pattern and a field that
-is not declared is refused, so that nothing that identifies a person rides along; no message repeats a value that was refused.
+is not declared is refused, so that no free text rides along; no message repeats a value that was refused.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from algorithms.contract.errors import DataError, TransientError
 from operators import settings
 from operators.intake.admission import Admitted, admit_next
-from operators.intake.triggers import CaseEndTrigger
+from operators.intake.triggers import CaseEndTrigger, ready_to_take
 from operators.intake.ways import arrivals, uploads
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class Waiting(BaseOperator):
         self.way = way
 
     def execute(self, context: Context) -> list[int]:
-        """Count what waits now; the event that started the run may be old."""
-        waiting = arrivals(self.way, settings.load()).waiting()
-        log.info("%d arrivals wait in the %s", waiting, self.way)
-        return list(range(1, min(waiting, BATCH) + 1))
+        """Count what waits now; the event that started the run may be old, and other runs may have tasks for it."""
+        waiting, ready = arrivals(self.way, settings.load()).waiting(), ready_to_take(self.dag_id)
+        log.info("%d arrivals wait in the %s, and %d tasks to take them", waiting, self.way, ready)
+        return list(range(1, min(waiting - ready, BATCH) + 1))
 
 
 class Admit(BaseOperator):

@@ -46,7 +46,7 @@ class ArrivalTrigger(BaseEventTrigger):
             except (TransientError, OSError) as error:
                 self.log.warning("the %s of arrivals cannot be looked at: %s", self.way, error)
                 waiting = 0
-            if waiting and not await asyncio.to_thread(self._idle_tasks):
+            if waiting and not await asyncio.to_thread(self._answered):
                 self.log.info("%d arrivals wait in the %s", waiting, self.way)
                 yield TriggerEvent({"waiting": waiting})  # type: ignore[no-untyped-call]
             await asyncio.sleep(self.poll_s)
@@ -54,9 +54,18 @@ class ArrivalTrigger(BaseEventTrigger):
     def _waiting(self) -> int:
         return arrivals(self.way, settings.load()).waiting()
 
-    def _idle_tasks(self) -> int:
-        """Return how many tasks wait for a slot or a worker to take an arrival with: another run would only add to them."""
-        return RuntimeTaskInstance.get_ti_count(self.dag_id, task_ids=["waiting", "admit"], states=["scheduled", "queued"])
+    def _answered(self) -> bool:
+        """Return whether a run is about to take what waits, or has tasks that wait for a slot: another would add to them."""
+        queued = RuntimeTaskInstance.get_dr_count(self.dag_id, states=["queued"])
+        counting = RuntimeTaskInstance.get_ti_count(
+            self.dag_id, task_ids=["waiting"], states=["scheduled", "queued", "running"]
+        )
+        return bool(queued or counting or ready_to_take(self.dag_id))
+
+
+def ready_to_take(dag_id: str) -> int:
+    """Return how many tasks wait for a slot or a worker, to take an arrival each."""
+    return RuntimeTaskInstance.get_ti_count(dag_id, task_ids=["admit"], states=["scheduled", "queued"])
 
 
 class CaseEndTrigger(DagStateTrigger):
