@@ -54,6 +54,8 @@ FAULTS = (
     Fault("equal runs at once", ("tests/faults/test_equal_runs.py",)),
     Fault("half-written results, drafts, descriptions", ("tests/faults/test_half_written.py",)),
     Fault("clocks behind, ahead, and jumping", ("tests/faults/test_clock.py",)),
+    Fault("50 copies of one message, in any order", ("tests/operators/intake/test_admission.py::test_fifty",)),
+    Fault("poison messages", ("tests/operators/intake/test_admission.py::test_a_poison",)),
     Fault("S3: 503, cut bodies, lost acknowledgements, outage", ("tests/faults/test_s3.py", "tests/faults/test_publish.py")),
 )
 

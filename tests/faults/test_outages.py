@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,8 @@ def worker_at_work(airflow: Cluster) -> str | None:
     """Return a worker that runs a stage now."""
     for name in WORKERS:
         for process in psutil.Process(airflow.components[name].pid).children(recursive=True):
-            with process.oneshot():
+            # A stage may end between two looks at it.
+            with suppress(psutil.NoSuchProcess):
                 if "algorithms" in process.cmdline():
                     return name
     return None
