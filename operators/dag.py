@@ -26,7 +26,8 @@ from algorithms.contract.pipeline import Parameter, Pipeline, Stage
 from operators import documentation, settings
 from operators.items import Items
 from operators.links import REPORT_LINKS
-from operators.publish import RESULT, Publish
+from operators.publish import Publish
+from operators.results.rows import RESULT
 from operators.runners import ON_WORKERS, runner
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY

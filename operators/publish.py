@@ -6,46 +6,33 @@ is.  Everything is named by content keys, so publishing again changes nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from airflow.sdk import Context
 
 from algorithms.contract.case import Case
-from algorithms.contract.manifest import HEARTWOOD, MANIFEST, Manifest, entry_point
-from algorithms.contract.pipeline import Pipeline
+from algorithms.contract.errors import DataError
+from algorithms.contract.manifest import MANIFEST, Manifest
 from algorithms.contract.record import StageState
 from algorithms.contract.store import Store, put_tree
+from operators import settings
 from operators.case import CaseTask
 from operators.cost import Prices, case_cost, leave_cost
 from operators.credentials import deployment_store
 from operators.links import REPORT_LINKS
-from operators.results.database import transaction, upsert
-from operators.results.models import Case as CaseRow
-from operators.results.models import Measurement, Report, StageRun
+from operators.results.audit import Action, append_once, head
+from operators.results.database import transaction
+from operators.results.heads import publish_head
+from operators.results.rows import RESULT, Published, answer_of, hashes_of, record_rows
 from operators.watch import metrics
 
 log = logging.getLogger(__name__)
 
 MIB = 2**20
-
-RESULT = "result"
-"""The artefact that holds a case's answer; what is written beside it is the report."""
-
-
-@dataclass(frozen=True)
-class Published:
-    """What lies where in the store: URI by artefact name and by stage, and the artefacts that are too large for it."""
-
-    uris: Mapping[str, str]
-    manifests: Mapping[str, str]
-    left: tuple[str, ...]
 
 
 class Publish(CaseTask):
@@ -55,12 +42,24 @@ class Publish(CaseTask):
     operator_extra_links = REPORT_LINKS
 
     def execute(self, context: Context) -> dict[str, str | None]:
-        """Return the key of the case's report and its verdict, if there is one."""
+        """Return the key of the case's report and its verdict, if there is one; what is refused is in the audit."""
+        here = settings.load()
+        case = Case.read(here.home_folder.case_folder(self.case_id))
+        try:
+            return self._publish(context)
+        except DataError:
+            refused(here.results_url, case)
+            raise
+
+    def _publish(self, context: Context) -> dict[str, str | None]:
         opened = self.open()
         here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
         store = deployment_store(here)
         published = publish(case, found, store, here.publish_limit_mib)
         record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
+        with transaction(here.results_url) as connection:
+            end = head(connection)
+        publish_head(end, store)
         log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
         verdict = answer_of(pipeline, found).get("verdict")
         maker = pipeline.maker(RESULT)
@@ -74,6 +73,12 @@ class Publish(CaseTask):
         taken = datetime.now(UTC) - context["dag_run"].run_after
         metrics.CASE_DURATION.took(taken.total_seconds(), pipeline=pipeline.name, state=verdict or metrics.OTHER)
         return {"key": report.manifest.key, "state": verdict}
+
+
+def refused(url: str, case: Case) -> None:
+    """Write into the audit that the results of a case were not published."""
+    with transaction(url) as connection:
+        append_once(connection, action=Action.REFUSED, case_id=case.case_id, site=case.site, detail={"door": "publish"})
 
 
 def publish(case: Case, found: Mapping[str, StageState], store: Store, limit_mib: float) -> Published:
@@ -109,61 +114,6 @@ def publish(case: Case, found: Mapping[str, StageState], store: Store, limit_mib
     return Published(uris, manifests, tuple(left))
 
 
-def answer_of(pipeline: Pipeline, found: Mapping[str, StageState]) -> dict[str, Any]:
-    """Return the case's ``result.json``, empty where there is none."""
-    maker = pipeline.maker(RESULT)
-    state = found[maker.name] if maker else None
-    if state is None or state.manifest is None or state.folder is None:
-        return {}
-    document: dict[str, Any] = json.loads(state.manifest.output_path(RESULT, state.folder).read_text())
-    return document
-
-
-def record_rows(
-    url: str,
-    pipeline: Pipeline,
-    case: Case,
-    found: Mapping[str, StageState],
-    published: Published,
-    *,
-    stub: bool = False,
-) -> None:
-    """Write the case, its results, their measurements and its report into the results database, in one transaction."""
-    maker, answer = pipeline.maker(RESULT), answer_of(pipeline, found)
-    report = found[maker.name] if maker and found[maker.name].manifest else None
-    verdict = answer.get("verdict")
-    with transaction(url) as connection:
-        row = {"case_id": case.case_id, "pipeline": pipeline.name, "verdict": verdict}
-        upsert(connection, CaseRow, [row | {"report_key": report.key if report else None}])
-        runs = [_stage_run(case, state, published, stub) for state in found.values() if state.state != "not run"]
-        upsert(connection, StageRun, runs)
-        upsert(connection, Measurement, [m for state in found.values() for m in _measurements(case, state)])
-        if report is not None and report.manifest is not None:
-            identity = {"case_id": case.case_id, "stage": report.stage.name, "key": report.manifest.key}
-            upsert(connection, Measurement, [identity | number for number in numbers_of(answer)])
-            upsert(connection, Report, [_report(case, report, published, answer)])
-
-
-def hashes_of(manifest: Manifest) -> dict[str, str]:
-    """Return the sha256 of each artefact by name."""
-    return {name: written.sha256 for name, written in manifest.outputs.items()}
-
-
-def numbers_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what ``result.json`` says of each vessel, lesion and so on as rows: subject, name, value with interval, or word.
-
-    Of every list at the top of the answer, entries with a ``label`` or a ``vessel`` are taken; that is their subject.  A float
-    is a number, ``x`` with ``x_low`` and ``x_high`` one number with its interval; text is a word; an integer is an index.
-    """
-    rows: list[dict[str, Any]] = []
-    for entries in answer.values():
-        for entry in entries if isinstance(entries, list) else ():
-            subject = (entry.get("label") or entry.get("vessel")) if isinstance(entry, dict) else None
-            if subject:
-                rows += [row for name in entry if (row := _number_row(subject, name, entry)) is not None]
-    return rows
-
-
 def _put(store: Store, path: Path, name: str) -> None:
     if path.is_dir():
         put_tree(store, path, name)
@@ -177,67 +127,3 @@ def _published_before(store: Store, name: str) -> Manifest | None:
     with tempfile.TemporaryDirectory() as folder:
         store.get_file(name, Path(folder) / MANIFEST)
         return Manifest.read(Path(folder))
-
-
-def _stage_run(case: Case, state: StageState, published: Published, stub: bool) -> dict[str, Any]:
-    manifest, stage, failure = state.manifest, state.stage, state.failure
-    row = {
-        "case_id": case.case_id,
-        "stage": stage.name,
-        "key": state.key,
-        "state": state.state,
-        "version": stage.version,
-        "run": entry_point(stage, stub),
-        "heartwood": manifest.heartwood if manifest else HEARTWOOD,
-        "image": manifest.image if manifest else "",
-        "parameters": dict(manifest.parameters) if manifest else {},
-        "inputs": dict(state.inputs),
-        "outputs": hashes_of(manifest) if manifest else {},
-        "failure_kind": failure.kind if failure and not manifest else None,
-        "failure_message": failure.message if failure and not manifest else None,
-    }
-    cost = {name: getattr(manifest, name, None) for name in ("seconds", "cpu_seconds", "peak_memory_mib")}
-    return row | cost | {"manifest_uri": published.manifests.get(stage.name)}
-
-
-def _measurements(case: Case, state: StageState) -> list[dict[str, Any]]:
-    if state.manifest is None:
-        return []
-    identity = {"case_id": case.case_id, "stage": state.stage.name, "key": state.manifest.key}
-    return [
-        identity | (_row("", name, word=value) if isinstance(value, str) else _row("", name, value=float(value)))
-        for name, value in state.manifest.measurements.items()
-    ]
-
-
-def _report(case: Case, state: StageState, published: Published, answer: Mapping[str, Any]) -> dict[str, Any]:
-    assert state.manifest is not None
-    return {
-        "case_id": case.case_id,
-        "key": state.manifest.key,
-        "verdict": str(answer.get("verdict", "")),
-        "reasons": list(answer.get("reasons", ())),
-        "uris": {name: published.uris[name] for name in state.manifest.outputs if name in published.uris},
-        "hashes": hashes_of(state.manifest),
-    }
-
-
-def _number_row(subject: str, name: str, entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    value = entry[name]
-    if isinstance(value, str):
-        return _row(subject, name, word=value) if value != subject else None
-    if not isinstance(value, float) or name.endswith(("_low", "_high")):
-        return None
-    return _row(subject, name, value=value, low=entry.get(f"{name}_low"), high=entry.get(f"{name}_high"))
-
-
-def _row(
-    subject: str,
-    name: str,
-    *,
-    value: float | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    word: str | None = None,
-) -> dict[str, Any]:
-    return {"subject": subject, "name": name, "value": value, "low": low, "high": high, "word": word}

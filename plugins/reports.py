@@ -26,7 +26,7 @@ from algorithms.contract.pipeline import Pipeline
 from operators import settings
 from operators.cache import deployment_cache, key_of
 from operators.dag import pipeline_of
-from operators.publish import RESULT
+from operators.results.rows import RESULT
 
 KEY = re.compile(r"[0-9a-f]{64}")
 

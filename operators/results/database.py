@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,20 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from algorithms.contract.errors import DataError, TransientError
+from operators import settings
+from operators.results import roles
 from operators.results.models import Base
 
 VERSION_TABLE = "heartwood_version"
 """Not Alembic's default name, so that the tables may lie in Airflow's own database."""
+
+REGION_CHECK = "ck_cases_region"
+"""The constraint that lets cases of one region in; its text is where the region of a database is written."""
 
 LOCK_TIMEOUT_S = 30.0
 """How long a writer of SQLite waits for another one."""
@@ -33,7 +39,7 @@ def transaction(url: str) -> Iterator[Connection]:
     Raises
     ------
     DataError
-        If a database other than SQLite is not at the newest revision.
+        If a database other than SQLite is not at the newest revision, or a case is of another region than the database.
     TransientError
         If the database is out of reach or stays locked.
     """
@@ -48,6 +54,10 @@ def transaction(url: str) -> Iterator[Connection]:
     except OperationalError as error:
         # The statement and its values stay out of the message.
         raise TransientError(f"the results database does not answer ({type(error.orig).__name__})") from None
+    except IntegrityError as error:
+        if REGION_CHECK not in str(error.orig):
+            raise
+        raise DataError("the results database is of another region than the case; answer it in its own region") from None
     finally:
         engine.dispose()
 
@@ -67,16 +77,39 @@ def open_engine(url: str) -> Engine:
 
 
 def upgrade(url: str) -> None:
-    """Bring the tables to the newest revision; two callers at once take turns."""
+    """Bring the tables to the newest revision; two callers at once take turns.
+
+    A new database becomes one of the deployment's region.
+
+    Raises
+    ------
+    DataError
+        If the database is one of another region.
+    """
+    here = settings.load()
     engine = open_engine(url)
     try:
         with _one_at_a_time(engine), engine.connect() as connection:
             config = _config()
-            config.attributes["connection"] = connection
+            config.attributes |= {"connection": connection, "region": here.region, "site": here.site}
             command.upgrade(config, "head")
+            require_region(connection, here.region)
+            if connection.dialect.name == "postgresql":
+                roles.grant_again(connection)
             connection.commit()
     finally:
         engine.dispose()
+
+
+def require_region(connection: Connection, region: str) -> None:
+    """Raise `DataError` if the database is not one of this region."""
+    checks = {check["name"]: check["sqltext"] for check in inspect(connection).get_check_constraints("cases")}
+    literal = re.search(r"'([a-z0-9-]+)'", checks.get(REGION_CHECK, ""))
+    there = literal[1] if literal else "no region at all"
+    if there != region:
+        raise DataError(
+            f"the results database is of region {there}, this deployment of region {region}; give it a database of its own"
+        )
 
 
 def revision(engine: Engine) -> str | None:

@@ -4,6 +4,7 @@
 
     cases 1 -- n stage_runs 1 -- n measurements
           1 -- n reports
+    site_roles                                    which role of PostgreSQL sees which site
     audit                                         a chain of its own, see `operators.results.audit`
 
 Every other row is named by content keys, so recording the same thing again changes nothing, and a newer result lands beside the
@@ -30,6 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from algorithms.contract.case import LOCAL
+
 Document = JSON().with_variant(JSONB(), "postgresql")
 
 
@@ -52,13 +55,18 @@ class Base(DeclarativeBase):
 
 
 class Case(Base):
-    """One examination, by its opaque id, and what its current report says."""
+    """One examination, by its opaque id, and what its current report says.
+
+    A check that the migration writes lets the region of this deployment in and no other.
+    """
 
     __tablename__ = "cases"
     __table_args__ = (CheckConstraint("length(case_id) = 16", name="opaque_id"),)
 
     case_id: Mapped[str] = mapped_column(String(16), primary_key=True)
     pipeline: Mapped[str] = mapped_column(String(64))
+    region: Mapped[str] = mapped_column(String(32), default=LOCAL)
+    site: Mapped[str] = mapped_column(String(32), default=LOCAL, index=True)
     verdict: Mapped[str | None] = mapped_column(String(16))
     report_key: Mapped[str | None] = mapped_column(String(64))
     recorded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
@@ -122,6 +130,15 @@ class Report(Base):
     uris: Mapped[dict[str, str]] = mapped_column(Document)
     hashes: Mapped[dict[str, str]] = mapped_column(Document)
     published_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
+
+
+class SiteRole(Base):
+    """A role of PostgreSQL and a site whose rows it sees; ``*`` is every site.  SQLite has no roles."""
+
+    __tablename__ = "site_roles"
+
+    role: Mapped[str] = mapped_column(String(63), primary_key=True)
+    site: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class Audit(Base):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -15,13 +19,18 @@ from algorithms.contract.errors import DataError
 from algorithms.contract.execute import execute
 from algorithms.contract.record import states
 from algorithms.contract.store import open_store
-from operators.publish import Publish, numbers_of, publish, record_rows
+from operators import settings
+from operators.publish import Publish, publish
+from operators.results.audit import Line, head, lines
 from operators.results.database import transaction
 from operators.results.models import Base, Report, StageRun
 from operators.results.models import Case as CaseRow
+from operators.results.rows import numbers_of, record_rows
 from tests.operators.airflow_home import DATA
 
 CORONARY = pipeline("coronary")
+CONTEXT: Any = {"dag_run": SimpleNamespace(run_after=datetime.now(UTC))}
+"""What a task reads of Airflow's context: when its run was due."""
 
 
 @pytest.fixture
@@ -122,6 +131,40 @@ def test_a_case_that_recovers_loses_its_failure(refused: Case, tmp_path: Path) -
     with transaction(f"sqlite:///{tmp_path}/results.db") as connection:
         current = connection.execute(select(CaseRow.report_key)).scalar_one()
     assert current == states(CORONARY, refused, {}, stub=True)["report"].key
+
+
+def test_publishing_is_written_into_the_audit_once(done: Case) -> None:
+    """Airflow may run the task again: one line, sealed by a head in the store beside the report."""
+    task = Publish(task_id="publish", pipeline="coronary", case_id=done.case_id, parameters={})
+
+    answers = [task.execute(CONTEXT), task.execute(CONTEXT)]
+
+    assert answers[0] == answers[1]
+    assert [line.action for line in audit_of(done)] == ["published"]
+    assert audit_of(done)[0].detail["report"] == answers[0]["key"]
+    with transaction(settings.load().results_url) as connection:
+        end = head(connection)
+    assert open_store(settings.load().store_uri).exists(f"audit/heads/{end.count:012d}-{end.hash}.json")
+
+
+def test_a_refusal_to_publish_is_written_into_the_audit(done: Case) -> None:
+    """A case of another region: nothing of it is in store or database but the line that says so."""
+    case = replace(done, folder=DATA / "cases" / "00000000000e0e0e", case_id="00000000000e0e0e", region="eu-central-1")
+    case.write()
+    task = Publish(task_id="publish", pipeline="coronary", case_id=case.case_id, parameters={})
+
+    for _ in range(2):
+        with pytest.raises(DataError, match="case of region eu-central-1 came to a deployment of region local"):
+            task.execute(CONTEXT)
+
+    assert [(line.action, line.detail) for line in audit_of(case)] == [("refused", {"door": "publish"})]
+    assert open_store(settings.load().store_uri).list(f"cases/{case.case_id}") == []
+
+
+def audit_of(case: Case) -> list[Line]:
+    """Return what the deployment's audit says of a case."""
+    with transaction(settings.load().results_url) as connection:
+        return [line for line, _ in lines(connection) if line.case_id == case.case_id]
 
 
 def test_a_case_of_another_region_is_not_opened(done: Case, monkeypatch: pytest.MonkeyPatch) -> None:

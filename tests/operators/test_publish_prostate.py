@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from algorithms.prostate.answer.result import Artefacts, result_document
-from operators.publish import numbers_of
+from operators.results.rows import numbers_of
 from tests.algorithms.prostate import artefacts
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operators.intake.ways import Intake, folder_intake, queue_intake
+from tests.operators.intake.ways import SITE, Intake, folder_intake, queue_intake
 from tests.services import aws_environment, moto
 
 
@@ -15,6 +15,12 @@ from tests.services import aws_environment, moto
 def aws_endpoint() -> Iterator[str]:
     with moto() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(autouse=True)
+def _region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results database is made for the deployment's region, which its settings say."""
+    monkeypatch.setenv("AIRFLOW__HEARTWOOD__REGION", SITE["region"])
 
 
 @pytest.fixture
