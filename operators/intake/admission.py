@@ -57,9 +57,9 @@ class Admitted:
     def run_id(self) -> str:
         """The id of the DAG run: the same for the same examination and parameters, whatever announced it."""
         if not self.parameters:
-            return f"{self.case_id}__intake"
+            return f"intake__{self.case_id}"
         text = json.dumps(dict(self.parameters), sort_keys=True)
-        return f"{self.case_id}__intake_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"intake__{self.case_id}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def write(self, home: Home) -> None:
         """Write the note; it appears whole."""

@@ -22,6 +22,7 @@ from algorithms.contract.errors import TransientError
 from algorithms.contract.inbox import admit
 from algorithms.contract.pipeline import Value
 from operators.intake.admission import Admitted, Outcome, admit_next
+from operators.watch.notice import RUN_ID
 from tests.operators.intake.ways import SITE, Intake
 from tests.services import AWS_ACCOUNT, aws_environment
 
@@ -359,3 +360,14 @@ def test_an_upload_that_is_under_way_is_left_alone(folder: Intake) -> None:
 
     assert folder.arrivals.waiting() == 0
     assert folder.drain() == []
+
+
+def test_a_notice_can_link_to_the_run(folder: Intake) -> None:
+    """The notifier links only to runs whose ids it knows to be opaque: these, with parameters and without."""
+    folder.send("an examination")
+    folder.send("an examination", parameters={"series": "2"})  # type: ignore[arg-type]
+
+    runs = [outcome.run_id for outcome in folder.drain()]
+
+    assert len(set(runs)) == 2
+    assert all(RUN_ID.fullmatch(run_id) for run_id in runs)

@@ -108,7 +108,7 @@ def test_messages_become_cases_that_end_one_after_the_other(queue: Intake, airfl
 
     intake = airflow.runs("intake_queue")
     assert [state for _, state in airflow.runs("coronary_ffr")] == ["success"] * 2
-    assert sorted(run_id for run_id, _ in airflow.runs("coronary_ffr")) == sorted(f"{case}__intake" for case in queue.cases())
+    assert sorted(run_id for run_id, _ in airflow.runs("coronary_ffr")) == sorted(f"intake__{case}" for case in queue.cases())
     assert max(at_once) == 1
     assert messages(queue) == 0
     assert len(queue.letters()) == 1
