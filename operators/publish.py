@@ -56,7 +56,8 @@ class Publish(CaseTask):
         here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
         store = deployment_store(here)
         published = publish(case, found, store, here.publish_limit_mib)
-        record_rows(here.results_url, pipeline, case, found, published, stub=here.stub)
+        prices = Prices.read(here.price_list)
+        record_rows(here.results_url, pipeline, case, found, published, prices=prices, stub=here.stub)
         with transaction(here.results_url) as connection:
             end = head(connection)
         publish_head(end, store)
@@ -66,7 +67,7 @@ class Publish(CaseTask):
         report = found[maker.name] if maker else None
         if report is None or report.manifest is None:
             return {"key": None, "state": None}
-        cost = case_cost(pipeline, case, found, Prices.read(here.price_list))
+        cost = case_cost(pipeline, case, found, prices)
         leave_cost(store, report, cost)
         metrics.CASE_PRICE.set(cost["together"]["price"], pipeline=pipeline.name)
         metrics.ANSWERS.add(pipeline=pipeline.name, state=verdict or metrics.OTHER)

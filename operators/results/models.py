@@ -92,6 +92,9 @@ class StageRun(Base):
     seconds: Mapped[float | None]
     cpu_seconds: Mapped[float | None]
     peak_memory_mib: Mapped[float | None]
+    price: Mapped[float | None]
+    currency: Mapped[str | None] = mapped_column(String(3))
+    price_list: Mapped[str | None] = mapped_column(String(64))
     failure_kind: Mapped[str | None] = mapped_column(String(16))
     failure_message: Mapped[str | None] = mapped_column(Text)
     manifest_uri: Mapped[str | None] = mapped_column(Text)

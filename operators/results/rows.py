@@ -11,6 +11,7 @@ from algorithms.contract.case import Case
 from algorithms.contract.manifest import HEARTWOOD, Manifest, entry_point
 from algorithms.contract.pipeline import Pipeline
 from algorithms.contract.record import StageState
+from operators.cost import Prices, stage_price
 from operators.results.audit import Action, append_once
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
@@ -36,6 +37,7 @@ def record_rows(
     found: Mapping[str, StageState],
     published: Published,
     *,
+    prices: Prices,
     stub: bool = False,
 ) -> None:
     """Write the case, its results, their measurements and its report into the results database, in one transaction."""
@@ -45,7 +47,11 @@ def record_rows(
     with transaction(url) as connection:
         current = {"verdict": verdict, "report_key": report.key if report else None}
         upsert(connection, CaseRow, [case_row(case) | current])
-        runs = [_stage_run(case, state, published, stub) for state in found.values() if state.state != "not run"]
+        runs = [
+            _stage_run(case, state, published, stub) | _price(state, prices)
+            for state in found.values()
+            if state.state != "not run"
+        ]
         upsert(connection, StageRun, runs)
         upsert(connection, Measurement, [m for state in found.values() for m in _measurements(case, state)])
         if report is not None and report.manifest is not None:
@@ -90,6 +96,12 @@ def numbers_of(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
             if subject:
                 rows += [row for name in entry if (row := _number_row(subject, name, entry)) is not None]
     return rows
+
+
+def _price(state: StageState, prices: Prices) -> dict[str, Any]:
+    price = stage_price(state, prices)
+    of_list = {"currency": prices.currency, "price_list": prices.edition} if price is not None else {}
+    return {"price": price, "currency": None, "price_list": None} | of_list
 
 
 def _stage_run(case: Case, state: StageState, published: Published, stub: bool) -> dict[str, Any]:

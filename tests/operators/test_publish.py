@@ -20,6 +20,7 @@ from algorithms.contract.execute import execute
 from algorithms.contract.record import states
 from algorithms.contract.store import open_store
 from operators import settings
+from operators.cost import LIST, Prices, stage_price
 from operators.publish import Publish, publish
 from operators.results.audit import Line, head, lines
 from operators.results.database import transaction
@@ -29,6 +30,7 @@ from operators.results.rows import numbers_of, record_rows
 from tests.operators.airflow_home import DATA
 
 CORONARY = pipeline("coronary")
+PRICES = Prices.read(LIST)
 CONTEXT: Any = {"dag_run": SimpleNamespace(run_after=datetime.now(UTC))}
 """What a task reads of Airflow's context: when its run was due."""
 
@@ -68,7 +70,7 @@ def publish_all(case: Case, folder: Path, limit_mib: float = 1.0) -> tuple[list[
     """Publish a case and return the names in the store and the rows in the database."""
     store, url = open_store((folder / "store").as_uri()), f"sqlite:///{folder}/results.db"
     found = states(CORONARY, case, {}, stub=True)
-    record_rows(url, CORONARY, case, found, publish(case, found, store, limit_mib), stub=True)
+    record_rows(url, CORONARY, case, found, publish(case, found, store, limit_mib), prices=PRICES, stub=True)
     return store.list(), rows(url)
 
 
@@ -84,6 +86,17 @@ def test_every_result_is_published_with_its_manifest(done: Case, tmp_path: Path)
         assert {p.partition("/")[0] for p in paths} == {"manifest.json", *(o.path.partition("/")[0] for o in s.outputs)}
     assert len(tables["stage_runs"]) == len(CORONARY.stages)
     assert len(tables["reports"]) == len(tables["cases"]) == 1
+
+
+def test_every_result_has_its_estimated_price(done: Case, tmp_path: Path) -> None:
+    """With the list that it is from: another year's prices are not comparable."""
+    publish_all(done, tmp_path)
+
+    with transaction(f"sqlite:///{tmp_path}/results.db") as connection:
+        rows = connection.execute(select(StageRun.stage, StageRun.price, StageRun.currency, StageRun.price_list)).all()
+    found = states(CORONARY, done, {}, stub=True)
+    assert {row.stage: row.price for row in rows} == {name: stage_price(state, PRICES) for name, state in found.items()}
+    assert {(row.currency, row.price_list) for row in rows} == {(PRICES.currency, PRICES.edition)}
 
 
 def test_publishing_twice_is_publishing_once(done: Case, tmp_path: Path) -> None:
