@@ -307,6 +307,29 @@ def faults_cluster() -> str:
     return table(["what", "measured"], rows)
 
 
+def scale() -> str:
+    """Return turn-around and price from a thousand to a million cases a day."""
+    rows: list[list[Any]] = []
+    for r in measured("scale")["results"]["days"]:
+        minutes = [f"{r[name] / 60:.1f}" for name in ("p50_s", "p95_s")]
+        shares = [f"{100 * r['utilisation']:.0f} %", f"{100 * r['lost_share']:.3f} %"]
+        rows.append(
+            [f"{r['cases_a_day']:,}", r["machines"], *minutes, r["most_workers"], *shares, f"{r['price_of_a_case']:.4f}"]
+        )
+    currency = measured("scale")["results"]["prices"]["currency"]
+    head = [
+        "cases a day",
+        "machines",
+        "p50 (min)",
+        "p95 (min)",
+        "most workers",
+        "utilisation",
+        "work lost",
+        f"{currency} a case",
+    ]
+    return table(head, rows)
+
+
 COSTS = (("seconds", 1), ("cpu_seconds", 1), ("peak_memory_mib", 0))
 
 
@@ -328,6 +351,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults_cluster": faults_cluster,
     "flow_agreement": flow_agreement,
     "flow_cost": flow_cost,
+    "scale": scale,
     "slides_reading": slides_reading,
     "slides_memory": slides_memory,
     "slides_damage": slides_damage,
