@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 FIND_LINKS := $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1)
 export UV_FIND_LINKS := $(FIND_LINKS)
 
-.PHONY: help demo up test test-all check format lock benchmarks clean
+.PHONY: help demo up test test-all check format lock images benchmarks clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | column -t -s:
@@ -54,6 +54,9 @@ lock: $(UV)  ## resolve the requirements anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group stage -c requirements.txt -o requirements-stage.txt
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.txt requirements-dev.txt requirements-stage.txt
+
+images:  ## the container images of a stage and of Airflow, with podman
+	docker/build.sh stage airflow
 
 clean:  ## remove the environment, the embedded Airflow and its data
 	rm -rf $(VENV) airflow data

@@ -77,9 +77,7 @@ def leaks(case: Answer, values: set[bytes]) -> list[str]:
 
 def dag_run_of(case: Answer, dag_id: str, study: Path, folder: Path) -> Path:
     """Answer the study of ``case`` again as a DAG run with the same key, and return the new case folder."""
-    home = folder / "home"
-    (home / "vault").mkdir(parents=True)
-    (home / "vault" / "secret").write_text((case.home / "vault" / "secret").read_text())
+    home = home_with_key_of(case, folder / "home")
     receive = [sys.executable, "-m", "algorithms", case.pipeline, "receive", str(study), "--home", str(home)]
     received = json.loads(subprocess.run(receive, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout)
     assert case.summary["case_id"] == received["case_id"]
@@ -87,20 +85,29 @@ def dag_run_of(case: Answer, dag_id: str, study: Path, folder: Path) -> Path:
     return home / "cases" / str(received["case_id"])
 
 
-def run_dag(dag_id: str, case_id: str, home: Path, airflow_home: Path) -> None:
-    """Run a DAG in an Airflow of its own."""
+def home_with_key_of(case: Answer, home: Path) -> Path:
+    """Return a new home that gives equal studies the ids and pseudonyms that the home of ``case`` gives them."""
+    (home / "vault").mkdir(parents=True)
+    (home / "vault" / "secret").write_text((case.home / "vault" / "secret").read_text())
+    return home
+
+
+def run_dag(dag_id: str, case_id: str, home: Path, airflow_home: Path, **settings: str) -> None:
+    """Run a DAG in an Airflow of its own; ``settings`` are those of ``[heartwood]``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     ours = {
         "AIRFLOW_HOME": str(airflow_home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__HEARTWOOD__HOME": str(home),
+        **{f"AIRFLOW__HEARTWOOD__{name.upper()}": value for name, value in settings.items()},
         "PYTHONPATH": str(PROJECT),
         "PYTHONWARNINGS": "ignore",
     }
     for arguments in (["db", "migrate"], ["dags", "test", dag_id, "--conf", json.dumps({"case_id": case_id})]):
         command = [sys.executable, "-m", "airflow", *arguments]
-        subprocess.run(command, cwd=PROJECT, env=kept | ours, check=True, capture_output=True)
+        done = subprocess.run(command, cwd=PROJECT, env=kept | ours, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
 def written(case: Path) -> dict[str, str]:
