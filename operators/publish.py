@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from algorithms.contract.manifest import MANIFEST, Manifest
 from algorithms.contract.record import StageState
 from algorithms.contract.store import Store, put_tree
 from operators import settings
-from operators.case import CaseTask
+from operators.case import CaseTask, OpenCase
 from operators.cost import Prices, case_cost, leave_cost
 from operators.credentials import deployment_store
 from operators.links import REPORT_LINKS
@@ -53,27 +54,44 @@ class Publish(CaseTask):
 
     def _publish(self, context: Context) -> dict[str, str | None]:
         opened = self.open()
-        here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
-        store = deployment_store(here)
-        published = publish(case, found, store, here.publish_limit_mib)
-        prices = Prices.read(here.price_list)
-        record_rows(here.results_url, pipeline, case, found, published, prices=prices, stub=here.stub)
-        with transaction(here.results_url) as connection:
-            end = head(connection)
-        publish_head(end, store)
-        log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
-        verdict = answer_of(pipeline, found).get("verdict")
-        maker = pipeline.maker(RESULT)
-        report = found[maker.name] if maker else None
-        if report is None or report.manifest is None:
+        answered = publish_case(opened)
+        if answered is None:
             return {"key": None, "state": None}
-        cost = case_cost(pipeline, case, found, prices)
-        leave_cost(store, report, cost)
-        metrics.CASE_PRICE.set(cost["together"]["price"], pipeline=pipeline.name)
-        metrics.ANSWERS.add(pipeline=pipeline.name, state=verdict or metrics.OTHER)
+        name, verdict = opened.pipeline.name, answered.verdict or metrics.OTHER
+        metrics.CASE_PRICE.set(answered.price, pipeline=name)
+        metrics.ANSWERS.add(pipeline=name, state=verdict)
         taken = datetime.now(UTC) - context["dag_run"].run_after
-        metrics.CASE_DURATION.took(taken.total_seconds(), pipeline=pipeline.name, state=verdict or metrics.OTHER)
-        return {"key": report.manifest.key, "state": verdict}
+        metrics.CASE_DURATION.took(taken.total_seconds(), pipeline=name, state=verdict)
+        return {"key": answered.key, "state": answered.verdict}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A published report: its key, its verdict, and the price of all of its stages together."""
+
+    key: str
+    verdict: str | None
+    price: float
+
+
+def publish_case(opened: OpenCase) -> Answered | None:
+    """Put what there is of a case into store and database, and its cost beside its report; ``None`` where it has no report."""
+    here, pipeline, case, found = opened.here, opened.pipeline, opened.case, opened.states()
+    store = deployment_store(here)
+    published = publish(case, found, store, here.publish_limit_mib)
+    prices = Prices.read(here.price_list)
+    record_rows(here.results_url, pipeline, case, found, published, prices=prices, given=opened.given, stub=here.stub)
+    with transaction(here.results_url) as connection:
+        end = head(connection)
+    publish_head(end, store)
+    log.info("published %d artefacts, left %d that are too large", len(published.uris), len(published.left))
+    maker = pipeline.maker(RESULT)
+    report = found[maker.name] if maker else None
+    if report is None or report.manifest is None:
+        return None
+    cost = case_cost(pipeline, case, found, prices)
+    leave_cost(store, report, cost)
+    return Answered(report.manifest.key, answer_of(pipeline, found).get("verdict"), cost["together"]["price"])
 
 
 def refused(url: str, case: Case) -> None:

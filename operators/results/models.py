@@ -57,7 +57,8 @@ class Base(DeclarativeBase):
 class Case(Base):
     """One examination, by its opaque id, and what its current report says.
 
-    A check that the migration writes lets the region of this deployment in and no other.
+    ``chosen`` are the parameters that somebody chose for that report; the others followed the defaults of its time.  A check
+    that the migration writes lets the region of this deployment in and no other.
     """
 
     __tablename__ = "cases"
@@ -69,6 +70,7 @@ class Case(Base):
     site: Mapped[str] = mapped_column(String(32), default=LOCAL, index=True)
     verdict: Mapped[str | None] = mapped_column(String(16))
     report_key: Mapped[str | None] = mapped_column(String(64))
+    chosen: Mapped[dict[str, Any] | None] = mapped_column(Document)
     recorded_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=_now)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from algorithms.contract.case import Case
 from algorithms.contract.manifest import HEARTWOOD, Manifest, entry_point
-from algorithms.contract.pipeline import Pipeline
+from algorithms.contract.pipeline import Pipeline, Value
 from algorithms.contract.record import StageState
 from operators.cost import Prices, stage_price
 from operators.results.audit import Action, append_once
@@ -38,14 +38,19 @@ def record_rows(
     published: Published,
     *,
     prices: Prices,
+    given: Mapping[str, Value],
     stub: bool = False,
 ) -> None:
-    """Write the case, its results, their measurements and its report into the results database, in one transaction."""
+    """Write the case, its results, their measurements and its report into the results database, in one transaction.
+
+    ``given`` are the parameters that somebody chose for it: when the case is answered again they are kept, and all others
+    follow the defaults of that day.
+    """
     maker, answer = pipeline.maker(RESULT), answer_of(pipeline, found)
     report = found[maker.name] if maker and found[maker.name].manifest else None
     verdict = answer.get("verdict")
     with transaction(url) as connection:
-        current = {"verdict": verdict, "report_key": report.key if report else None}
+        current = {"verdict": verdict, "report_key": report.key if report else None, "chosen": dict(given)}
         upsert(connection, CaseRow, [case_row(case) | current])
         runs = [
             _stage_run(case, state, published, stub) | _price(state, prices)

@@ -70,7 +70,7 @@ def publish_all(case: Case, folder: Path, limit_mib: float = 1.0) -> tuple[list[
     """Publish a case and return the names in the store and the rows in the database."""
     store, url = open_store((folder / "store").as_uri()), f"sqlite:///{folder}/results.db"
     found = states(CORONARY, case, {}, stub=True)
-    record_rows(url, CORONARY, case, found, publish(case, found, store, limit_mib), prices=PRICES, stub=True)
+    record_rows(url, CORONARY, case, found, publish(case, found, store, limit_mib), prices=PRICES, given={}, stub=True)
     return store.list(), rows(url)
 
 
