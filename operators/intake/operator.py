@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+from airflow.sdk.exceptions import AirflowSkipException
 
-from algorithms.contract.errors import DataError, TransientError
 from operators import settings
 from operators.intake.admission import Admitted, admit_next
 from operators.intake.triggers import CaseEndTrigger, ready_to_take
 from operators.intake.ways import arrivals, uploads
+from operators.runs import dag_of, start_run
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +59,7 @@ class Admit(BaseOperator):
     def execute(self, context: Context) -> dict[str, str]:
         """Return the case's id and the id of its run."""
         here = settings.load()
-        outcome = admit_next(arrivals(self.way, here), uploads(self.way, here), here, start_run)
+        outcome = admit_next(arrivals(self.way, here), uploads(self.way, here), here, start_case)
         if outcome is None:
             raise AirflowSkipException("nothing has arrived")
         if self.hold and outcome.state == "started":
@@ -74,32 +71,7 @@ class Admit(BaseOperator):
         """Never called: the trigger ends the task itself."""
 
 
-def start_run(admitted: Admitted) -> bool:
-    """Start the DAG run of a case from inside a task, and return whether there was none of this id.
-
-    This is what `TriggerDagRunOperator` asks for when it ends; here it has to come before the arrival is released.
-
-    Raises
-    ------
-    TransientError
-        If Airflow does not start it: its API is out of reach, or the DAG is not parsed yet.
-    """
+def start_case(admitted: Admitted) -> bool:
+    """Start the DAG run of a case, and return whether there was none of its id: before the arrival is released."""
     conf = {"case_id": admitted.case_id, **admitted.parameters}
-    request = TriggerDagRun(dag_id=dag_of(admitted.pipeline), run_id=admitted.run_id, conf=conf)
-    try:
-        answer = task_runner.SUPERVISOR_COMMS.send(request)
-    except AirflowRuntimeError as error:
-        raise TransientError(f"Airflow did not start the run of case {admitted.case_id}: {error.error.error.value}") from error
-    if not isinstance(answer, ErrorResponse):
-        return True
-    if answer.error != ErrorType.DAGRUN_ALREADY_EXISTS:
-        raise TransientError(f"Airflow did not start the run of case {admitted.case_id}: {answer.error.value}")
-    return False
-
-
-def dag_of(pipeline: str) -> str:
-    """Return the id of the DAG that answers cases with a pipeline: its file in dags/ begins with the pipeline's name."""
-    found = sorted((settings.ROOT / "dags").glob(f"{pipeline}_*.py"))
-    if not found:
-        raise DataError("this deployment answers no cases of that pipeline; send the examination to another one")
-    return Path(found[0]).stem
+    return start_run(dag_of(admitted.pipeline), admitted.run_id, conf)
