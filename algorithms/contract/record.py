@@ -113,7 +113,7 @@ def _state(
         # Whatever failure lies here is of another time: today this stage was not reached.
         return StageState(stage, "not run", inputs)
     parameters = stage.settings(dict(given))
-    inputs |= _files_read(stage, parameters)
+    inputs |= files_read(stage, parameters)
     manifests = {name: state.manifest for name, state in found.items() if state.manifest is not None}
     of_items = {
         item: _result(stage, case, parameters, item_inputs(pipeline, stage, item, inputs, manifests), stub=stub, item=item)
@@ -122,7 +122,8 @@ def _state(
     return _result(stage, case, parameters, inputs, stub=stub, of_items=of_items)
 
 
-def _files_read(stage: Stage, parameters: Mapping[str, Value]) -> dict[str, str]:
+def files_read(stage: Stage, parameters: Mapping[str, Value]) -> dict[str, str]:
+    """Return the sha256 of every file of the project that the stage reads with these parameters, by the name ``file:PATH``."""
     paths = stage.files(parameters)
     missing = [path for path in paths if not (PROJECT / path).exists()]
     if missing:

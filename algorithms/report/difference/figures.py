@@ -62,14 +62,14 @@ def _differences(axes: Axes, numbers: Mapping[str, Any]) -> None:
     axes.set_ylim(*_range([*differences, *ends, 0.0], numbers["digits"]))
     axes.set_xlim(*_range(means, numbers["digits"]))
     axes.set_xlabel(f"Mean of old and new{_unit(numbers)}")
-    axes.set_ylabel(f"New minus old{_unit(numbers)}")
+    axes.set_ylabel("New minus old" + (f" ({unit})" if (unit := difference_unit(numbers)) else ""))
 
 
 def _name_lines(axes: Axes, found: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
     """Write the values of the three lines beside them, of all three at once where they are one line."""
     names = {"upper": "upper limit", "bias": "bias", "lower": "lower limit"}
     if found["sd"] == 0:
-        names = {"bias": "bias and limits"}
+        names = {"bias": "bias, limits"}
     for name, text in names.items():
         axes.annotate(
             f"{text}\n{signed(found[name]['value'], numbers['digits'] + 1)}",
@@ -119,6 +119,11 @@ def _unit(numbers: Mapping[str, Any]) -> str:
     return f" ({numbers['unit']})" if numbers["unit"] else ""
 
 
+def difference_unit(numbers: Mapping[str, Any]) -> str:
+    """Return the unit of a difference: between two values in per cent lie points, not per cent of one of them."""
+    return "points" if numbers["unit"] == "%" else str(numbers["unit"])
+
+
 def signed(value: float, digits: int) -> str:
     """Return a difference with its sign, as it is printed."""
     text = f"{abs(value):.{digits}f}"
@@ -132,7 +137,9 @@ def _differences_in_words(numbers: Mapping[str, Any]) -> str:
     if found := numbers["agreement"]:
         digits = numbers["digits"] + 1
         limits = " to ".join(signed(found[name]["value"], digits) for name in ("lower", "upper"))
-        text += f"; bias {signed(found['bias']['value'], digits)}, limits of agreement {limits}{_unit(numbers)}"
+        text += (
+            f"; bias {signed(found['bias']['value'], digits)}, limits of agreement {limits} {difference_unit(numbers)}".rstrip()
+        )
     return f"{text}."
 
 

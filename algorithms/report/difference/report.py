@@ -22,7 +22,7 @@ from algorithms.report.blocks import (
     Verdict,
 )
 from algorithms.report.difference.agreement import SOURCES
-from algorithms.report.difference.figures import paired_figure, signed
+from algorithms.report.difference.figures import difference_unit, paired_figure, signed
 from algorithms.report.sections import NOT_AVAILABLE
 from algorithms.report.words import sentence
 
@@ -100,7 +100,7 @@ def _first_section(document: Mapping[str, Any]) -> Section:
 def _summary(document: Mapping[str, Any]) -> str:
     told = [
         f"{one['name']}: bias {_signed(one, found['bias']['value'])}, limits of agreement "
-        f"{_signed(one, found['lower']['value'])} to {_signed(one, found['upper']['value'])}{_unit(one)}."
+        f"{_signed(one, found['lower']['value'])} to {_signed(one, found['upper']['value'])}{_points(one)}."
         for one in document["numbers"]
         if (found := one["agreement"])
     ]
@@ -144,7 +144,7 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> Block:
     return _table(
         columns,
         rows,
-        lambda change, _: (change["stage"], sentence(change["what"]).rstrip("."), str(change["cases"])),
+        lambda change, _: (change["stage"], change["what"], str(change["cases"])),
         "What made the difference. Stages that only read what these wrote are left out.",
     )
 
@@ -167,13 +167,13 @@ def _statistics(one: Mapping[str, Any]) -> tuple[tuple[str, Cell], ...]:
     if found := one["agreement"]:
         rows += [
             ("Bias (95 % CI)", _estimate(one, found["bias"])),
-            ("SD of differences", f"{found['sd']:.{one['digits'] + 1}f}{_unit(one)}"),
+            ("SD of differences", f"{found['sd']:.{one['digits'] + 1}f}{_points(one)}"),
             ("Lower limit (95 % CI)", _estimate(one, found["lower"])),
             ("Upper limit (95 % CI)", _estimate(one, found["upper"])),
         ]
     else:
         rows += [("Bias and limits", "not from one case")]
-    rows.append(("Largest difference", f"{_signed(one, max(differences, key=abs))}{_unit(one)}"))
+    rows.append(("Largest difference", f"{_signed(one, max(differences, key=abs))}{_points(one)}"))
     if one["bounds"]:
         limits = " or ".join(f"{bound:.{one['digits']}f}{_unit(one)}" for bound in one["bounds"])
         rows.append((f"Crossed {limits}", str(sum(bool(pair["crossed"]) for pair in one["pairs"]))))
@@ -272,11 +272,16 @@ def _table(
 
 def _estimate(one: Mapping[str, Any], estimate: Mapping[str, Any]) -> str:
     value, low, high = (_signed(one, estimate[name]) for name in ("value", "low", "high"))
-    return f"{value}{_unit(one)} ({low} to {high})"
+    return f"{value}{_points(one)} ({low} to {high})"
 
 
 def _signed(one: Mapping[str, Any], value: float) -> str:
     return signed(value, one["digits"] + 1)
+
+
+def _points(one: Mapping[str, Any]) -> str:
+    unit = difference_unit(one)
+    return f" {unit}" if unit else ""
 
 
 def _value(one: Mapping[str, Any], value: float) -> str:
