@@ -1,4 +1,4 @@
-"""From a task in the web UI to the case's report, which the portal (``plugins/``) serves behind Airflow's login."""
+"""From a task in the web UI to its report, which the portal (``plugins/``) serves behind Airflow's login."""
 
 from __future__ import annotations
 
@@ -43,3 +43,35 @@ class ReportPdfLink(BaseOperatorLink):
 
 
 REPORT_LINKS = (ReportLink(), ReportPdfLink())
+
+COMPARE = "compare"
+"""Id of the mapped task that compares the cases of one diagnostic."""
+
+
+def difference_path(ti_key: TaskInstanceKey, file: str) -> str:
+    """Return the path of a file of the difference report that a task `COMPARE` wrote."""
+    run = f"{portal_path()}/dags/{quote(ti_key.dag_id, safe='')}/runs/{quote(ti_key.run_id, safe='')}"
+    return f"{run}/{COMPARE}/{ti_key.map_index}/{file}"
+
+
+class DifferenceLink(BaseOperatorLink):
+    """What reprocessing changed, as a page."""
+
+    name = "Open comparison"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the path of the page."""
+        return difference_path(ti_key, "report.html")
+
+
+class DifferencePdfLink(BaseOperatorLink):
+    """What reprocessing changed, for print and archive."""
+
+    name = "Comparison as PDF"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the path of the file."""
+        return difference_path(ti_key, "report.pdf")
+
+
+DIFFERENCE_LINKS = (DifferenceLink(), DifferencePdfLink())

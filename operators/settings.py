@@ -119,6 +119,11 @@ class Settings:
         300, "Seconds after which a message is taken again when its worker died; a living one renews them."
     )
     intake_attempts: int = _setting(10, "An arrival that was taken so often and never ended becomes a dead letter.")
+    reprocess_schedule: str = _setting("", "Cron expression of the DAG reprocess; it runs by hand only when empty.")
+    reprocess_limit: int = _setting(100, "Most cases that one run of it answers again; the next run takes the rest.")
+    reprocess_at_once: int = _setting(
+        1, "How many of them are worked on at once; always fewer than max_active_runs, if it is above 1."
+    )
     stub: bool = _setting(False, "Stages write placeholders instead of results, to try a deployment without any tools.")
 
     @property

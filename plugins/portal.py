@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from airflow.plugins_manager import AirflowPlugin
 
-from operators.links import PORTAL, REPORT_LINKS, portal_path
+from operators.links import DIFFERENCE_LINKS, PORTAL, REPORT_LINKS, portal_path
 
 ICON = "data:image/svg+xml," + quote(
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='#51606f' stroke-width='2' "
@@ -33,7 +33,7 @@ class Portal(AirflowPlugin):
             "icon": ICON,
         }
     ]
-    operator_extra_links = list(REPORT_LINKS)  # noqa: RUF012
+    operator_extra_links = [*REPORT_LINKS, *DIFFERENCE_LINKS]  # noqa: RUF012
 
     @property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]

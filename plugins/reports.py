@@ -1,13 +1,15 @@
 """The portal's pages: a run's report, behind Airflow's login and permissions.
 
 ``/heartwood/dags/<dag id>/runs/<run id>/<file>`` serves one file of the report that *this* run made.  Whoever may read the
-runs of the DAG may read it, nobody else; a case id alone opens nothing.
+runs of the DAG may read it, nobody else; a case id alone opens nothing.  ``.../compare/<number>/<file>`` serves one of the
+difference report that a run of the DAG `reprocess` made, one a diagnostic.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,15 @@ from algorithms.contract.manifest import MANIFEST, Manifest
 from algorithms.contract.pipeline import Pipeline
 from operators import settings
 from operators.cache import deployment_cache, key_of
+from operators.credentials import deployment_store
 from operators.dag import pipeline_of
+from operators.links import COMPARE
+from operators.reprocess.comparison import FILES as DIFFERENCE_FILES
+from operators.reprocess.comparison import FOLDER as DIFFERENCE_FOLDER
 from operators.results.rows import RESULT
 
 KEY = re.compile(r"[0-9a-f]{64}")
+DIFFERENCE_KEY = re.compile(r"[0-9a-f]{12}")
 
 HEADERS = {
     # The report is one file: it loads nothing, runs nothing, and no other site may frame it.
@@ -68,9 +75,30 @@ def report_file(dag_id: str, run_id: str, file: str, session: SessionDep) -> Res
         content = _verified(Manifest.read(folder), name, folder)
     except DataError as error:
         raise HTTPException(status.HTTP_409_CONFLICT, str(error), HEADERS) from None
+    return _answer(content, Path(file).name, named=folder.parents[1].name)
+
+
+@app.get("/dags/{dag_id}/runs/{run_id}/compare/{number}/{file}")
+def difference_file(dag_id: str, run_id: str, number: int, file: str, session: SessionDep) -> Response:
+    """Return a file of a difference report that a run made."""
+    if file not in DIFFERENCE_FILES:
+        raise _absent("the comparison has no such file")
+    key = _xcom(session, dag_id, run_id, COMPARE, number).get("key")
+    if not isinstance(key, str) or not DIFFERENCE_KEY.fullmatch(key):
+        raise _absent("this run has compared nothing of this diagnostic")
+    name = f"{DIFFERENCE_FOLDER}/{key}/{file}"
+    store = deployment_store(settings.load())
+    if not store.exists(name):
+        raise _absent("the comparison is not in the store")
+    with tempfile.TemporaryDirectory() as folder:
+        content = store.get_file(name, Path(folder) / file).read_bytes()
+    return _answer(content, file, named=key)
+
+
+def _answer(content: bytes, file: str, *, named: str) -> Response:
     suffix = Path(file).suffix
     shown = "inline" if suffix == ".html" else "attachment"
-    told = {"Content-Disposition": f'{shown}; filename="{folder.parents[1].name}-{Path(file).name}"'}
+    told = {"Content-Disposition": f'{shown}; filename="{named}-{file}"'}
     return Response(content, media_type=MEDIA_TYPES[suffix], headers=HEADERS | told)
 
 
@@ -117,8 +145,9 @@ def _report_folder(pipeline: Pipeline, dag_id: str, run_id: str, session: Any) -
     return folder
 
 
-def _xcom(session: Any, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-    query = XComModel.get_many(run_id=run_id, key="return_value", task_ids=task_id, dag_ids=dag_id, limit=1)
+def _xcom(session: Any, dag_id: str, run_id: str, task_id: str, number: int | None = None) -> dict[str, Any]:
+    """Return what a task left, of a mapped one that of its ``number``."""
+    query = XComModel.get_many(run_id=run_id, key="return_value", task_ids=task_id, dag_ids=dag_id, map_indexes=number, limit=1)
     row = session.execute(query.with_only_columns(XComModel.value)).first()
     value = XComModel.deserialize_value(row) if row else {}
     return value if isinstance(value, dict) else {}

@@ -12,13 +12,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from airflow.sdk.types import TaskInstanceKey
 
 from algorithms.contract.case import Case, Home
 from algorithms.contract.catalogue import pipeline
 from algorithms.contract.execute import execute
 from algorithms.contract.inbox import admit
+from algorithms.contract.store import open_store
 from operators.cache import deployment_cache
-from operators.links import report_path
+from operators.links import COMPARE, difference_path, report_path
 from tests.operators.airflow_home import DATA, PROJECT, migrate
 from tests.services import redis
 
@@ -233,6 +235,40 @@ def test_the_path_of_a_link_is_the_path_that_is_served(get: Get, client: Any, ru
         ":", "%3A"
     ).replace("+", "%2B")
     assert get(run_id=quote(run[0], safe="")).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def compared(client: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a run of `reprocess` whose task for the first diagnostic says that it compared something."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.models.xcom import XComModel
+
+    page = tmp_path_factory.mktemp("comparison") / "report.html"
+    page.write_text("what changed")
+    open_store((DATA / "store").as_uri()).put_file(page, "reprocess/0123456789ab/report.html")
+    made = DagBag(PROJECT / "dags").dags["reprocess"].test(run_conf={"dry_run": True})
+    where = {"dag_id": "reprocess", "task_id": COMPARE, "run_id": made.run_id}
+    XComModel.set("return_value", {"key": "0123456789ab", "cases": 1}, **where, map_index=0)
+    XComModel.set("return_value", {"key": "../../cases"}, **where, map_index=1)
+    return str(made.run_id)
+
+
+def test_a_comparison_is_read_through_the_run_that_made_it(get: Get, compared: str) -> None:
+    """From the store, where it lies by its content; the link on the task is the path that is served."""
+    answer = get("compare/0/report.html", dag_id="reprocess", run_id=compared)
+    linked = difference_path(TaskInstanceKey("reprocess", COMPARE, compared, 1, 0), "report.html")
+
+    assert (answer.status_code, answer.text) == (200, "what changed")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert linked == str(answer.url).removeprefix("http://testserver").replace(":", "%3A").replace("+", "%2B")
+
+
+@pytest.mark.parametrize(
+    "file", ["compare/0/report.pdf", "compare/0/answers.json", "compare/1/report.html", "compare/2/report.html"]
+)
+def test_a_comparison_has_only_its_own_files(get: Get, compared: str, file: str) -> None:
+    """One that is not in the store, one that is no file of it, a key that is none, a diagnostic that was not compared."""
+    assert get(file, dag_id="reprocess", run_id=compared).status_code == 404
 
 
 def test_the_plugin_file_loads_as_airflow_loads_it(client: Any) -> None:
