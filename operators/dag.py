@@ -28,6 +28,7 @@ from operators.items import Items
 from operators.links import REPORT_LINKS
 from operators.publish import Publish
 from operators.results.rows import RESULT
+from operators.retention.archive import Archive
 from operators.runners import ON_WORKERS, runner
 from operators.settings import Settings
 from operators.stage import RETRY_POLICY
@@ -82,6 +83,8 @@ def pipeline_dag(pipeline: Pipeline, dag_id: str) -> DAG:
         for stage in pipeline.stages:
             for before in edges_into(pipeline, stage):
                 tasks[before] >> tasks[stage.name]
+        if here.archive_originals:
+            _archive_task(pipeline) >> [task for task in tasks.values() if not task.upstream_task_ids]
         _finish(pipeline, tasks)
     return dag
 
@@ -165,6 +168,17 @@ def _pool(stage: Stage, place: str, here: Settings) -> dict[str, Any]:
         return {}
     wanted = math.ceil(stage.resources.memory_gib)
     return {"pool": here.memory_pool, "pool_slots": max(1, min(wanted, here.memory_pool_gib or wanted))}
+
+
+def _archive_task(pipeline: Pipeline) -> Archive:
+    return Archive(
+        task_id="archive",
+        pipeline=pipeline.name,
+        case_id="{{ params.case_id }}",
+        parameters={p.name: f"{{{{ params.{p.name} }}}}" for _, p in pipeline.parameters()},
+        doc_md=documentation.ARCHIVE,
+        execution_timeout=timedelta(hours=6),
+    )
 
 
 def _finish(pipeline: Pipeline, tasks: dict[str, Task]) -> None:

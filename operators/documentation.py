@@ -7,6 +7,12 @@ from collections.abc import Iterable
 
 from algorithms.contract.pipeline import Output, Parameter, Pipeline, Stage
 
+ARCHIVE = """\
+Encrypts the originals of the case under a key of its own and puts them into the object store, before any stage reads them.
+`python -m operators.retention restore` reads them back; `shred` destroys the key.
+"""
+"""What the task that archives originals says of itself."""
+
 PUBLISH = """\
 Puts the report and the artefacts into the object store and the case's rows into the results database.
 It can be repeated: what is there already stays as it is.

@@ -124,6 +124,10 @@ class Settings:
     reprocess_at_once: int = _setting(
         1, "How many of them are worked on at once; always fewer than max_active_runs, if it is above 1."
     )
+    inbox_days: float = _setting(30.0, "Originals that are still in the inbox after so many days are deleted.")
+    archive_originals: bool = _setting(
+        False, "Originals are kept in the object store, encrypted under a key for each case that can be destroyed."
+    )
     stub: bool = _setting(False, "Stages write placeholders instead of results, to try a deployment without any tools.")
 
     @property

@@ -51,6 +51,10 @@ class Store(Protocol):
         """Return the names that start with ``prefix``, sorted."""
         ...
 
+    def delete(self, name: str) -> None:
+        """Remove the object of this name; one that is gone stays gone, and a bucket that keeps versions keeps them."""
+        ...
+
     def sweep(self, older_than_s: float) -> int:
         """Remove what uploads have left that were killed so long ago and that nobody went on with; return how many."""
         ...

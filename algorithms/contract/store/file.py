@@ -68,6 +68,13 @@ class FileStore:
         names = {p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file()}
         return sorted(n for n in names if n.startswith(prefix) and f"{n}.{SHA256}" in names)
 
+    def delete(self, name: str) -> None:
+        """See `Store.delete`."""
+        place = self.root / checked(name)
+        # An object is there when its sha256 is, so that goes first.
+        _beside(place).unlink(missing_ok=True)
+        place.unlink(missing_ok=True)
+
     def sweep(self, older_than_s: float) -> int:
         """See `Store.sweep`."""
         latest = time.time() - older_than_s

@@ -83,6 +83,11 @@ class S3Store:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start + prefix)
             return sorted(entry["Key"].removeprefix(start) for page in pages for entry in page.get("Contents", ()))
 
+    def delete(self, name: str) -> None:
+        """See `Store.delete`."""
+        with s3_errors(name):
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(name))
+
     def sweep(self, older_than_s: float) -> int:
         """See `Store.sweep`; a rule of the bucket (AbortIncompleteMultipartUpload) does the same."""
         with s3_errors("unfinished uploads"):

@@ -46,6 +46,18 @@ def test_names_are_listed_by_prefix_and_without_the_hashes(store: Store, report:
     assert store.sha256("models/none") is None
 
 
+def test_what_is_deleted_is_gone_and_its_name_free(store: Store, report: Path) -> None:
+    """A case that shall be forgotten; deleting again what a killed run has deleted does no harm."""
+    for name in ("cases/a/x", "cases/b/x"):
+        store.put_file(report, name)
+
+    for _ in range(2):
+        store.delete("cases/a/x")
+
+    assert store.list() == ["cases/b/x"]
+    assert store.put_file(report, "cases/a/x").endswith("cases/a/x")
+
+
 def test_storing_the_same_twice_is_storing_it_once(store: Store, report: Path) -> None:
     """A publish task that is retried must find its own upload and be content."""
     first = store.put_file(report, "a/report.html")
