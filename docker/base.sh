@@ -3,7 +3,7 @@
 # usage: docker/base.sh [NAME]      needs root, debootstrap and podman; an image that is there is kept
 set -euo pipefail
 name=${1:-localhost/heartwood-base:bookworm}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:-}  # empty: the one that debootstrap knows itself
 
 # Two tests may ask for it at once.
 exec 9>"${TMPDIR:-/tmp}/heartwood-base.lock"
@@ -13,15 +13,15 @@ if podman image exists "$name"; then exit 0; fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # debootstrap does not see that python3-distutils is what python3.11-venv asks for under another name.
-debootstrap --variant=minbase --include=ca-certificates,python3.11,python3-distutils,python3.11-venv bookworm "$folder/root" "$mirror" >"$folder/log" || {
+debootstrap --variant=minbase --include=ca-certificates,python3.11,python3-distutils,python3.11-venv bookworm "$folder/root" ${mirror:+"$mirror"} >"$folder/log" || {
   tail -n 20 "$folder/log" >&2
   exit 1
 }
-cat >"$folder/root/etc/apt/sources.list" <<SOURCES
-deb http://deb.debian.org/debian bookworm main
-deb http://deb.debian.org/debian bookworm-updates main
-deb http://deb.debian.org/debian-security bookworm-security main
-SOURCES
+sources=$folder/root/etc/apt/sources.list
+used=$(awk '$1 == "deb" { print $2; exit }' "$sources")
+printf 'deb %s bookworm main\n' "$used" >"$sources"
+printf 'deb %s bookworm-updates main\n' "$used" >>"$sources"
+printf 'deb %s bookworm-security main\n' "${used%/}-security" >>"$sources"
 # What debootstrap copied from this machine, and what the installation left behind.
 rm -rf "$folder"/root/etc/{hostname,resolv.conf} "$folder"/root/var/cache/apt/*.bin "$folder"/root/var/cache/apt/archives/*.deb \
   "$folder"/root/var/lib/apt/lists/* "$folder"/root/var/log/*
