@@ -91,11 +91,13 @@ def needles(values: Iterable[str]) -> Needles:
 
 def _base64(value: str) -> Iterator[bytes]:
     """Yield what base64 of any text with this value in it holds: one spelling for each place that it can begin at."""
-    for before in range(3):
+    for before in range(3):  # pieces below 8 letters stand in every embedded picture by chance
         coded = base64.b64encode(b"\0" * before + value.encode())
         # The first letters mix with what stands before, the last ones with what follows.
         piece = coded[4 if before else 0 :].rstrip(b"=")
-        yield piece[: len(piece) - len(piece) % 4 or None]
+        piece = piece[: len(piece) - len(piece) % 4]
+        if len(piece) >= 8:
+            yield piece
 
 
 def layers(content: bytes) -> Iterator[bytes]:
