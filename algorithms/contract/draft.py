@@ -83,11 +83,22 @@ def remove_abandoned(place: Path) -> None:
             with (old / LOCK).open("r+") as lock:
                 if not _locked(lock):
                     continue
+                _sweep(old)
         except FileNotFoundError:
-            pass  # killed while it was being removed, or before it was locked
+            _sweep(old)  # killed while it was being removed, or before it was locked
         except OSError:
             continue  # another user's
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(old: Path) -> None:
+    """Remove a draft, under a name of its own first.
+
+    Who makes a draft may lock and rename it while we look at it; a removal that has opened the folder would follow it there.
+    Once the old name is gone, it cannot be renamed any more, and its maker makes another one.
+    """
+    mine = old.with_name(f".draft-swept-{secrets.token_hex(8)}")
+    if _renamed(old, mine):
+        shutil.rmtree(mine, ignore_errors=True)
 
 
 def _new(place: Path) -> tuple[Path, IO[str]]:
