@@ -12,9 +12,10 @@ from pathlib import Path
 from algorithms.contract.case import LOCAL, Case, Home
 from algorithms.contract.catalogue import pipelines
 from algorithms.contract.command import leave_failure, run_pipeline, run_stage
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, EXIT_USAGE, DataError, failure_kind
+from algorithms.contract.errors import EXIT_CODES, EXIT_OK, EXIT_USAGE, DataError
 from algorithms.contract.inbox import admit
 from algorithms.contract.pipeline import Parameter, Pipeline, Value
+from algorithms.contract.shell import log_to_stderr, told
 
 log = logging.getLogger("algorithms")
 
@@ -26,7 +27,7 @@ Exit codes: 0 done, 65 the data cannot be answered, 70 a bug, 75 try again later
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.WARNING)
     log.setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     pipeline = pipelines()[options.pipeline]
@@ -34,10 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         given = pipeline.parse(_settings(options.set))
         case = _case(pipeline, options)
     except Exception as error:  # noqa: BLE001 - the outermost frame: every failure becomes an exit code
-        return _report(error)
+        return told(error, log)
     if options.stage is None:
         if options.item is not None:
-            return _report(DataError("--item goes with a STAGE"))
+            return told(DataError("--item goes with a STAGE"), log)
         code, summary = run_pipeline(pipeline, case, Home(options.home), given, stub=options.stub)
         print(json.dumps(summary))
         return code
@@ -55,18 +56,11 @@ def _run_stage(pipeline: Pipeline, options: argparse.Namespace, case: Case, give
             failure = leave_failure(pipeline, stage, case, given, error, item=options.item, stub=options.stub)
         except OSError as second:
             log.error("the failure cannot be written into the case folder: %s", second.strerror)
-            return _report(error)
+            return told(error, log)
         log.error("%s: %s%s", stage.name, failure.message, f"\n{failure.traceback}" if failure.traceback else "")
         return EXIT_CODES[failure.kind]
     print(json.dumps(summary))
     return EXIT_OK
-
-
-def _report(error: BaseException) -> int:
-    kind = failure_kind(error)
-    message = error.strerror if isinstance(error, OSError) else str(error)
-    log.error("%s", message, exc_info=error if kind == "bug" and not isinstance(error, OSError) else None)
-    return EXIT_CODES[kind]
 
 
 def _case(pipeline: Pipeline, options: argparse.Namespace) -> Case:

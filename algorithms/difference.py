@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.contract.catalogue import pipeline as pipeline_called
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
+from algorithms.contract.errors import EXIT_OK
+from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.report.difference.document import Reprocessed, difference
 from algorithms.report.difference.pairs import Answers
 from algorithms.report.difference.report import crossings, difference_report, moves
@@ -33,19 +34,18 @@ log = logging.getLogger("algorithms.difference")
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the report and print one line of JSON: how many cases were compared, crossed a limit, or changed group."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     parser = argparse.ArgumentParser(
         "python -m algorithms.difference", description="Set old and new answers beside each other."
     )
     parser.add_argument("answers", type=Path, metavar="ANSWERS", help="which answers; see the module's docstring")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write into; made where it is missing")
     options = parser.parse_args(arguments)
-    try:
-        document = compare(json.loads(options.answers.read_text()), options.out)
-    except Exception as error:
-        kind = failure_kind(error)
-        log.error("%s", error, exc_info=error if kind == "bug" else None)
-        return EXIT_CODES[kind]
+    return exit_code(lambda: _do(options), log)
+
+
+def _do(options: argparse.Namespace) -> int:
+    document = compare(json.loads(options.answers.read_text()), options.out)
     counts = {"cases": len(document["cases"]), "crossed": len(crossings(document)), "changed": len(moves(document))}
     sys.stdout.write(json.dumps(counts) + "\n")
     return EXIT_OK

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from algorithms.contract.case import Home
 from algorithms.contract.digest import sha256_listing, sha256_path
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, DataError, failure_kind
+from algorithms.contract.errors import EXIT_OK, DataError
 from algorithms.contract.inbox import MAX_FILES
 from algorithms.contract.intake import Upload, UploadFile
 from algorithms.contract.manifest import MANIFEST
+from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.contract.store import Store, open_store
 
 log = logging.getLogger("edge.upload")
@@ -103,26 +104,22 @@ def _keyed(key: bytes, text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     options = _parser().parse_args(arguments)
-    try:
-        parameters = dict(_setting(text) for text in options.set)
-        upload_id = send(
-            options.study_folder,
-            open_store(options.to),
-            bytes.fromhex(Home(options.home).secret().read_text().strip()),
-            pipeline=options.pipeline,
-            site=options.site,
-            region=options.region,
-            study=options.study,
-            parameters=parameters,
-        )
-    except Exception as error:
-        kind = failure_kind(error)
-        # The text of an operating-system error names files; its reason alone does not.
-        message = error.strerror if isinstance(error, OSError) else str(error)
-        log.error("%s", message, exc_info=error if kind == "bug" and not isinstance(error, OSError) else None)
-        return EXIT_CODES[kind]
+    return exit_code(lambda: _do(options), log)
+
+
+def _do(options: argparse.Namespace) -> int:
+    upload_id = send(
+        options.study_folder,
+        open_store(options.to),
+        bytes.fromhex(Home(options.home).secret().read_text().strip()),
+        pipeline=options.pipeline,
+        site=options.site,
+        region=options.region,
+        study=options.study,
+        parameters=dict(_setting(text) for text in options.set),
+    )
     print(json.dumps({"upload": upload_id}))  # noqa: T201 - the command's result
     return EXIT_OK
 

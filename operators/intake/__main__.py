@@ -8,6 +8,7 @@ import logging
 import sys
 
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, DataError
+from algorithms.contract.shell import exit_code, log_to_stderr
 from operators import settings
 from operators.intake.arrivals import Letter
 from operators.intake.ways import arrivals, ways
@@ -25,10 +26,13 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """Return the exit code: 0 done, 65 a person must act, 70 a bug, 75 try again later."""
+    log_to_stderr()
     options = _parser().parse_args(arguments)
-    here = settings.load()
+    return exit_code(lambda: _do(options, settings.load()), log)
+
+
+def _do(options: argparse.Namespace, here: Settings) -> int:
     found: set[str] = set()
     code = EXIT_OK
     for way in ways(here):

@@ -11,8 +11,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from algorithms.contract.catalogue import pipelines
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
+from algorithms.contract.errors import EXIT_OK
 from algorithms.contract.pipeline import Pipeline
+from algorithms.contract.shell import exit_code, log_to_stderr
 from operators import settings
 from operators.reprocess.answer import answer_again
 from operators.reprocess.comparison import Answered, Comparison, answered_before, compare, record_reprocessed
@@ -24,15 +25,14 @@ log = logging.getLogger("operators.reprocess")
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 65 a person must act, 70 a bug, 75 try again later."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     options = _parser().parse_args(arguments)
     chosen = [pipelines()[name] for name in options.pipeline or pipelines()]
-    try:
-        _DO[options.command](settings.load(), chosen, options)
-    except Exception as error:
-        kind = failure_kind(error)
-        log.error("%s", error, exc_info=error if kind == "bug" else None)
-        return EXIT_CODES[kind]
+    return exit_code(lambda: _done(chosen, options), log)
+
+
+def _done(chosen: Sequence[Pipeline], options: argparse.Namespace) -> int:
+    _DO[options.command](settings.load(), chosen, options)
     return EXIT_OK
 
 

@@ -8,7 +8,8 @@ import logging
 import sys
 from dataclasses import asdict
 
-from algorithms.contract.errors import EXIT_CODES, EXIT_DATA, EXIT_OK, failure_kind
+from algorithms.contract.errors import EXIT_DATA, EXIT_OK
+from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.contract.store import Store, open_store
 from operators import settings
 from operators.credentials import deployment_store
@@ -21,15 +22,10 @@ log = logging.getLogger("operators.results")
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 65 a person must act, 70 a bug, 75 try again later."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     options = _parser().parse_args(arguments)
     url = options.url or settings.load().results_url
-    try:
-        return _do(options, url)
-    except Exception as error:
-        kind = failure_kind(error)
-        log.error("%s", error, exc_info=error if kind == "bug" else None)
-        return EXIT_CODES[kind]
+    return exit_code(lambda: _do(options, url), log)
 
 
 def _do(options: argparse.Namespace, url: str) -> int:

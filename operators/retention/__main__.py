@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from algorithms.contract.case import Case
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, failure_kind
+from algorithms.contract.errors import EXIT_OK
+from algorithms.contract.shell import exit_code, log_to_stderr
 from operators import settings
 from operators.case import require_region
 from operators.credentials import deployment_store
@@ -27,16 +28,13 @@ log = logging.getLogger("operators.retention")
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 65 a person must act, 70 a bug, 75 try again later."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     options = _parser().parse_args(arguments)
-    try:
-        print(json.dumps(_do(options, settings.load())))
-    except Exception as error:
-        kind = failure_kind(error)
-        # The text of an operating-system error names files; its reason alone does not.
-        message = error.strerror if isinstance(error, OSError) else str(error)
-        log.error("%s", message, exc_info=error if kind == "bug" and not isinstance(error, OSError) else None)
-        return EXIT_CODES[kind]
+    return exit_code(lambda: _done(options), log)
+
+
+def _done(options: argparse.Namespace) -> int:
+    print(json.dumps(_do(options, settings.load())))
     return EXIT_OK
 
 

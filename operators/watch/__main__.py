@@ -15,6 +15,7 @@ import threading
 from sqlalchemy.exc import SQLAlchemyError
 
 from algorithms.contract.errors import TransientError
+from algorithms.contract.shell import log_to_stderr
 from operators import settings
 from operators.watch import metrics
 from operators.watch.dashboard import dashboard
@@ -24,7 +25,7 @@ log = logging.getLogger("operators.watch")
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     parser = argparse.ArgumentParser("python -m operators.watch", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     cases = commands.add_parser("cases", help="send the gauges until TERM")

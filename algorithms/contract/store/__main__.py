@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from algorithms.contract.errors import EXIT_CODES, EXIT_OK, DataError, failure_kind
+from algorithms.contract.errors import EXIT_OK, DataError
+from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.contract.store import Store, get_tree, open_store
 
 log = logging.getLogger("algorithms.contract.store")
@@ -47,17 +48,18 @@ def swept(store: Store, options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     options = _parser().parse_args(arguments)
+    return exit_code(lambda: _do(options), log)
+
+
+def _do(options: argparse.Namespace) -> int:
     action: Callable[[Store, argparse.Namespace], object] = options.action
     try:
-        result = action(open_store(options.uri), options)
-    except Exception as error:
-        kind = failure_kind(error)
-        expected = kind != "bug" or isinstance(error, OSError | ValueError)
-        log.error("%s", error, exc_info=None if expected else error)
-        return EXIT_CODES[kind]
-    print(json.dumps(result))
+        store = open_store(options.uri)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    print(json.dumps(action(store, options)))
     return EXIT_OK
 
 
