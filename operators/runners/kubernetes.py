@@ -41,6 +41,7 @@ class KubernetesStage(StageTask, KubernetesPodOperator):
 
     template_fields = StageTask.template_fields
     _seen: k8s.V1Pod | None = None
+    _run: Context | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         here = settings.load()
@@ -74,6 +75,7 @@ class KubernetesStage(StageTask, KubernetesPodOperator):
     def run_stage(self, opened: OpenCase, context: Context) -> End:
         """Run the pod, or wait for that of an earlier try, and return how it ended; it may defer."""
         self.configure(opened)
+        self._run = context
         return self._ended(lambda: KubernetesPodOperator.execute(self, context))
 
     def configure(self, opened: OpenCase) -> None:
@@ -108,6 +110,12 @@ class KubernetesStage(StageTask, KubernetesPodOperator):
     def recall(self, context: Context) -> None:
         """Find the pod of this task."""
         self.pod = self.find_pod(self.namespace, context)
+
+    def on_kill(self) -> None:
+        """Delete the pod; while the API has not yet answered that there is one, it is looked for."""
+        if self.pod is None and self._run is not None:
+            self.recall(self._run)
+        super().on_kill()
 
     def cleanup(self, pod: k8s.V1Pod, remote_pod: k8s.V1Pod, *others: Any, **named: Any) -> None:
         """Keep what is known of the pod before the provider deletes it."""
