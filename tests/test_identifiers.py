@@ -10,10 +10,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +17,7 @@ import pytest
 from tests.cases import PROJECT, phantom
 from tests.faults.cluster import Cluster, cluster
 from tests.planted import Needles, found_below, needles, of_slides, of_study
-from tests.services import POSTGRES, statsd
+from tests.services import POSTGRES, statsd, webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -46,31 +42,6 @@ if {"algorithms", "deidentify"} <= set(sys.orig_argv) and case_id in " ".join(sy
 
     stage.run = stumble
 '''
-
-
-@contextmanager
-def webhook() -> Iterator[tuple[int, list[bytes]]]:
-    """Give the port of a webhook on loopback and what it was sent."""
-    bodies: list[bytes] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hook)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port, bodies
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def named(study: Path, folder: Path, name: str) -> Path:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +13,14 @@ import boto3
 import pytest
 
 from operators.laptop import embedded
-from operators.laptop.up import COMPONENTS, STOP_S
-from tests.operators.airflow_home import PROJECT
 from tests.operators.intake.ways import Intake
+from tests.operators.whole_airflow import running
 from tests.services import free_port
 
 DEADLINE_S = 1200
 """For two cases one after the other on a machine that is busy with other tests; ten times what they take on a quiet one."""
 
 SAMPLE_S = 0.5
-
-
-@contextmanager
-def running(environment: dict[str, str], logs: Path) -> Iterator[None]:
-    """Run every component of an Airflow; none of them, and none of their children, is left."""
-    processes = []
-    try:
-        for name, arguments in COMPONENTS.items():
-            with (logs / f"{name}.log").open("wb") as log:
-                command = [sys.executable, "-m", "airflow", *arguments]
-                started = subprocess.Popen(
-                    command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True
-                )
-            processes.append(started)
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_S)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 class Database:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +16,15 @@ import pytest
 from algorithms.contract.catalogue import pipeline
 from algorithms.contract.store import open_store
 from operators.laptop import embedded
-from operators.laptop.up import COMPONENTS, STOP_S
 from operators.results.audit import lines
 from operators.results.database import transaction
 from operators.settings import Settings
-from tests.operators.airflow_home import PROJECT
 from tests.operators.reprocess.conftest import CORONARY, Answer, earlier
+from tests.operators.whole_airflow import running
 from tests.services import free_port
 
 DEADLINE_S = 1500
 """For three cases one after the other on a machine that is busy with other tests; ten times what they take on a quiet one."""
-
-
-@contextmanager
-def running(environment: dict[str, str], logs: Path) -> Iterator[None]:
-    """Run every component of an Airflow; none of them, and none of their children, is left."""
-    processes = []
-    try:
-        for name, arguments in COMPONENTS.items():
-            command = [sys.executable, "-m", "airflow", *arguments]
-            with (logs / f"{name}.log").open("wb") as log:
-                processes.append(
-                    subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True)
-                )
-        yield
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_S)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def rows(airflow: Path, statement: str) -> list[tuple[Any, ...]]:

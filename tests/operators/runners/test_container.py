@@ -7,7 +7,6 @@ import multiprocessing
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from types import SimpleNamespace
@@ -30,6 +29,7 @@ from operators.runners.container import LABEL, ContainerStage
 from operators.stage import StageBug
 from tests.operators.airflow_home import DATA, PROJECT
 from tests.operators.conftest import case_for
+from tests.operators.runners.attempts import Declared, attempt
 from tests.operators.runners.test_local import wait_for
 from tests.services import Podman, podman
 
@@ -166,7 +166,7 @@ def test_a_container_killed_for_want_of_memory_gets_more_at_the_next_try(case: C
     """250 MiB are declared: the kernel kills the first try (really), the second one has 375 MiB and comes to its end."""
     task = stage(case, HUNGRY)
     small = Resources(memory_gib=0.25)
-    monkeypatch.setattr(Scripted, "declared", _Declared(task.declared, small))
+    monkeypatch.setattr(Scripted, "declared", Declared(task.declared, small))
 
     with pytest.raises(TransientError, match=r"killed by signal 9, most often for want of memory; it had 0.25 GiB"):
         task.execute(context(case))
@@ -187,7 +187,7 @@ raise SystemExit({code})
 def test_a_container_of_a_dead_worker_is_waited_for_and_not_started_twice(case: Case, engine: Podman) -> None:
     """KILL gives a worker no time to stop anything: its container goes on, and the next try takes how it ends."""
     worker = multiprocessing.get_context("fork").Process(
-        target=_run, args=(stage(case, WAITS.format(home=DATA, code=65)), case)
+        target=attempt, args=(stage(case, WAITS.format(home=DATA, code=65)), context(case))
     )
     worker.start()
     assert wait_for((case.folder / "started").exists)
@@ -206,7 +206,7 @@ def test_a_task_that_is_stopped_stops_its_container(case: Case, engine: Podman) 
     """Clearing a task calls ``on_kill``; this stop is no want of memory, so the next try gets no more."""
     task = stage(case, WAITS.format(home=DATA, code=0))
     errors: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(task, case, errors))
+    thread = threading.Thread(target=attempt, args=(task, context(case), errors))
     thread.start()
     assert wait_for((case.folder / "started").exists)
 
@@ -225,7 +225,7 @@ def test_a_stage_with_a_gpu_gets_its_image_and_its_device(case: Case, monkeypatc
     plain, fast = stage(case, "pass"), stage(case, "pass")
 
     plain.configure(plain.open())
-    monkeypatch.setattr(Scripted, "declared", _Declared(fast.declared, Resources(cpu=4, gpu=2)))
+    monkeypatch.setattr(Scripted, "declared", Declared(fast.declared, Resources(cpu=4, gpu=2)))
     fast.configure(fast.open())
 
     assert (plain.image, plain.device_requests) == (plain.open().here.image, None)
@@ -240,7 +240,7 @@ def test_a_place_without_an_image_says_which_setting_is_missing(
 ) -> None:
     """The DAG does not import, or the task fails at once: trying again would not help."""
     monkeypatch.setenv(f"AIRFLOW__HEARTWOOD__{unset}", "")
-    monkeypatch.setattr(Scripted, "declared", _Declared(pipeline("coronary").stage("flow"), Resources(gpu=1)))
+    monkeypatch.setattr(Scripted, "declared", Declared(pipeline("coronary").stage("flow"), Resources(gpu=1)))
 
     with pytest.raises(ValueError, match=f"{unset.lower()} must be set"):
         stage(case, "pass").execute(context(case))
@@ -268,24 +268,6 @@ def test_a_whole_case_runs_in_containers(airflow_tables: None, tmp_path: Path, e
     assert {m["stage"] for m in manifests} == {s.name for s in pipeline("prostate").stages}
     assert {m["image"] for m in manifests} == {engine.image}
     assert containers(engine) == []
-
-
-class _Declared:
-    """A stage that declares other resources."""
-
-    def __init__(self, stage: Any, resources: Resources) -> None:
-        self._stage = replace(stage, resources=resources)
-
-    def __get__(self, *_: Any) -> Any:
-        return self._stage
-
-
-def _run(task: ContainerStage, case: Case, errors: list[BaseException] | None = None) -> None:
-    try:
-        task.execute(context(case))
-    except Exception as error:  # noqa: BLE001 - the test looks at it
-        if errors is not None:
-            errors.append(error)
 
 
 @contextmanager

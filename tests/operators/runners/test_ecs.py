@@ -25,6 +25,7 @@ from operators.case import OpenCase
 from operators.runners.ecs import EcsStage, end_of, fargate_size, overrides
 from operators.stage import End, StageBug
 from tests.operators.airflow_home import DATA, PROJECT
+from tests.operators.runners.attempts import WAITS, Declared, attempt
 from tests.operators.runners.ecs_agent import EcsAgent, documented_task_definition
 from tests.operators.runners.test_local import wait_for
 from tests.services import aws_environment, moto
@@ -100,15 +101,6 @@ raise SystemExit(65)
 """
 """Fills 700 MiB, gives the agent time to see it, and ends in a way that is not a kill."""
 
-WAITS = """
-import pathlib, time
-case = pathlib.Path(r"{case}")
-(case / "started").touch()
-while not (case / "go").exists():
-    time.sleep(0.02)
-raise SystemExit({code})
-"""
-
 
 def test_a_stage_runs_as_an_ecs_task(case: Case, agent: EcsAgent) -> None:
     """The first stage in stub mode, 1 CPU and 2 GiB declared: command, size and a key from the manifest in the case folder."""
@@ -156,7 +148,7 @@ def test_what_the_container_says_is_in_the_log_of_the_airflow_task(
 def test_a_task_out_of_memory_gets_more_at_the_next_try(case: Case, agent: EcsAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     """0.5 GiB are declared and 700 MiB used; the second try gets 0.75 GiB, the third 1.125, so on Fargate 1 and 2 GiB."""
     task = stage(case, HUNGRY.format(wait_s=600))
-    monkeypatch.setattr(Scripted, "declared", _Declared(task.declared, Resources(cpu=0.25, memory_gib=0.5)))
+    monkeypatch.setattr(Scripted, "declared", Declared(task.declared, Resources(cpu=0.25, memory_gib=0.5)))
 
     with pytest.raises(TransientError, match=r"killed by signal 9, most often for want of memory; it had 0.5 GiB"):
         task.execute(context(case))
@@ -181,7 +173,7 @@ def test_a_lost_or_refused_task_is_tried_again_with_the_same_memory(
 def test_a_task_of_a_dead_worker_is_waited_for_and_not_started_twice(case: Case, agent: EcsAgent) -> None:
     """KILL gives a worker no time to stop anything: its ECS task goes on, and the next try takes how it ends."""
     worker = multiprocessing.get_context("fork").Process(
-        target=_run, args=(stage(case, WAITS.format(case=case.folder, code=65)), case)
+        target=attempt, args=(stage(case, WAITS.format(case=case.folder, code=65)), context(case))
     )
     worker.start()
     assert wait_for((case.folder / "started").exists)
@@ -199,7 +191,7 @@ def test_a_stopped_airflow_task_stops_the_ecs_task(case: Case, agent: EcsAgent) 
     """Clearing a task calls ``on_kill``; this stop is no want of memory, so the next try gets no more."""
     task = stage(case, WAITS.format(case=case.folder, code=0))
     errors: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(task, case, errors))
+    thread = threading.Thread(target=attempt, args=(task, context(case), errors))
     thread.start()
     assert wait_for((case.folder / "started").exists)
 
@@ -338,7 +330,7 @@ def test_a_stage_with_a_gpu_goes_where_the_gpus_are(case: Case, agent: EcsAgent,
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__ECS_TASK_GPU", "heartwood-stage-gpu")
     monkeypatch.setenv("AIRFLOW__HEARTWOOD__ECS_CAPACITY_GPU", "gpu-machines")
     task = stage(case, "pass")
-    monkeypatch.setattr(Scripted, "declared", _Declared(task.declared, Resources(gpu=1)))
+    monkeypatch.setattr(Scripted, "declared", Declared(task.declared, Resources(gpu=1)))
 
     task.configure(task.open())
 
@@ -383,21 +375,3 @@ def test_a_refused_case_is_answered_on_ecs_too(
     assert tasks["receive"] == ("failed", 1)
     assert tasks["report"] == ("success", 1)
     assert len(agent.done) == 2
-
-
-class _Declared:
-    """A stage that declares other resources."""
-
-    def __init__(self, stage: Any, resources: Resources) -> None:
-        self._stage = replace(stage, resources=resources)
-
-    def __get__(self, *_: Any) -> Any:
-        return self._stage
-
-
-def _run(task: EcsStage, case: Case, errors: list[BaseException] | None = None) -> None:
-    try:
-        task.execute(context(case))
-    except Exception as error:  # noqa: BLE001 - the test looks at it
-        if errors is not None:
-            errors.append(error)

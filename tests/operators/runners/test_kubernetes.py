@@ -26,6 +26,7 @@ from operators.case import OpenCase
 from operators.runners.kubernetes import KubernetesStage, end_of
 from operators.stage import End, StageBug
 from tests.operators.airflow_home import DATA, PROJECT
+from tests.operators.runners.attempts import WAITS, Declared, attempt
 from tests.operators.runners.cluster import Cluster, cluster
 from tests.operators.runners.test_local import wait_for
 
@@ -101,15 +102,6 @@ def context(case: Case, name: str = "segment") -> Any:
     return {"ti": ti, "run_id": ti.run_id, "dag": SimpleNamespace(parent_dag=None), "left": left}
 
 
-WAITS = """
-import pathlib, time
-case = pathlib.Path(r"{case}")
-(case / "started").touch()
-while not (case / "go").exists():
-    time.sleep(0.02)
-raise SystemExit({code})
-"""
-
 HUNGRY = "import time; x = bytearray(700 * 2**20); time.sleep({wait_s}); raise SystemExit(65)"
 
 
@@ -161,7 +153,7 @@ def test_a_pod_asks_for_what_the_stage_declares_and_no_secret(case: Case, monkey
 def test_a_stage_with_a_gpu_gets_its_image_and_its_device(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """The NVIDIA device plugin's resource; the image with CUDA is large, so others do not run in it."""
     task = stage(case, "pass")
-    monkeypatch.setattr(Scripted, "declared", _Declared(task.declared, Resources(gpu=1, disk_gib=50)))
+    monkeypatch.setattr(Scripted, "declared", Declared(task.declared, Resources(gpu=1, disk_gib=50)))
 
     (container,) = task.manifest()["spec"]["containers"]
 
@@ -275,7 +267,7 @@ def test_what_the_container_says_is_in_the_log_of_the_airflow_task(
 def test_a_pod_out_of_memory_gets_more_at_the_next_try(case: Case, api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """0.5 GiB are declared and 700 MiB used: the first try is killed, the second has 0.75 GiB and comes to its end."""
     task = stage(case, HUNGRY.format(wait_s=600))
-    monkeypatch.setattr(Scripted, "declared", _Declared(task.declared, Resources(memory_gib=0.5)))
+    monkeypatch.setattr(Scripted, "declared", Declared(task.declared, Resources(memory_gib=0.5)))
 
     with pytest.raises(TransientError, match=r"killed by signal 9, most often for want of memory; it had 0.5 GiB"):
         task.execute(context(case))
@@ -296,7 +288,7 @@ def test_an_evicted_pod_is_tried_again_with_the_same_memory(case: Case, api: Clu
 def test_a_pod_of_a_dead_worker_is_waited_for_and_not_started_twice(case: Case, api: Cluster) -> None:
     """KILL gives a worker no time to delete anything: its pod goes on, and the next try takes how it ends."""
     first = stage(case, WAITS.format(case=case.folder, code=65))
-    worker = multiprocessing.get_context("fork").Process(target=_run, args=(first, case))
+    worker = multiprocessing.get_context("fork").Process(target=attempt, args=(first, context(case)))
     worker.start()
     assert wait_for((case.folder / "started").exists)
     worker.kill()
@@ -313,7 +305,7 @@ def test_a_stopped_task_deletes_its_pod(case: Case, api: Cluster) -> None:
     """Clearing a task calls ``on_kill``; this stop is no want of memory, so the next try gets no more."""
     task = stage(case, WAITS.format(case=case.folder, code=0))
     errors: list[BaseException] = []
-    thread = threading.Thread(target=_run, args=(task, case, errors))
+    thread = threading.Thread(target=attempt, args=(task, context(case), errors))
     thread.start()
     assert wait_for((case.folder / "started").exists)
 
@@ -380,21 +372,3 @@ def test_a_whole_case_runs_in_pods(airflow_tables: None, case: Case, api: Cluste
     assert {t.task_id for t in made.get_task_instances() if t.try_number == 2} == {"ffr"}
     assert len(api.done) == len(pipeline("coronary").stages) + 1
     assert len(list((DATA / "store/cases" / case.case_id / "report").rglob("report.html"))) == 1
-
-
-class _Declared:
-    """A stage that declares other resources."""
-
-    def __init__(self, stage: Any, resources: Resources) -> None:
-        self._stage = replace(stage, resources=resources)
-
-    def __get__(self, *_: Any) -> Any:
-        return self._stage
-
-
-def _run(task: KubernetesStage, case: Case, errors: list[BaseException] | None = None) -> None:
-    try:
-        task.execute(context(case))
-    except Exception as error:  # noqa: BLE001 - the test looks at it
-        if errors is not None:
-            errors.append(error)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +20,7 @@ from algorithms.contract.command import leave_failure
 from operators.settings import load
 from operators.watch import notice
 from tests.operators.airflow_home import DATA, PROJECT
-from tests.services import aws_environment, moto
+from tests.services import aws_environment, moto, webhook
 
 pytestmark = [
     # Airflow imports its in-process API through FastAPI's test client.
@@ -32,31 +28,6 @@ pytestmark = [
     # Airflow reads .airflowignore with a deprecated name of the library it uses.
     pytest.mark.filterwarnings("ignore:GitWildMatchPattern"),
 ]
-
-
-@contextmanager
-def webhook() -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Give the port of a webhook on loopback and the messages that came."""
-    messages: list[dict[str, Any]] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hook)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_port, messages
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Run:
@@ -84,9 +55,9 @@ def test_a_run_that_ends_red_sends_one_message(airflow_tables: None, case: Case,
         _execute_dag_callbacks(DagBag(PROJECT / "dags"), _request(made), structlog.get_logger())  # type: ignore[arg-type]
 
     assert str(made.state) == "failed"
-    assert len(messages) == 1
-    assert messages[0]["link"].endswith(f"/dags/coronary_ffr/runs/{quote(made.run_id, safe='')}")
-    assert messages[0] | {"link": ""} == {
+    (message,) = [json.loads(body) for body in messages]
+    assert message["link"].endswith(f"/dags/coronary_ffr/runs/{quote(made.run_id, safe='')}")
+    assert message | {"link": ""} == {
         "subject": f"Heartwood: case {case.case_id} failed in receive (data)",
         "case_id": case.case_id,
         "dag_id": "coronary_ffr",
