@@ -193,7 +193,10 @@ def podman(project: Path) -> Iterator[Podman]:
         [*command, "import", *changes, str(folder / "empty.tar"), image], check=True, capture_output=True, env=environment
     )
     socket = f"unix://{folder}/podman.sock"
-    server = subprocess.Popen([*command, "system", "service", "--time=0", socket], env=environment, stderr=subprocess.DEVNULL)
+    # Where memory ends, podman leaves a file in the folder that its service was started in.
+    server = subprocess.Popen(
+        [*command, "system", "service", "--time=0", socket], cwd=folder, env=environment, stderr=subprocess.DEVNULL
+    )
     try:
         await_file(folder / "podman.sock")
         yield Podman(socket, image, command)

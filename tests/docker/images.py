@@ -58,7 +58,10 @@ def engine(image: str) -> Iterator[Podman]:
     environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf")}
     socket = f"unix://{folder}/podman.sock"
     command = ("env", f"CONTAINERS_CONF={folder}/containers.conf", "podman")
-    server = subprocess.Popen(["podman", "system", "service", "--time=0", socket], env=environment, stderr=subprocess.DEVNULL)
+    # Where memory ends, podman leaves a file in the folder that its service was started in.
+    server = subprocess.Popen(
+        ["podman", "system", "service", "--time=0", socket], cwd=folder, env=environment, stderr=subprocess.DEVNULL
+    )
     try:
         await_file(folder / "podman.sock")
         yield Podman(socket, image, command)
