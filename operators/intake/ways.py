@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
-from airflow.providers.amazon.aws.hooks.sqs import SqsHook
-
 from algorithms.contract.store import Store, open_store
 from operators.credentials import environment
 from operators.intake.arrivals import Arrivals
 from operators.intake.folder import FolderArrivals
-from operators.intake.queue import QueueArrivals
 from operators.settings import Settings
 
 QUEUE = "queue"
@@ -35,6 +31,11 @@ def ways(here: Settings) -> list[str]:
 def arrivals(way: str, here: Settings) -> Arrivals:
     """Return the arrivals of one way."""
     if way == QUEUE:
+        import boto3  # costs a second, which the DAG processor would spend at every look at the DAG's file
+        from airflow.providers.amazon.aws.hooks.sqs import SqsHook
+
+        from operators.intake.queue import QueueArrivals
+
         client = SqsHook(aws_conn_id=here.intake_connection).get_conn() if here.intake_connection else boto3.client("sqs")
         return QueueArrivals(client, here.intake_queue, here.intake_dead_letters, here.intake_visibility_s)
     return FolderArrivals(_folder(here))
