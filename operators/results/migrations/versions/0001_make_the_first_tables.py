@@ -15,6 +15,7 @@ DOCUMENT = sa.JSON().with_variant(JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    """Make the tables of cases, results, measurements and reports."""
     op.create_table(
         "cases",
         sa.Column("case_id", sa.String(length=16), nullable=False),

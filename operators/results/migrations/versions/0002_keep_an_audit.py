@@ -37,6 +37,7 @@ SQLITE = tuple(
 
 
 def upgrade() -> None:
+    """Make the audit, and let nobody change or remove a line of it."""
     op.create_table(
         "audit",
         sa.Column("number", sa.Integer(), nullable=False, autoincrement=False),

@@ -28,6 +28,7 @@ POLICIES = {
 
 
 def upgrade() -> None:
+    """Give rows a region and a site, and guard both in the database."""
     # Codes of [a-z0-9-] only (`settings.load`), so they can stand in a statement.
     region, site = context.config.attributes["region"], context.config.attributes["site"]
     postgresql = op.get_bind().dialect.name == "postgresql"
