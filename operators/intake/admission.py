@@ -32,12 +32,10 @@ from operators.intake.arrivals import Arrival, Arrivals
 from operators.results.audit import Action, append, append_once
 from operators.results.database import transaction, upsert
 from operators.results.models import Case as CaseRow
+from operators.results.rows import case_row
 from operators.settings import Settings
 
 log = logging.getLogger(__name__)
-
-CASE_COLUMNS = ("case_id", "pipeline", "region", "site")
-"""What is known of a case before anything was computed."""
 
 LOCKS = 4096
 """Two uploads share a lock by chance and then take turns; so there is a lock for each without a file for each."""
@@ -174,10 +172,9 @@ def fetch(upload: Upload, name: str, store: Store, folder: Path) -> Path:
 
 def record(case: Case, upload: Upload, name: str, here: Settings) -> None:
     """Write the case's row and a line of the audit, so that it is known before anything is computed."""
-    row = {name: getattr(case, name) for name in CASE_COLUMNS if name in CaseRow.__table__.columns}
     detail: dict[str, str | int] = {"upload": name, "study": upload.study, "files": len(upload.files)}
     with _results(here) as connection:
-        upsert(connection, CaseRow, [row])
+        upsert(connection, CaseRow, [case_row(case)])
         append_once(connection, action=Action.ADMITTED, case_id=case.case_id, site=case.site, detail=detail)
 
 
