@@ -9,7 +9,11 @@ from typing import Any
 from algorithms.contract.errors import TransientError
 
 ATTEMPTS = 6
-"""Tries of one request; with boto3's standard back-off this outlives 20 % of answers being 503 (tests/faults)."""
+"""Most tries of one request; with boto3's standard back-off this outlives 20 % of answers being 503 (tests/faults).
+
+A client whose requests go on failing makes fewer: boto3 counts retries against a stock that successes fill again, so that a
+store in trouble is left alone and the task is tried again later.
+"""
 
 TRANSIENT_CODES = frozenset(
     {
@@ -48,7 +52,7 @@ def s3_errors(name: str) -> Iterator[None]:
     except ClientError as error:
         code = code_of(error)
         if code in TRANSIENT_CODES:
-            raise TransientError(f"S3 answered {code} for {name}; {ATTEMPTS} attempts") from error
+            raise TransientError(f"S3 answered {code} for {name}; at most {ATTEMPTS} attempts") from error
         if code in REFUSED_CODES:
             raise PermissionError(
                 f"S3 refused {name} ({code}); give the role, or the Connection named in store_connection, the right to it"
@@ -57,4 +61,4 @@ def s3_errors(name: str) -> Iterator[None]:
     except NoCredentialsError as error:
         raise PermissionError("no credentials for S3; name a Connection in store_connection, or give a role") from error
     except (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
-        raise TransientError(f"S3 out of reach for {name} ({type(error).__name__}); {ATTEMPTS} attempts") from error
+        raise TransientError(f"S3 out of reach for {name} ({type(error).__name__}); at most {ATTEMPTS} attempts") from error
