@@ -1,0 +1,1 @@
+"""The shape of a lumen in space, wherever it comes from."""
