@@ -44,6 +44,7 @@ FAULTS = (
     Fault("KILL for a worker with all below it", ("tests/faults/test_outages.py::test_a_worker",)),
     Fault("KILL for the scheduler", ("tests/faults/test_outages.py::test_a_scheduler",)),
     Fault("PostgreSQL stopped at once, and started again", ("tests/faults/test_outages.py::test_a_database",)),
+    Fault("PostgreSQL stopped at once while a case is published", ("tests/faults/test_database_faults.py::test_a_database",)),
     Fault("all three, one after the other, under one case of slides", ("tests/faults/test_outages.py::test_a_case",)),
     Fault("disk full under a stage", ("tests/faults/test_disk_full.py::test_a_full",)),
     Fault(

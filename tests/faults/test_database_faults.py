@@ -18,6 +18,7 @@ from algorithms.contract.execute import execute
 from algorithms.contract.inbox import admit
 from algorithms.contract.record import states
 from algorithms.contract.store import open_store
+from operators.cost import LIST, Prices
 from operators.publish import publish
 from operators.results.audit import lines
 from operators.results.database import transaction, upgrade
@@ -49,7 +50,8 @@ def case(tmp_path: Path) -> Case:
 def record(case: Case, url: str, store: Path) -> None:
     """Publish a case and record it, as a try of `Publish` does."""
     found = states(CORONARY, case, {}, stub=True)
-    record_rows(url, CORONARY, case, found, publish(case, found, open_store(store.as_uri()), 1.0), stub=True)
+    published = publish(case, found, open_store(store.as_uri()), 1.0)
+    record_rows(url, CORONARY, case, found, published, prices=Prices.read(LIST), given={}, stub=True)
 
 
 def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
