@@ -11,10 +11,12 @@ from sqlalchemy import update
 
 from algorithms.contract.case import Case
 from algorithms.contract.catalogue import pipeline, pipelines
+from operators.credentials import deployment_store
 from operators.reprocess.comparison import Answered, record_reprocessed
 from operators.reprocess.stale import Found, Left, Stale, find, look_again
 from operators.results.database import transaction
 from operators.results.models import Case as CaseRow
+from operators.retention.shred import request, shred
 from operators.settings import Settings
 from tests.operators.reprocess.conftest import CORONARY, Answer, answer_with, earlier, with_default
 
@@ -147,6 +149,23 @@ def test_a_case_whose_original_is_deleted_runs_from_what_was_kept(here: Settings
     assert stale.begins_at == "segment"
     answer_with(here, CORONARY, case, {})
     assert search(here) == Found(1, (), (), more=False)
+
+
+def test_a_shredded_case_goes_on_from_what_stayed_and_a_forgotten_one_is_not_found(here: Settings, answered: Answer) -> None:
+    """Without its results nothing of a case is left to answer; what was published of the others is as it was."""
+    before = earlier(CORONARY, "segment", version=0)
+    kept, forgotten = answered(before), answered(before, number=1)
+    store = deployment_store(here)
+    for case, results_are in ((kept, "keep"), (forgotten, "delete")):
+        shred(request(here, case.case_id, results_are), here, store)
+
+    (stale,) = search(here).stale
+    answer_with(here, CORONARY, kept, {})
+
+    assert (stale.case_id, stale.begins_at) == (kept.case_id, "segment")
+    assert search(here) == Found(1, (), (), more=False)
+    assert store.list(f"cases/{forgotten.case_id}/") == []
+    assert len([name for name in store.list(f"cases/{kept.case_id}/report/") if name.endswith("manifest.json")]) == 2
 
 
 def test_looking_for_originals_makes_no_key(here: Settings, answered: Answer) -> None:
