@@ -19,7 +19,7 @@ from tests.faults.cluster import Cluster, cluster
 from tests.planted import Needles, found_below, needles, of_slides, of_study
 from tests.services import POSTGRES, statsd, webhook
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
 
 OUR_WORDS = {"Invented"}
 """The phantom's technician is called so, and every prostate report says by itself that it rests on invented men."""

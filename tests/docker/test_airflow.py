@@ -25,6 +25,7 @@ from tests.services import AWS_ACCOUNT, Postgres, free_port, moto, postgres
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.system,
     pytest.mark.container,
     pytest.mark.timeout(3600),  # the first test of a session builds the images
 ]

@@ -27,6 +27,7 @@ from tests.services import Podman
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.system,
     pytest.mark.container,
     pytest.mark.timeout(3600),  # the first test of a session builds the images
     # The provider leaves the stream of a container's log open; in Airflow its process ends with the task.

@@ -16,6 +16,7 @@ from tests.docker.test_requirements import normalised, pins
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.system,
     pytest.mark.container,
     pytest.mark.timeout(3600),  # the first test of a session builds the images
 ]

@@ -33,6 +33,7 @@ def most_at_once(tries: Iterable[Try], weight: Callable[[Try], int]) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.timeout(1800)
 def test_twenty_cases_at_once_end_once_and_within_the_memory_pool(
     tmp_path: Path, record_property: Callable[[str, Any], None]

@@ -25,7 +25,7 @@ from tests.cases import PROJECT, phantom
 from tests.faults.cases import contents, half_published, once
 from tests.faults.cluster import WORKERS, Cluster, Try, cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(1800)]
 
 REFUSED = 3
 """Cases that each fault meets at their beginning, with a study that is refused: a failure, a report and a publication."""

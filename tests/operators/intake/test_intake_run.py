@@ -57,6 +57,7 @@ def airflow(queue: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.timeout(DEADLINE_S + 300)
 def test_messages_become_cases_that_end_one_after_the_other(queue: Intake, airflow: Database) -> None:
     """Two examinations, one announced three times, and a poison message; a pool of one slot.

@@ -78,6 +78,7 @@ def test_the_demo_reads_the_lines_that_the_runner_writes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_airflow_comes_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """`up` on a free port: the page asks for a login, the login works, TERM ends every process that was started."""
     with socket.socket() as probe:

@@ -40,6 +40,7 @@ def runs(airflow: Path, dag_id: str) -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.timeout(DEADLINE_S + 300)
 def test_two_runs_at_once_answer_each_stale_case_once(
     here: Settings, answered: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -123,3 +123,17 @@ def documented_task_definition() -> dict[str, Any]:
     text = (PROJECT / "docs/operations.md").read_text()
     definition: dict[str, Any] = json.loads(text.partition("```json\n")[2].partition("```")[0])
     return definition
+
+
+def deployment() -> dict[str, str]:
+    """Make in moto what docs/operations.md asks for, and return the settings that name it."""
+    boto3.client("ecs").create_cluster(clusterName="heartwood")
+    boto3.client("ecs").register_task_definition(**documented_task_definition())
+    network = boto3.client("ec2")
+    settings = {
+        "ECS_CLUSTER": "heartwood",
+        "ECS_TASK": documented_task_definition()["family"],
+        "ECS_SUBNETS": network.describe_subnets()["Subnets"][0]["SubnetId"],
+        "ECS_SECURITY_GROUPS": network.describe_security_groups()["SecurityGroups"][0]["GroupId"],
+    }
+    return {f"AIRFLOW__HEARTWOOD__{name}": value for name, value in settings.items()}

@@ -26,7 +26,7 @@ from operators.runners.ecs import EcsStage, end_of, fargate_size, overrides
 from operators.stage import End, StageBug
 from tests.operators.airflow_home import DATA, PROJECT
 from tests.operators.runners.attempts import WAITS, Declared, attempt
-from tests.operators.runners.ecs_agent import EcsAgent, documented_task_definition
+from tests.operators.runners.ecs_agent import EcsAgent, deployment
 from tests.operators.runners.test_local import wait_for
 from tests.services import aws_environment, moto
 
@@ -49,18 +49,8 @@ def agent(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EcsAgent]:
     """A deployment on Fargate as docs/operations.md describes it, and the agent that runs its tasks."""
     for name, value in aws_environment(endpoint).items():
         monkeypatch.setenv(name, value)
-    boto3.client("ecs").create_cluster(clusterName="heartwood")
-    boto3.client("ecs").register_task_definition(**documented_task_definition())
-    network = boto3.client("ec2")
-    settings = {
-        "RUNNER": "ecs",
-        "ECS_CLUSTER": "heartwood",
-        "ECS_TASK": documented_task_definition()["family"],
-        "ECS_SUBNETS": network.describe_subnets()["Subnets"][0]["SubnetId"],
-        "ECS_SECURITY_GROUPS": network.describe_security_groups()["SecurityGroups"][0]["GroupId"],
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"AIRFLOW__HEARTWOOD__{name}", value)
+    for name, value in (deployment() | {"AIRFLOW__HEARTWOOD__RUNNER": "ecs"}).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("operators.runners.ecs.POLL_S", 0.05)
     monkeypatch.setattr("operators.stage.VISIBLE_S", 0)
     with EcsAgent(endpoint, REGION) as running:
