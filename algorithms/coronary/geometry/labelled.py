@@ -14,6 +14,7 @@ Taubin, *A signal processing approach to fair surface design*, SIGGRAPH 95:351, 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from algorithms.coronary.geometry.labelled_ends import End, found_ends, labelled
 from algorithms.coronary.geometry.open_surface import open_ends, require_sound
 from algorithms.coronary.geometry.plausible import require_plausible_radius_mm
 from algorithms.coronary.geometry.surface import Plan, SurfaceLumen, inlet_names, lumen_of
+
+GZIP_MAGIC = b"\x1f\x8b"
 
 FINE = 2
 """Each voxel is split so often along each axis before smoothing: chords of whole voxels would narrow the vessel."""
@@ -69,10 +72,16 @@ def read_labels(path: Path) -> LabelVolume:
     """
     import SimpleITK
 
-    try:
-        image = SimpleITK.ReadImage(str(path))
-    except RuntimeError:
-        raise DataError("the NIfTI file cannot be read; it may be cut short, send it again") from None
+    with tempfile.TemporaryDirectory() as folder:
+        # SimpleITK believes the name, and we know what is in the file.
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+        named = Path(folder) / ("labels.nii.gz" if packed else "labels.nii")
+        named.symlink_to(path.resolve())
+        try:
+            image = SimpleITK.ReadImage(str(named))
+        except RuntimeError:
+            raise DataError("the NIfTI file cannot be read; it may be cut short, send it again") from None
     values = SimpleITK.GetArrayFromImage(image)
     if values.ndim != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(f"the NIfTI file has {values.ndim} dimensions, wanted a volume of labels in 3")

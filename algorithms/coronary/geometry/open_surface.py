@@ -35,7 +35,15 @@ class End:
 
 
 def merged(vertices_mm: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return vertices and faces with every corner once, and which of the faces were kept (those that are triangles)."""
+    """Return vertices and faces with every corner once, and which of the faces were kept (those that are triangles).
+
+    Raises
+    ------
+    DataError
+        If there are no faces.
+    """
+    if not len(faces):
+        raise DataError("the surface has no triangles; export it again")
     size = float(np.ptp(vertices_mm, axis=0).max())
     _, first, number = np.unique(np.round(vertices_mm / (MERGE * size)), axis=0, return_index=True, return_inverse=True)
     faces = number.ravel()[faces]
@@ -49,10 +57,8 @@ def require_sound(vertices_mm: np.ndarray, faces: np.ndarray) -> None:
     Raises
     ------
     DataError
-        If there are no faces, an edge has more than two faces or two of opposite sides, or the surface is in pieces.
+        If an edge has more than two faces or two of opposite sides, or the surface is in pieces.
     """
-    if not len(faces):
-        raise DataError("the surface has no triangles; export it again")
     if not np.isfinite(vertices_mm).all():
         raise DataError("the surface has a vertex that is no number; export it again")
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
