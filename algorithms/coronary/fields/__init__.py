@@ -1,0 +1,1 @@
+"""Files of a solved flow, for ParaView and for the browser."""

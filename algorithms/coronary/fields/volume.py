@@ -1,0 +1,29 @@
+"""The flow in every cell, as a ``.vtu`` of boxes that share their corners.  Points are mm, pressures Pa, velocities m/s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from algorithms.coronary.fields.cells import Cells
+from algorithms.coronary.fields.vtk_files import write_voxels
+
+CORNERS = np.array([(i, j, k) for k in (0, 1) for j in (0, 1) for i in (0, 1)])
+"""The corners of a box in VTK's order for a voxel: x first."""
+
+
+def write_volume(cells: Cells, aortic_pressure_pa: float, path: Path) -> None:
+    """Write ``pressure_pa``, ``velocity_m_s`` and ``ffr`` (pressure over aortic pressure) of every cell."""
+    index = cells.index
+    shape = index.max(axis=0) + 2
+    key = np.ravel_multi_index(tuple((index[:, None] + CORNERS).reshape(-1, 3).T), tuple(shape))
+    used, corner = np.unique(key, return_inverse=True)
+    points = cells.low_mm + cells.side_mm * np.stack(np.unravel_index(used, tuple(shape)), axis=1)
+    data = {
+        "pressure_pa": cells.pressure_pa,
+        "velocity_m_s": cells.velocity_m_s,
+        "ffr": cells.pressure_pa / aortic_pressure_pa,
+    }
+    facts = {"aortic_pressure_pa": aortic_pressure_pa, "cell_side_mm": cells.side_mm}
+    write_voxels(path, points, corner.reshape(-1, 8), data, facts)
