@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary.tree import Branch, Tree
@@ -50,9 +51,10 @@ def cropped(tree: Tree, branch: int, from_mm: float, to_mm: float, side_diameter
     branch
         Index of the branch; the vessel is the path from its ostium to its tip.
     from_mm, to_mm
-        Where to cut, distances from the ostium along the vessel; held within the vessel.
+        Where to cut, distances from the ostium along the vessel; held within the vessel.  A cut that would lie in a
+        bifurcation is moved upstream (the inlet) or downstream (an outlet) until it is clear of the other branches.
     side_diameters
-        How much is left of each side branch behind the wall of the vessel, in diameters of its origin, > 0.
+        How much is left of each side branch behind the wall of the vessel at least, in diameters of its origin, > 0.
 
     Raises
     ------
@@ -67,6 +69,10 @@ def cropped(tree: Tree, branch: int, from_mm: float, to_mm: float, side_diameter
             f"vessel {tree.branches[branch].name} is {along[-1]:.1f} mm long and nothing of it lies from {from_mm:.1f} to "
             f"{to_mm:.1f} mm; choose a place on it"
         )
+    on_path = [path.point[path.branch == index] for index in range(len(tree.branches))]
+    clear = _clear(path.line.points_mm, path.line.radius_mm, tree, on_path)
+    start = max((float(d) for d in along[clear] if d <= start), default=0.0) if not _at(clear, along, start) else start
+    stop = min((float(d) for d in along[clear] if d >= stop), default=along[-1]) if not _at(clear, along, stop) else stop
     inner = np.flatnonzero((along > start + 1e-6) & (along < stop - 1e-6))
     places = np.concatenate([[start], along[inner], [stop]])
     main = _sampled(path.line, along, places)
@@ -144,6 +150,12 @@ def _add_side(tree: Tree, side: tuple[int, int], on: tuple[int, int], part: _Par
     along = whole.distance_mm[origin:] - whole.distance_mm[origin]
     wide = 2 * float(part.branches[on[0]].radius_mm[on[1]])
     stop = min(wide + 2 * part.side_diameters * float(whole.radius_mm[origin]), float(along[-1]))
+    here = [
+        np.arange(origin, len(whole.points_mm)) if other == index else np.empty(0, int) for other in range(len(tree.branches))
+    ]
+    clear = _clear(whole.points_mm[origin:], whole.radius_mm[origin:], tree, here)
+    if not _at(clear, along, stop):
+        stop = min((float(d) for d in along[clear] if d >= stop), default=float(along[-1]))
     inner = np.flatnonzero((along > 1e-6) & (along < stop - 1e-6))
     line = Branch(
         whole.name, None, None, **{name: getattr(whole, name)[origin:] for name in ARRAYS}, segment=whole.segment[origin:]
@@ -156,6 +168,23 @@ def _add_side(tree: Tree, side: tuple[int, int], on: tuple[int, int], part: _Par
         point = int(tree.branches[child].parent_point or 0) - origin
         if point > 0 and along[point] < stop - 1e-6:
             _add_side(tree, (child, 0), (mine, 1 + int(np.searchsorted(inner, point))), part)
+
+
+def _clear(points_mm: np.ndarray, radius_mm: np.ndarray, tree: Tree, mine: list[np.ndarray]) -> np.ndarray:
+    """Return for each point of a vessel whether its cross-section is clear of all points of the tree but ``mine``."""
+    others = [np.setdiff1d(np.arange(len(b.points_mm)), own) for b, own in zip(tree.branches, mine, strict=True)]
+    places = np.concatenate([b.points_mm[points] for b, points in zip(tree.branches, others, strict=True)])
+    widths = np.concatenate([b.radius_mm[points] for b, points in zip(tree.branches, others, strict=True)])
+    if not len(places):
+        return np.ones(len(points_mm), dtype=bool)
+    away, nearest = cKDTree(places).query(points_mm)
+    return np.asarray(away > radius_mm + widths[nearest])
+
+
+def _at(clear: np.ndarray, along: np.ndarray, place_mm: float) -> bool:
+    """Return whether a vessel is clear on both sides of a place on it."""
+    after = int(np.clip(np.searchsorted(along, place_mm), 1, len(along) - 1))
+    return bool(clear[after] and clear[after - 1])
 
 
 def _sampled(line: Branch, along: np.ndarray, places: np.ndarray) -> Branch:

@@ -21,6 +21,9 @@ SKIN_MM = 8.0
 HIDDEN_PALENESS = 0.55
 """How much of the way to white a vessel behind the heart goes."""
 
+CORNERS = 28
+"""Corners of a vessel's cross-section, where the scene does not say."""
+
 GHOST_OPACITY = 0.30
 """How dark the heart's shade is: seen, and no more."""
 
@@ -39,7 +42,7 @@ def main(folder: Path) -> int:
     window.SetSize(*(int(n) for n in scene["sizes"][0]))
     if not window.SupportsOpenGL():
         return EXIT_NO_CONTEXT
-    tubes, heart = _tubes(scene), _ghosts(scene)
+    tubes, heart = [*_tubes(scene), *_skins(scene)], _ghosts(scene)
     for number, view in enumerate(scene["views"]):
         window.SetSize(*(int(n) for n in scene["sizes"][number]))
         drawn = _photograph(window, tubes, view, float(scene["height_mm"]))
@@ -59,10 +62,17 @@ def main(folder: Path) -> int:
 
 def _tubes(scene: Mapping[str, np.ndarray]) -> list[Any]:
     actors = []
+    corners = int(scene["corners"]) if "corners" in scene else CORNERS
     for index in range(int(scene["branches"])):
         points, radius, colour = (scene[f"{name}_{index}"] for name in ("points", "radius", "colour"))
-        actors += [_tube(points, radius, colour), *(_ball(points[end], radius[end], colour[end]) for end in (0, -1))]
+        actors.append(_tube(points, radius, colour, corners))
+        actors += [_ball(points[end], radius[end], colour[end], corners) for end in (0, -1)]
     return actors
+
+
+def _skins(scene: Mapping[str, np.ndarray]) -> list[Any]:
+    names = sorted(name.removesuffix("_points") for name in scene if name.startswith("skin_") and name.endswith("_points"))
+    return [_skin(scene[f"{name}_points"], scene[f"{name}_faces"], scene[f"{name}_colour"]) for name in names]
 
 
 def _ghosts(scene: Mapping[str, np.ndarray]) -> list[Any]:
@@ -123,7 +133,7 @@ def _array(values: np.ndarray) -> Any:
     return numpy_support.numpy_to_vtk(np.ascontiguousarray(values), deep=True)
 
 
-def _tube(points_mm: np.ndarray, radius_mm: np.ndarray, colour: np.ndarray) -> Any:
+def _tube(points_mm: np.ndarray, radius_mm: np.ndarray, colour: np.ndarray, corners: int) -> Any:
     from vtkmodules.vtkCommonCore import vtkPoints
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
     from vtkmodules.vtkFiltersCore import vtkTubeFilter
@@ -146,7 +156,7 @@ def _tube(points_mm: np.ndarray, radius_mm: np.ndarray, colour: np.ndarray) -> A
     line.GetPointData().SetScalars(radius)
     tube = vtkTubeFilter()
     tube.SetInputData(line)
-    tube.SetNumberOfSides(28)
+    tube.SetNumberOfSides(corners)
     tube.SetVaryRadiusToVaryRadiusByAbsoluteScalar()
     tube.CappingOn()
     mapper = vtkPolyDataMapper()
@@ -156,15 +166,15 @@ def _tube(points_mm: np.ndarray, radius_mm: np.ndarray, colour: np.ndarray) -> A
     return _actor(mapper)
 
 
-def _ball(centre_mm: np.ndarray, radius_mm: float, colour: np.ndarray) -> Any:
+def _ball(centre_mm: np.ndarray, radius_mm: float, colour: np.ndarray, corners: int) -> Any:
     from vtkmodules.vtkFiltersSources import vtkSphereSource
     from vtkmodules.vtkRenderingCore import vtkPolyDataMapper
 
     ball = vtkSphereSource()
     ball.SetCenter(*(float(v) for v in centre_mm))
     ball.SetRadius(float(radius_mm))
-    ball.SetThetaResolution(28)
-    ball.SetPhiResolution(28)
+    ball.SetThetaResolution(corners)
+    ball.SetPhiResolution(corners)
     mapper = vtkPolyDataMapper()
     mapper.SetInputConnection(ball.GetOutputPort())
     mapper.ScalarVisibilityOff()
@@ -187,12 +197,10 @@ def _actor(mapper: Any) -> Any:
     return actor
 
 
-def _ghost(points_mm: np.ndarray, faces: np.ndarray) -> Any:
+def _surface(points_mm: np.ndarray, faces: np.ndarray) -> Any:
     from vtkmodules.util import numpy_support
     from vtkmodules.vtkCommonCore import vtkPoints
     from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
-    from vtkmodules.vtkFiltersCore import vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
-    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
 
     points = vtkPoints()
     points.SetData(_array(points_mm))
@@ -202,8 +210,37 @@ def _ghost(points_mm: np.ndarray, faces: np.ndarray) -> Any:
     surface = vtkPolyData()
     surface.SetPoints(points)
     surface.SetPolys(cells)
+    return surface
+
+
+def _skin(points_mm: np.ndarray, faces: np.ndarray, colour: np.ndarray) -> Any:
+    from vtkmodules.vtkFiltersCore import vtkPolyDataNormals
+    from vtkmodules.vtkRenderingCore import vtkPolyDataMapper
+
+    surface = _surface(points_mm, faces)
+    shade = _array(colour)
+    shade.SetName("colour")
+    surface.GetPointData().SetScalars(shade)
+    normals = vtkPolyDataNormals()
+    normals.SetInputData(surface)
+    normals.SplittingOff()
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputConnection(normals.GetOutputPort())
+    actor = _actor(mapper)
+    # Where colour is a number it is shaded little and does not shine.
+    look = actor.GetProperty()
+    look.SetAmbient(0.55)
+    look.SetDiffuse(0.50)
+    look.SetSpecular(0.0)
+    return actor
+
+
+def _ghost(points_mm: np.ndarray, faces: np.ndarray) -> Any:
+    from vtkmodules.vtkFiltersCore import vtkPolyDataNormals, vtkWindowedSincPolyDataFilter
+    from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper
+
     smooth = vtkWindowedSincPolyDataFilter()
-    smooth.SetInputData(surface)
+    smooth.SetInputData(_surface(points_mm, faces))
     smooth.SetNumberOfIterations(30)
     smooth.SetPassBand(0.02)
     smooth.NormalizeCoordinatesOn()

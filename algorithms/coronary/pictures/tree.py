@@ -6,11 +6,6 @@ Points are (N, 3) LPS mm: x to the patient's left, y to the back, z to the head.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +17,9 @@ from matplotlib.collections import LineCollection
 from scipy.ndimage import gaussian_filter
 from skimage.measure import marching_cubes
 
-from algorithms.contract.errors import TransientError
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.pictures import solid, style
+from algorithms.coronary.pictures import style
+from algorithms.coronary.pictures.off_screen import photographs
 from algorithms.coronary.pictures.path import lesion_label
 from algorithms.coronary.tree import Tree
 from algorithms.report import drawing
@@ -50,8 +45,6 @@ MARGIN_MM = np.array([15.0, 10.0])
 """Room for words beside and above the tree."""
 
 GHOST_STEP_MM = 1.5
-TIMEOUT_S = 300
-"""Some 20 times what three views take on two idle cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,23 +139,7 @@ def solid_pictures(scene: Scene, frame: Frame) -> list[np.ndarray] | None:
     if scene.heart is not None:
         for name, labels in GHOSTS.items():
             told |= _surface(name, scene.heart, labels)
-    # Software drawing, so that a machine with a graphics card makes the same bytes as one without.
-    environment = os.environ | {"LIBGL_ALWAYS_SOFTWARE": "1", "EGL_PLATFORM": "surfaceless", "OMP_NUM_THREADS": "1"}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        solid.describe(told, folder)
-        command = [sys.executable, "-P", solid.__file__, str(folder)]
-        try:
-            ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise TransientError(f"the tree was not drawn within {TIMEOUT_S} s") from None
-        if ended.returncode == -signal.SIGKILL:
-            raise TransientError("the program that draws the tree was killed, most likely for its memory")
-        if ended.returncode == solid.EXIT_NO_CONTEXT or ended.returncode < 0:
-            return None
-        if ended.returncode:
-            raise RuntimeError(f"the drawing program ended with {ended.returncode}: {ended.stderr[-2000:]}")
-        return [np.load(folder / f"view-{number}.npy") for number in range(len(VIEWS))]
+    return photographs(told, len(VIEWS))
 
 
 def _surface(name: str, heart: Grid, labels: tuple[int, ...]) -> dict[str, np.ndarray]:

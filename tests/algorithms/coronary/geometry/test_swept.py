@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from algorithms.contract.errors import DataError
 from algorithms.coronary.geometry.crop import cropped
 from algorithms.coronary.geometry.swept import swept_lumen
-from algorithms.coronary.tree import Tree
+from algorithms.coronary.tree import Tree, read_tree
 from tests.algorithms.coronary.invented_case import invented_tree
 from tests.algorithms.coronary.tubes import coronary_tree, cosine_stenosis, tube
+from tests.phantoms import small_coronary
 
 OBLIQUE = np.array([1.0, 2.0, 3.0]) / np.sqrt(14)
 
@@ -170,6 +172,31 @@ def test_a_crop_of_a_side_branch_leaves_the_parent_as_a_side_branch():
 
     assert [(c.name, c.branch) for c in part.cuts] == [("inlet", 1), ("D1", 3), ("LAD", 1)]
     assert part.cuts[2].distance_mm > 40
+
+
+@pytest.mark.parametrize("from_mm", [9.0, 10.5, 12.0, 13.0])
+def test_a_cut_in_a_bifurcation_is_moved_upstream(from_mm):
+    """The left main ends at 10 mm: a plane there, or where its daughters still touch, would cut both of them."""
+    part = cropped(coronary_tree(0.7), 1, from_mm, 45)
+    lumen = swept_lumen(part.tree, ends=part.ends)
+
+    assert part.cuts[0].branch == 0
+    assert part.cuts[0].distance_mm < 9
+    assert [o.name for o in lumen.openings] == ["inlet", "LAD", "LCx"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_lesion_of_a_phantom_can_be_cut_out(seed, tmp_path):
+    """From 10 mm before to 20 mm behind each stenosis of a painted tree, and the whole tree too."""
+    path = tmp_path / "tree.json"
+    path.write_text(json.dumps(small_coronary(seed).tree))
+    tree = read_tree(path)
+
+    assert len(swept_lumen(tree).openings) > 5
+    for lesion in tree.stenoses:
+        distance = tree.ostium_distance_mm(lesion.branch)
+        part = cropped(tree, lesion.branch, distance[lesion.start] - 10, distance[lesion.end] + 20)
+        assert [o.name for o in swept_lumen(part.tree, ends=part.ends).openings] == [c.name for c in part.cuts]
 
 
 def test_nothing_left_to_crop_is_refused():
