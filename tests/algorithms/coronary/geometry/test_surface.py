@@ -125,6 +125,12 @@ def with_a_fin():
     return np.concatenate([vertices, vertices[500:501] * 1.1]), np.concatenate([faces, [[*faces[500][:2], len(vertices)]]])
 
 
+def with_a_hole():
+    """Return a tube that lacks one triangle of its wall."""
+    vertices, faces = tube_surface(1.5, 10)
+    return vertices, np.delete(faces, 500, axis=0)
+
+
 def folded():
     """Return a tube whose wall is pushed through the opposite wall in one place."""
     vertices, faces = tube_surface(1.5, 10)
@@ -168,6 +174,7 @@ def against_a_branch():
         pytest.param(with_a_fin(), "three triangles or more", id="fin"),
         pytest.param(turned_in_part(), "inside and outside change sides", id="turned"),
         pytest.param(folded(), "crosses itself", id="crossing"),
+        pytest.param(with_a_hole(), r"a hole of 0\.\d+ mm radius at", id="hole"),
         pytest.param((np.zeros((3, 3)) * np.nan, np.array([[0, 1, 2]])), "no number", id="nan"),
         pytest.param(tube_surface(1.5e-3, 10e-3, step_mm=1e-3), "multiply its lengths by 1000", id="metres"),
         pytest.param(tube_surface(1500, 10000, step_mm=1000), "divide its lengths by 1000", id="micrometres"),
