@@ -52,7 +52,7 @@ def wall_offset_mm(lumen, start, axis, along_mm, radius_mm):
 def test_smoothing_does_not_shrink_a_sphere(radius_mm):
     """Volume and area of the smoothed surface against the mask's volume and the sphere's area, from 2 voxels radius on.
 
-    A plain Gaussian of that width would take 4 to 30 % of the volume.
+    A plain Gaussian of that width takes 71, 22 and 9 % of the volume at 0.8, 1.5 and 2.5 mm.
     """
     size = int(2 * (radius_mm + 2) / VOXEL_MM)
     mask = np.linalg.norm(places((size,) * 3) - (size / 2 - 0.13) * VOXEL_MM, axis=-1) < radius_mm
