@@ -31,7 +31,8 @@ test: $(VENV)/installed  ## the tests that take seconds
 	$(RUN) -m pytest --numprocesses auto --dist loadfile
 
 test-all: $(VENV)/installed  ## the long ones too
-	$(RUN) -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder -m "slow or not slow"
+	$(RUN) -m pytest --numprocesses auto --dist loadfile -m "not system"
+	$(RUN) -m pytest -m system
 
 check: $(VENV)/installed  ## style and types
 	$(VENV)/bin/ruff format --check

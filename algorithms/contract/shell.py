@@ -11,6 +11,10 @@ from algorithms.contract.errors import EXIT_CODES, failure_kind
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Write log lines to standard error; standard output is for results."""
+    root = logging.getLogger()
+    # Airflow sets such a handler when it is imported.
+    for handler in [h for h in root.handlers if getattr(h, "stream", None) is sys.stdout]:
+        root.removeHandler(handler)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 

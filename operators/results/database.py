@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,11 @@ from algorithms.contract.errors import DataError, TransientError
 from operators import settings
 from operators.results import roles
 from operators.results.models import Base
+
+log = logging.getLogger(__name__)
+
+# It tells of every look at the database; what changes there we tell ourselves.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 VERSION_TABLE = "heartwood_version"
 """Not Alembic's default name, so that the tables may lie in Airflow's own database."""
@@ -92,7 +98,10 @@ def upgrade(url: str) -> None:
         with _one_at_a_time(engine), engine.connect() as connection:
             config = _config()
             config.attributes |= {"connection": connection, "region": here.region, "site": here.site}
-            command.upgrade(config, "head")
+            before = _revision(connection)
+            if before != (newest := _scripts().get_current_head()):
+                command.upgrade(config, "head")
+                log.info("brought the results database from revision %s to %s", before, newest)
             require_region(connection, here.region)
             if connection.dialect.name == "postgresql":
                 roles.grant_again(connection)
@@ -115,7 +124,7 @@ def require_region(connection: Connection, region: str) -> None:
 def revision(engine: Engine) -> str | None:
     """Return the revision that the database is at, ``None`` for one without our tables."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        return _revision(connection)
 
 
 def upsert(connection: Connection, model: type[Base], rows: Iterable[dict[str, Any]]) -> None:
@@ -144,6 +153,10 @@ def _one_at_a_time(engine: Engine) -> Iterator[None]:
     with Path(f"{engine.url.database}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def _config() -> Config:

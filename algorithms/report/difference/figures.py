@@ -21,6 +21,9 @@ KEPT, CROSSED = palette.TONES["negative"].line, palette.TONES["positive"].line
 SIZE_IN = (3.45, 2.83)
 """Two side by side fill the text's width, and the axes are square."""
 
+TEXT_HEIGHT = 0.115
+"""Of two lines of text beside the axes, as a part of the axes' height."""
+
 
 def paired_figure(numbers: Mapping[str, Any]) -> Figure:
     """Return both pictures of a series of numbers of `document.difference`, with a caption that says how to read them."""
@@ -56,11 +59,12 @@ def _differences(axes: Axes, numbers: Mapping[str, Any]) -> None:
             estimate = found[name]
             axes.axhspan(estimate["low"], estimate["high"], color=palette.MUTED, alpha=0.13, linewidth=0, zorder=0)
             axes.axhline(estimate["value"], color=palette.INK, linewidth=1, linestyle=style, zorder=2)
-        _name_lines(axes, found, numbers)
     _scatter(axes, pairs, means, differences)
     ends = [found[name][end] for name in ("lower", "upper") for end in ("low", "high")] if found else []
     axes.set_ylim(*_range([*differences, *ends, 0.0], numbers["digits"]))
     axes.set_xlim(*_range(means, numbers["digits"]))
+    if found:
+        _name_lines(axes, found, numbers)
     axes.set_xlabel(f"Mean of old and new{_unit(numbers)}")
     axes.set_ylabel("New minus old" + (f" ({unit})" if (unit := difference_unit(numbers)) else ""))
 
@@ -70,12 +74,23 @@ def _name_lines(axes: Axes, found: Mapping[str, Any], numbers: Mapping[str, Any]
     names = {"upper": "upper limit", "bias": "bias", "lower": "lower limit"}
     if found["sd"] == 0:
         names = {"bias": "bias, limits"}
-    for name, text in names.items():
+    bottom, top = axes.get_ylim()
+    heights = {name: (found[name]["value"] - bottom) / (top - bottom) for name in names}
+    for name, height in apart(heights).items():
         axes.annotate(
-            f"{text}\n{signed(found[name]['value'], numbers['digits'] + 1)}",
-            (1.02, found[name]["value"]), xycoords=("axes fraction", "data"), va="center", ha="left", fontsize=7.2,
+            f"{names[name]}\n{signed(found[name]['value'], numbers['digits'] + 1)}",
+            (1.02, height), xycoords="axes fraction", va="center", ha="left", fontsize=7.2,
             color=palette.INK, annotation_clip=False,
         )  # fmt: skip
+
+
+def apart(heights: Mapping[str, float]) -> dict[str, float]:
+    """Return where the texts of lines at these heights (of the axes' own) stand, so that none covers another."""
+    placed = dict(heights)
+    if "upper" in placed:
+        placed["upper"] = max(placed["upper"], placed["bias"] + TEXT_HEIGHT)
+        placed["lower"] = min(placed["lower"], placed["bias"] - TEXT_HEIGHT)
+    return placed
 
 
 def _values(axes: Axes, numbers: Mapping[str, Any]) -> None:

@@ -77,10 +77,10 @@ def _first_section(document: Mapping[str, Any]) -> Section:
     values = sum(one["values"] for one in document["numbers"])
     differ = values - sum(one["equal"] for one in document["numbers"])
     if persons:
-        title = f"{len(persons)} of {count} cases crossed a decision limit or changed group"
+        title = f"{len(persons)} of {counted(count)} crossed a decision limit or changed group"
         tone, text = "warning", "A physician should look at these cases again; both reports of each are kept."
     else:
-        title = f"None of {count} cases crossed a decision limit or changed group"
+        title = f"None of {counted(count)} crossed a decision limit or changed group"
         tone, text = "neutral", "Both reports of each case are kept."
     facts = (
         ("Cases compared", str(count)),
@@ -149,6 +149,11 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> Block:
     )
 
 
+def counted(cases: int) -> str:
+    """Return a number of cases in words."""
+    return "1 case" if cases == 1 else f"{cases} cases"
+
+
 def _numbers_section(one: Mapping[str, Any]) -> Section:
     blocks: list[Block] = []
     if one["pairs"]:
@@ -161,7 +166,7 @@ def _numbers_section(one: Mapping[str, Any]) -> Section:
 def _statistics(one: Mapping[str, Any]) -> tuple[tuple[str, Cell], ...]:
     differences = [pair["new"] - pair["old"] for pair in one["pairs"]]
     rows: list[tuple[str, Cell]] = [
-        ("Paired values", f"{one['values']} of {one['cases']} cases"),
+        ("Paired values", f"{one['values']} from {counted(one['cases'])}"),
         ("Equal in both", str(one["equal"])),
     ]
     if found := one["agreement"]:

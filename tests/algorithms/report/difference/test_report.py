@@ -14,6 +14,7 @@ from algorithms.contract.catalogue import pipeline
 from algorithms.contract.pipeline import PROJECT
 from algorithms.report.blocks import Figure, Table, Verdict
 from algorithms.report.difference.document import Reprocessed, changes, difference
+from algorithms.report.difference.figures import TEXT_HEIGHT, apart
 from algorithms.report.difference.pairs import Answers
 from algorithms.report.difference.report import MOST_ROWS, difference_report
 from algorithms.report.html import page
@@ -64,7 +65,7 @@ def test_bias_and_limits_are_printed_with_their_number_of_values():
 
     text = text_of(difference_report(document(answers)))
 
-    assert "3 of 3 cases" in text
+    assert "3 from 3 cases" in text
     assert "bias −0.030, limits of agreement −0.069 to +0.009" in text
 
 
@@ -98,7 +99,7 @@ def test_a_comparison_of_nothing_is_a_report_too(answers):
     """In stub mode answers are empty; the report says that no value is in both."""
     report = difference_report(document(answers))
 
-    assert f"None of {len(answers)} cases" in text_of(report)
+    assert f"None of {len(answers)} case" in text_of(report)
 
 
 def test_long_tables_say_what_they_leave_out():
@@ -157,3 +158,11 @@ def test_a_pipeline_that_is_not_here_is_a_data_error(tmp_path):
     assert done.returncode == 65
     assert "no such pipeline" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_names_of_close_lines_stand_apart() -> None:
+    """With two cases the confidence intervals are wide and the three lines close to each other in the picture."""
+    placed = apart({"upper": 0.56, "bias": 0.53, "lower": 0.50})
+
+    assert placed == pytest.approx({"upper": 0.53 + TEXT_HEIGHT, "bias": 0.53, "lower": 0.53 - TEXT_HEIGHT})
+    assert apart({"upper": 0.9, "bias": 0.5, "lower": 0.1}) == {"upper": 0.9, "bias": 0.5, "lower": 0.1}
