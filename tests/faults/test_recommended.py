@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
 from airflow.configuration import conf
 
 from algorithms.contract.catalogue import pipelines
@@ -28,6 +29,15 @@ def test_the_documented_settings_are_those_that_are_tested() -> None:
     tested = {tuple(name.removeprefix("AIRFLOW__").lower().split("__")): value for name, value in RECOMMENDED.items()}
 
     assert tested == {option: value for option, (value, _) in documented().items()}
+
+
+def test_the_whole_system_on_one_machine_has_them() -> None:
+    """The compose file is what most people begin with."""
+    compose = yaml.safe_load((PROJECT / "docker/compose.yaml").read_text())
+
+    for name, service in compose["services"].items():
+        if "AIRFLOW__CORE__EXECUTOR" in service.get("environment", {}):
+            assert RECOMMENDED.items() <= service["environment"].items(), name
 
 
 def test_the_documented_defaults_are_airflows() -> None:
