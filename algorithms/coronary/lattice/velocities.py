@@ -1,0 +1,34 @@
+"""The nineteen velocities of D3Q19: neighbours that share a face or an edge with a cell.
+
+Opposite velocities stand side by side: that of ``i`` is ``OPPOSITE[i]``.  Cells per step is the unit.
+
+References
+----------
+Qian, d'Humieres and Lallemand, *Lattice BGK models for Navier-Stokes equation*, Europhys Lett 17:479 (1992), table 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+VELOCITIES = np.array(
+    [
+        (0, 0, 0),
+        (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1),
+        (1, 1, 0), (-1, -1, 0), (1, -1, 0), (-1, 1, 0),
+        (1, 0, 1), (-1, 0, -1), (1, 0, -1), (-1, 0, 1),
+        (0, 1, 1), (0, -1, -1), (0, 1, -1), (0, -1, 1),
+    ],
+    dtype=np.int64,
+)  # fmt: skip
+"""(19, 3)."""
+
+DIRECTIONS = len(VELOCITIES)
+
+WEIGHTS = np.array([1 / 3] + [1 / 18] * 6 + [1 / 36] * 12)
+"""(19,), their sum is 1."""
+
+OPPOSITE = np.array([0] + [i + 1 if i % 2 else i - 1 for i in range(1, DIRECTIONS)])
+
+SOUND_SPEED = 1 / np.sqrt(3)
+"""Cells per step; pressure is its square times the density."""

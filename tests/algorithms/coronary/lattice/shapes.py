@@ -1,0 +1,74 @@
+"""Lumens with a closed form: a straight tube, a cosine stenosis, a taper and a Y, at any angle to the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from algorithms.coronary.geometry.shape import Opening
+
+
+def turned(axis: tuple[float, float, float], spin: float = 0.0) -> np.ndarray:
+    """Return the (3, 3) rotation that turns z onto ``axis``, after a turn about z by ``spin`` radians."""
+    z = np.array(axis, float) / np.linalg.norm(axis)
+    help_axis = np.array([1.0, 0, 0]) if abs(z[0]) < 0.9 else np.array([0, 1.0, 0])
+    x = np.cross(help_axis, z)
+    x /= np.linalg.norm(x)
+    cosine, sine = np.cos(spin), np.sin(spin)
+    return np.stack([x, np.cross(z, x), z], axis=1) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+
+
+@dataclass(frozen=True)
+class Vessel:
+    """A round vessel along an axis from ``0`` to ``length_mm``; its radius is a function of the way along it."""
+
+    radius_mm: Callable[[np.ndarray], np.ndarray]
+    length_mm: float
+    rotation: np.ndarray
+    openings: tuple[Opening, ...]
+    low_mm: np.ndarray
+    high_mm: np.ndarray
+    beyond_mm: float
+
+    def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the radial gap times the cosine of the wall's slope, 1 % right within a cell of the wall."""
+        own = points_mm @ self.rotation
+        z = own[:, 2]
+        slope = (self.radius_mm(z + 1e-4) - self.radius_mm(z - 1e-4)) / 2e-4
+        gap = (self.radius_mm(z) - np.hypot(own[:, 0], own[:, 1])) / np.sqrt(1 + slope**2)
+        return np.minimum(gap, np.minimum(z + self.beyond_mm, self.length_mm + self.beyond_mm - z))
+
+    def along_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the way along the axis."""
+        return points_mm @ self.rotation[:, 2]
+
+
+def vessel(
+    radius_mm: float | Callable[[np.ndarray], np.ndarray],
+    length_mm: float,
+    axis: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    spin: float = 0.0,
+    beyond_mm: float = 1.0,
+) -> Vessel:
+    """Return a round vessel with its inlet at 0 and its outlet at ``length_mm``; the lumen goes on behind both."""
+    shape = radius_mm if callable(radius_mm) else (lambda z: np.full_like(z, radius_mm))
+    rotation = turned(axis, spin)
+    z = rotation[:, 2]
+    first, last = (float(shape(np.array([end]))[0]) for end in (0.0, length_mm))
+    openings = (Opening("inlet", True, 0 * z, -z, first), Opening("outlet", False, length_mm * z, z, last))
+    widest = float(shape(np.linspace(0, length_mm, 1001)).max())
+    ends = np.stack([-beyond_mm * z, (length_mm + beyond_mm) * z])
+    return Vessel(shape, length_mm, rotation, openings, ends.min(0) - widest, ends.max(0) + widest, beyond_mm)
+
+
+def narrowed(radius_mm: float, centre_mm: float, length_mm: float, area_stenosis: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the radius of a cosine stenosis as in ``tubes.cosine_stenosis``."""
+    depth = radius_mm * (1 - np.sqrt(1 - area_stenosis))
+
+    def radius(z: np.ndarray) -> np.ndarray:
+        inside = np.abs(z - centre_mm) < length_mm / 2
+        return radius_mm - np.where(inside, depth / 2 * (1 + np.cos(2 * np.pi * (z - centre_mm) / length_mm)), 0.0)
+
+    return radius
