@@ -40,6 +40,9 @@ PLANE_STEPS = 3
 
 POINTS_AT_ONCE = 1_000_000
 
+SECTION_LEVELS = 6
+"""Length of a section in links from the inlet: long against a stair of the grid, short against anything in a vessel."""
+
 
 @dataclass(frozen=True, eq=False)
 class Links:
@@ -65,7 +68,7 @@ class Cells:
     distance_mm: np.ndarray
     """(N,) distance to the wall."""
     source: np.ndarray
-    """(19, N) int32: the column from which each population comes: a cell, or a slot."""
+    """(27, N) int32: the column from which each population comes: a cell, or a slot."""
     slots: int
     """Slots that each row needs beyond the N cells."""
     walls: Links
@@ -76,6 +79,8 @@ class Cells:
     openings: tuple[Opening, ...]
     level: np.ndarray
     """(N,) int32: links to the inlet along the shortest way."""
+    section: np.ndarray
+    """(N,) int32: number of the stretch of the vessel to which a cell belongs, ``SECTION_LEVELS`` long."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -110,7 +115,15 @@ def find_cells(lumen: Lumen, side_mm: float) -> Cells:
     beside = _neighbours(index)
     crossing = [_crossing(opening, corner + side_mm * index, side_mm, beside) for opening in lumen.openings]
     level = _reached(lumen.openings, crossing, beside, side_mm)
-    return _connected(lumen, side_mm, corner, (index, distance, beside, crossing, level))
+    cells = _connected(lumen, side_mm, corner, (index, distance, beside, crossing, level))
+    narrowest = float(np.nanmin(cells_across(cells), initial=np.inf))
+    if narrowest < FEWEST_ACROSS:
+        raise DataError(
+            f"the lumen is {narrowest:.1f} cells of {side_mm:g} mm across at its narrowest, at least "
+            f"{FEWEST_ACROSS} are wanted; use smaller cells, or report the vessel as occluded"
+        )
+    log.info("%d cells of %g mm, %.1f across at the narrowest", len(cells), side_mm, narrowest)
+    return cells
 
 
 def _check_openings(openings: tuple[Opening, ...]) -> None:
@@ -149,7 +162,7 @@ def _distances(lumen: Lumen, points_mm: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(index: np.ndarray) -> np.ndarray:
-    """Return (19, N) int32: the cell at ``x + c``, -1 where there is none; ``index`` is in lexicographic order."""
+    """Return (27, N) int32: the cell at ``x + c``, -1 where there is none; ``index`` is in lexicographic order."""
     span = index.max(axis=0) + 3
     strides = np.array([span[1] * span[2], span[2], 1])
     keys = (index + 1) @ strides
@@ -180,13 +193,15 @@ def _crossing(opening: Opening, points_mm: np.ndarray, side_mm: float, beside: n
         directions.append(np.full(len(cells[-1]), direction))
     found = np.concatenate(cells), np.concatenate(directions)
     if not len(found[0]):
-        raise DataError(f"no cell lies on both sides of opening {opening.name}; let the lumen go on behind its plane by two cells")
+        raise DataError(
+            f"no cell lies on both sides of opening {opening.name}; let the lumen go on behind its plane by two cells"
+        )
     return found
 
 
 @numba.njit(cache=True)
 def _flood(beside: np.ndarray, seeds: np.ndarray, allowed: np.ndarray, blocked: np.ndarray) -> np.ndarray:
-    """Return (N,) int32 links from the nearest seed, -1 where not reached; ``blocked`` are sorted cell * 19 + direction."""
+    """Return (N,) int32 links from the nearest seed, -1 where not reached; ``blocked`` are sorted cell * 27 + direction."""
     n = beside.shape[1]
     level = np.full(n, -1, np.int32)
     shut = np.zeros(n, np.bool_)  # most cells have no blocked link, and are not looked up
@@ -241,7 +256,8 @@ def _reached(
     islands = int(((level < 0) & ~cut).sum())
     if islands:
         raise DataError(
-            f"{islands} of {len(level)} cells of blood are not connected to the inlet; remove the islands, or join them to the lumen"
+            f"{islands} of {len(level)} cells of blood are not connected to the inlet; "
+            "remove the islands, or join them to the lumen"
         )
     return level
 
@@ -265,11 +281,11 @@ def _connected(
     n = len(index)
     source = np.empty((DIRECTIONS, n), np.int32)
     slots = np.zeros((DIRECTIONS, n), np.int32)
-    for direction in range(DIRECTIONS):
-        source[direction] = beside[OPPOSITE[direction]]
-        missing = np.flatnonzero(source[direction] < 0)
-        slots[direction, missing] = n + np.arange(len(missing))
-        source[direction, missing] = slots[direction, missing]
+    for row in range(DIRECTIONS):
+        source[row] = beside[OPPOSITE[row]]
+        missing = np.flatnonzero(source[row] < 0)
+        slots[row, missing] = n + np.arange(len(missing))
+        source[row, missing] = slots[row, missing]
     points = corner + side_mm * index
     wall_direction, wall_cell = np.nonzero(beside == -1)
     fraction = _wall_fraction(lumen, side_mm, points[wall_cell], wall_direction, distance[wall_cell])
@@ -281,7 +297,20 @@ def _connected(
         planes.append(_links(cell, direction, np.clip(part, 1e-3, 1.0), slots))
     width = int((slots.max(axis=1) - n + 1).clip(0).max())
     profiles = tuple(developed(lumen, opening, side_mm / PLANE_STEPS) for opening in lumen.openings)
-    return Cells(side_mm, corner, index, distance, source, width, walls, tuple(planes), profiles, lumen.openings, level)
+    return Cells(
+        side_mm,
+        corner,
+        index,
+        distance,
+        source,
+        width,
+        walls,
+        tuple(planes),
+        profiles,
+        lumen.openings,
+        level,
+        _sections(source, level),
+    )
 
 
 def _links(cell: np.ndarray, direction: np.ndarray, fraction: np.ndarray, slots: np.ndarray) -> Links:
@@ -289,17 +318,15 @@ def _links(cell: np.ndarray, direction: np.ndarray, fraction: np.ndarray, slots:
     return Links(cell.astype(np.int32), direction.astype(np.int32), slot, fraction.astype(np.float64))
 
 
-def _wall_fraction(
-    lumen: Lumen, side_mm: float, start: np.ndarray, direction: np.ndarray, inside: np.ndarray
-) -> np.ndarray:
+def _wall_fraction(lumen: Lumen, side_mm: float, start: np.ndarray, direction: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Return (M,) the part of each link before the wall: a false position with halved ends (Illinois)."""
     step = side_mm * VELOCITIES[direction]
     a, b = np.zeros(len(start)), np.ones(len(start))
     fa, fb = inside.astype(float), _distances(lumen, start + step)
     if (fb > TOUCHING * side_mm).any():
         raise DataError(
-            f"blood leaves the lumen's box through {(fb > TOUCHING * side_mm).sum()} links away from any opening; the vessel is cut by the "
-            "border of the volume: place an opening there, or take a larger volume"
+            f"blood leaves the lumen's box through {int((fb > TOUCHING * side_mm).sum())} links away from any opening; the "
+            "vessel is cut by the border of the volume: place an opening there, or take a larger volume"
         )
     fb = np.minimum(fb, 0)
     x = fa / (fa - fb)
@@ -311,4 +338,46 @@ def _wall_fraction(
         fa = np.where(~inner & (np.abs(fx) > 0.5 * np.abs(fb)), fa / 2, fa)
         a, fa = np.where(inner, x, a), np.where(inner, fx, fa)
         b, fb = np.where(inner, b, x), np.where(inner, fb, fx)
-    return np.clip(x, 1e-3, 1.0)
+    fraction: np.ndarray = np.clip(x, 1e-3, 1.0)
+    return fraction
+
+
+def cells_across(cells: Cells) -> np.ndarray:
+    """Return (S,) the cells across the vessel in each of its sections, NaN in one that an opening cuts short.
+
+    Twice the greatest distance to the wall.
+    """
+    count = int(cells.section.max()) + 1
+    depth = np.zeros(count)
+    np.maximum.at(depth, cells.section, cells.distance_mm)
+    stretch = np.zeros((count, SECTION_LEVELS), bool)
+    stretch[cells.section, cells.level % SECTION_LEVELS] = True
+    across: np.ndarray = np.where(stretch.all(axis=1), 2 * depth / cells.side_mm, np.nan)
+    return across
+
+
+@numba.njit(cache=True)
+def _sections(source: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Return (N,) int32: cells in one stretch of SECTION_LEVELS that hang together share a number."""
+    n = len(level)
+    label = np.full(n, -1, np.int32)
+    queue = np.empty(n, np.int64)
+    count = 0
+    for seed in range(n):
+        if label[seed] >= 0:
+            continue
+        stretch = level[seed] // SECTION_LEVELS
+        label[seed] = count
+        queue[0] = seed
+        start, end = 0, 1
+        while start < end:
+            cell = queue[start]
+            start += 1
+            for direction in range(1, source.shape[0]):
+                target = source[direction, cell]
+                if target < n and label[target] < 0 and level[target] // SECTION_LEVELS == stretch:
+                    label[target] = count
+                    queue[end] = target
+                    end += 1
+        count += 1
+    return label

@@ -1,6 +1,6 @@
 """The lattice's step, compiled for the cores of this machine: walls, then one pass that streams and collides.
 
-Populations are kept as their difference from those at rest, f - w, in float32, after collision: (19, width).
+Populations are kept as their difference from those at rest, f - w, in float32, after collision: (27, width).
 Density is then its difference from 1, momentum is velocity (the incompressible equilibrium of He and Luo), and a steady
 state has no divergence.  Collision keeps only density, momentum and the stress (Latt and Chopard), the stress's trace
 is dropped: that lets pressure waves die and changes nothing in a steady state.
@@ -14,21 +14,22 @@ Latt and Chopard, *Lattice Boltzmann method with regularized pre-collision distr
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
-from algorithms.coronary.lattice.gates import GIVEN_FLOW, GIVEN_RESISTANCE, GIVEN_SHARE, Gates
+from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
 from algorithms.coronary.lattice.state import State
-from algorithms.coronary.lattice.velocities import OPPOSITE, VELOCITIES, WEIGHTS
-from algorithms.coronary.lattice.walls import BEND_RATE, Walls
+from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES, WEIGHTS
+from algorithms.coronary.lattice.walls import BEND_EVERY, BEND_RATE, Walls
 
 BLOCK = 256
-"""Cells that are worked on together: 19 rows of them fit in the first cache, and each row is one run of vector operations."""
+"""Cells that are worked on together: 27 rows of them fit in the first cache, and each row is one run of vector operations."""
 
-W0, W1, W2 = np.float32(1 / 3), np.float32(1 / 18), np.float32(1 / 36)
-THIRD, TWELFTH, HALF, THREE = np.float32(1 / 3), np.float32(1 / 12), np.float32(0.5), np.float32(3.0)
-
+W0, W1, W2, W3 = (np.float32(WEIGHTS[i]) for i in (0, 1, 7, 19))
+THIRD, THREE, NINE, HALVES_3, HALVES_9 = (np.float32(x) for x in (1 / 3, 3, 9, 1.5, 4.5))
 CX, CY, CZ = (np.ascontiguousarray(axis, dtype=np.float32) for axis in VELOCITIES.T)
 RATE = np.float32(BEND_RATE)
 WEIGHTS_32 = WEIGHTS.astype(np.float32)
@@ -37,31 +38,45 @@ WEIGHTS_32 = WEIGHTS.astype(np.float32)
 class Compiled:
     """A lattice at work: populations that change, and the tables by which they do."""
 
-    def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, start: State) -> None:
+    def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, *, start: State) -> None:
         self.cells, self.wall, self.gates = cells, wall, gates
         self.keep = np.float32(1 - 1 / tau)
         self.threads = numba.get_num_threads()
         self.f, self.bend, self.openings = start.f.copy(), start.bend.copy(), start.openings.copy()
         self.spare = np.zeros_like(self.f)
+        self.step = start.step
 
     @property
     def state(self) -> State:
         """A view of what changes."""
-        return State(self.f, self.bend, self.openings)
+        return State(self.f, self.bend, self.openings, self.step)
 
     def advance(self, steps: int) -> None:
         """Take some steps."""
         for _ in range(steps):
+            if self.step % BEND_EVERY == 0:
+                self.curve()
+            self.step += 1
             self.reflect()
             self.open_gates()
             self.collide()
+
+    def fill(self) -> None:
+        """Fill all slots, as the next step would."""
+        self.reflect()
+        self.open_gates()
+
+    def curve(self) -> None:
+        """Let the wall's correction follow the curvature of the velocity."""
+        w = self.wall
+        _curve(self.f, w.direction, w.cell, w.before, w.of_bend, self.bend)
 
     def reflect(self) -> None:
         """Fill the slots of the wall."""
         w = self.wall
         _reflect(
-            self.f.reshape(-1), w.hit, w.back, w.behind, w.far, w.slot,
-            w.of_hit, w.of_back, w.of_behind, w.of_bend, w.share, w.start, self.bend,
+            self.f.reshape(-1), w.hit, w.back, w.behind, w.slot,
+            w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend,
         )  # fmt: skip
 
     def open_gates(self) -> None:
@@ -79,7 +94,7 @@ class Compiled:
 
 
 @numba.njit(fastmath=True, cache=True)
-def _open_gates(
+def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
     f: np.ndarray, cell: np.ndarray, direction: np.ndarray, slot: np.ndarray, unit: np.ndarray, speed: np.ndarray,
     normal: np.ndarray, start: np.ndarray, kind: np.ndarray, admittance: np.ndarray, memory: float, law: np.ndarray,
     density: np.ndarray, flow: np.ndarray, mean_density: np.ndarray, mean_flow: np.ndarray,
@@ -88,18 +103,20 @@ def _open_gates(
         first, last = start[gate], start[gate + 1]
         out, seen = 0.0, 0.0
         nx, ny, nz = normal[gate]
+        head = kind[gate] == GIVEN_HEAD
+        into = -mean_flow[gate] if head else law[gate, 0]
         for k in range(first, last):
             i, x = direction[k], cell[k]
             rho, jx, jy, jz = f[0, x], np.float32(0), np.float32(0), np.float32(0)
-            for m in range(1, 19):
+            for m in range(1, DIRECTIONS):
                 rho += f[m, x]
                 jx += CX[m] * f[m, x]
                 jy += CY[m] * f[m, x]
                 jz += CZ[m] * f[m, x]
             seen += rho
             comes = f[OPPOSITE[i], x]
-            if kind[gate] == GIVEN_FLOW:
-                u = speed[k] * law[gate, 0]
+            if kind[gate] <= GIVEN_HEAD:
+                u = speed[k] * into
                 across, along = CX[i] * nx + CY[i] * ny + CZ[i] * nz, CX[i] * jx + CY[i] * jy + CZ[i] * jz
                 change = 3 * (across * u + along) + _square(i, u * nx, u * ny, u * nz) - _square(i, jx, jy, jz)
                 comes += np.float32(WEIGHTS_32[i] * change)
@@ -107,18 +124,30 @@ def _open_gates(
                 comes += np.float32(WEIGHTS_32[i] * (density[gate] - rho))
             out += f[i, x] - comes
             f[OPPOSITE[i], slot[k]] = comes
-        if kind[gate] == GIVEN_FLOW:
+        if kind[gate] <= GIVEN_HEAD:
             seen /= last - first
-            wanted = -law[gate, 0] + admittance[gate] * (seen - mean_density[gate])
+            excess = seen - (law[gate, 0] if head else mean_density[gate])
+            wanted = -into + admittance[gate] * excess
+            if head:
+                mean_flow[gate] += HEAD_GAIN * memory * admittance[gate] * excess
             mean_density[gate] += (seen - mean_density[gate]) * memory
             density[gate] = seen
             for k in range(first, last):
                 f[OPPOSITE[direction[k]], slot[k]] += np.float32(unit[k] * (out - wanted))
             out = wanted
         flow[gate] = out
+    _laws(kind, admittance, memory, law, density, flow, mean_density, mean_flow)
+
+
+@numba.njit(fastmath=True, cache=True)
+def _laws(  # noqa: PLR0917
+    kind: np.ndarray, admittance: np.ndarray, memory: float, law: np.ndarray,
+    density: np.ndarray, flow: np.ndarray, mean_density: np.ndarray, mean_flow: np.ndarray,
+) -> None:  # fmt: skip
     total = 0.0
     for gate in range(len(kind)):
-        mean_flow[gate] += (flow[gate] - mean_flow[gate]) * memory
+        if kind[gate] != GIVEN_HEAD:
+            mean_flow[gate] += (flow[gate] - mean_flow[gate]) * memory
         total += max(mean_flow[gate], 0.0)
     for gate in range(len(kind)):
         wave = (flow[gate] - mean_flow[gate]) / admittance[gate]
@@ -126,31 +155,49 @@ def _open_gates(
             mean_density[gate] = law[gate, 0] + law[gate, 1] * mean_flow[gate]
         elif kind[gate] == GIVEN_SHARE:
             mean_density[gate] += memory * (mean_flow[gate] - law[gate, 0] - law[gate, 1] * total) / admittance[gate]
-        if kind[gate] != GIVEN_FLOW:
+        if kind[gate] > GIVEN_HEAD:
             density[gate] = mean_density[gate] + wave
 
 
 @numba.njit(fastmath=True, cache=True, inline="always")
-def _square(i: int, jx: float, jy: float, jz: float) -> float:
+def _square(i: int, jx: Any, jy: Any, jz: Any) -> float:
     """Return the part of an equilibrium that goes with the square of the velocity, over its weight."""
-    own = CX[i] * CX[i] * jx * jx + CY[i] * CY[i] * jy * jy + CZ[i] * CZ[i] * jz * jz
-    if i < 7:
-        return 6 * own - 3 * (jx * jx + jy * jy + jz * jz)
     along = CX[i] * jx + CY[i] * jy + CZ[i] * jz
-    return 4.5 * along * along - 1.5 * own
+    return float(4.5 * along * along - 1.5 * (jx * jx + jy * jy + jz * jz))
+
+
+@numba.njit(fastmath=True, cache=True, inline="always")
+def _stressed(f: np.ndarray, x: int, i: int) -> float:
+    """Return the two populations along ``i`` and against it in cell ``x``, less their equilibrium."""
+    rho, jx, jy, jz = 0.0, 0.0, 0.0, 0.0
+    for m in range(DIRECTIONS):
+        rho += f[m, x]
+        jx += CX[m] * f[m, x]
+        jy += CY[m] * f[m, x]
+        jz += CZ[m] * f[m, x]
+    return float(f[i, x] + f[OPPOSITE[i], x] - 2 * WEIGHTS_32[i] * (rho + _square(i, jx, jy, jz)))
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _reflect(
-    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, far: np.ndarray, slot: np.ndarray,
-    of_hit: np.ndarray, of_back: np.ndarray, of_behind: np.ndarray, of_bend: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray,
+def _curve(  # noqa: PLR0917
+    f: np.ndarray, direction: np.ndarray, cell: np.ndarray, before: np.ndarray, of_bend: np.ndarray, bend: np.ndarray
+) -> None:
+    for k in numba.prange(len(cell)):
+        if of_bend[k] != 0:
+            target = of_bend[k] * (_stressed(f, cell[k], direction[k]) - _stressed(f, before[k], direction[k]))
+            bend[k] += RATE * (target - bend[k])
+
+
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _reflect(  # noqa: PLR0917
+    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, slot: np.ndarray,
+    of_hit: np.ndarray, of_back: np.ndarray, of_behind: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray,
 ) -> None:  # fmt: skip
     for section in numba.prange(len(start) - 1):
         leak = 0.0
         for k in range(start[section], start[section + 1]):
             gone = f[hit[k]]
             same, before = f[back[k]], f[behind[k]]
-            bend[k] += RATE * (of_bend[k] * (gone + same - before - f[far[k]]) - bend[k])
             comes = of_hit[k] * gone + of_back[k] * same + of_behind[k] * before + bend[k]
             leak += gone - comes
             f[slot[k]] = comes
@@ -164,15 +211,15 @@ def _collide(f: np.ndarray, source: np.ndarray, out: np.ndarray, keep: np.float3
     n = source.shape[1]
     blocks = (n + BLOCK - 1) // BLOCK
     for thread in numba.prange(threads):
-        g = np.empty((19, BLOCK), np.float32)
+        g = np.empty((DIRECTIONS, BLOCK), np.float32)
         for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
             low = block * BLOCK
             size = min(BLOCK, n - low)
-            for i in range(19):
+            for i in range(DIRECTIONS):
                 for k in range(size):
                     g[i, k] = f[i, source[i, low + k]]
             _collide_block(g, size, keep)
-            for i in range(19):
+            for i in range(DIRECTIONS):
                 for k in range(size):
                     out[i, low + k] = g[i, k]
 
@@ -180,37 +227,61 @@ def _collide(f: np.ndarray, source: np.ndarray, out: np.ndarray, keep: np.float3
 @numba.njit(fastmath=True, cache=True, inline="always")
 def _collide_block(g: np.ndarray, size: int, keep: np.float32) -> None:
     for k in range(size):
-        g0, g1, g2, g3, g4, g5, g6 = g[0, k], g[1, k], g[2, k], g[3, k], g[4, k], g[5, k], g[6, k]
-        g7, g8, g9, g10, g11, g12 = g[7, k], g[8, k], g[9, k], g[10, k], g[11, k], g[12, k]
-        g13, g14, g15, g16, g17, g18 = g[13, k], g[14, k], g[15, k], g[16, k], g[17, k], g[18, k]
-        sx, sy, sz = g1 + g2, g3 + g4, g5 + g6
-        pxy, mxy, pxz, mxz, pyz, myz = g7 + g8, g9 + g10, g11 + g12, g13 + g14, g15 + g16, g17 + g18
-        dxy, exy, dxz, exz, dyz, eyz = g7 - g8, g9 - g10, g11 - g12, g13 - g14, g15 - g16, g17 - g18
+        s1, s3, s5 = g[1, k] + g[2, k], g[3, k] + g[4, k], g[5, k] + g[6, k]
+        pxy, mxy, pxz, mxz, pyz, myz = (
+            g[7, k] + g[8, k],
+            g[9, k] + g[10, k],
+            g[11, k] + g[12, k],
+            g[13, k] + g[14, k],
+            g[15, k] + g[16, k],
+            g[17, k] + g[18, k],
+        )
+        b1, b2, b3, b4 = g[19, k] + g[20, k], g[21, k] + g[22, k], g[23, k] + g[24, k], g[25, k] + g[26, k]
+        dxy, exy, dxz, exz, dyz, eyz = (
+            g[7, k] - g[8, k],
+            g[9, k] - g[10, k],
+            g[11, k] - g[12, k],
+            g[13, k] - g[14, k],
+            g[15, k] - g[16, k],
+            g[17, k] - g[18, k],
+        )
+        d1, d2, d3, d4 = g[19, k] - g[20, k], g[21, k] - g[22, k], g[23, k] - g[24, k], g[25, k] - g[26, k]
         sxy, sxz, syz = pxy + mxy, pxz + mxz, pyz + myz
-        rho = g0 + sx + sy + sz + sxy + sxz + syz
-        jx = g1 - g2 + dxy + exy + dxz + exz
-        jy = g3 - g4 + dxy - exy + dyz + eyz
-        jz = g5 - g6 + dxz - exz + dyz - eyz
-        # The stress without its trace, then what collision leaves of it, then the equilibrium's own.
-        xx, yy, zz = sx + sxy + sxz - jx * jx, sy + sxy + syz - jy * jy, sz + sxz + syz - jz * jz
+        body = b1 + b2 + b3 + b4
+        rho = g[0, k] + s1 + s3 + s5 + sxy + sxz + syz + body
+        jx = g[1, k] - g[2, k] + dxy + exy + dxz + exz + d1 + d2 + d3 - d4
+        jy = g[3, k] - g[4, k] + dxy - exy + dyz + eyz + d1 + d2 - d3 + d4
+        jz = g[5, k] - g[6, k] + dxz - exz + dyz - eyz + d1 - d2 + d3 + d4
+        xx, yy, zz = s1 + sxy + sxz + body - jx * jx, s3 + sxy + syz + body - jy * jy, s5 + sxz + syz + body - jz * jz
         trace = (xx + yy + zz) * THIRD
         xx, yy, zz = keep * (xx - trace) + jx * jx, keep * (yy - trace) + jy * jy, keep * (zz - trace) + jz * jz
-        xy = keep * (pxy - mxy - jx * jy) + jx * jy
-        xz = keep * (pxz - mxz - jx * jz) + jx * jz
-        yz = keep * (pyz - myz - jy * jz) + jy * jz
+        xy = keep * (pxy - mxy + b1 + b2 - b3 - b4 - jx * jy) + jx * jy
+        xz = keep * (pxz - mxz + b1 - b2 + b3 - b4 - jx * jz) + jx * jz
+        yz = keep * (pyz - myz + b1 - b2 - b3 + b4 - jy * jz) + jy * jz
         total = xx + yy + zz
-        g[0, k] = W0 * (rho - total)
-        base = W1 * (rho - THREE * total)
-        ax, ay, az = base + THIRD * xx, base + THIRD * yy, base + THIRD * zz
-        ux, uy, uz = (W1 * THREE) * jx, (W1 * THREE) * jy, (W1 * THREE) * jz
+        base = rho - HALVES_3 * total
+        g[0, k] = W0 * base
+        ax, ay, az = W1 * (base + HALVES_9 * xx), W1 * (base + HALVES_9 * yy), W1 * (base + HALVES_9 * zz)
+        ux, uy, uz = W1 * THREE * jx, W1 * THREE * jy, W1 * THREE * jz
         g[1, k], g[2, k], g[3, k], g[4, k], g[5, k], g[6, k] = ax + ux, ax - ux, ay + uy, ay - uy, az + uz, az - uz
-        ux, uy, uz = ux * HALF, uy * HALF, uz * HALF
-        base = W2 * rho
-        bxy, bxz, byz = base + TWELFTH * (xx + yy), base + TWELFTH * (xx + zz), base + TWELFTH * (yy + zz)
-        cxy, cxz, cyz = (W2 * np.float32(9)) * xy, (W2 * np.float32(9)) * xz, (W2 * np.float32(9)) * yz
+        ux, uy, uz = W2 * THREE * jx, W2 * THREE * jy, W2 * THREE * jz
+        bxy, bxz, byz = (
+            W2 * (base + HALVES_9 * (xx + yy)),
+            W2 * (base + HALVES_9 * (xx + zz)),
+            W2 * (base + HALVES_9 * (yy + zz)),
+        )
+        cxy, cxz, cyz = W2 * NINE * xy, W2 * NINE * xz, W2 * NINE * yz
         g[7, k], g[8, k] = bxy + cxy + (ux + uy), bxy + cxy - (ux + uy)
         g[9, k], g[10, k] = bxy - cxy + (ux - uy), bxy - cxy - (ux - uy)
         g[11, k], g[12, k] = bxz + cxz + (ux + uz), bxz + cxz - (ux + uz)
         g[13, k], g[14, k] = bxz - cxz + (ux - uz), bxz - cxz - (ux - uz)
         g[15, k], g[16, k] = byz + cyz + (uy + uz), byz + cyz - (uy + uz)
         g[17, k], g[18, k] = byz - cyz + (uy - uz), byz - cyz - (uy - uz)
+        ux, uy, uz = W3 * THREE * jx, W3 * THREE * jy, W3 * THREE * jz
+        body = W3 * (rho + THREE * total)
+        cxy, cxz, cyz = W3 * NINE * xy, W3 * NINE * xz, W3 * NINE * yz
+        b1, b2, b3, b4 = body + cxy + cxz + cyz, body + cxy - cxz - cyz, body - cxy + cxz - cyz, body - cxy - cxz + cyz
+        g[19, k], g[20, k] = b1 + (ux + uy + uz), b1 - (ux + uy + uz)
+        g[21, k], g[22, k] = b2 + (ux + uy - uz), b2 - (ux + uy - uz)
+        g[23, k], g[24, k] = b3 + (ux - uy + uz), b3 - (ux - uy + uz)
+        g[25, k], g[26, k] = b4 + (uy + uz - ux), b4 - (uy + uz - ux)

@@ -22,8 +22,15 @@ from algorithms.coronary.lattice.cells import Cells, Links
 from algorithms.coronary.lattice.profile import Profile
 from algorithms.coronary.lattice.velocities import SOUND_SPEED, VELOCITIES, WEIGHTS
 
-GIVEN_FLOW, GIVEN_PRESSURE, GIVEN_RESISTANCE, GIVEN_SHARE = range(4)
-"""Kinds of opening: see ``Gates.law``."""
+GIVEN_FLOW, GIVEN_HEAD, GIVEN_PRESSURE, GIVEN_RESISTANCE, GIVEN_SHARE = range(5)
+"""Kinds of opening: see ``Gates.law``.  The first two let blood in with a profile of velocity, the others let it out.
+
+A head is a pressure at the inlet: the flow in follows until the pressure is there.  Blood that came in with whatever
+velocity it has already (as it goes out) blew up within 200 steps.
+"""
+
+HEAD_GAIN = 4.0
+"""How much faster than ``memory`` the flow in follows the pressure at the inlet."""
 
 MEMORY_TRANSITS = 3.0
 """What is slower than this many times the sound's way through the lumen counts as slow."""
@@ -51,7 +58,7 @@ class Gates:
     memory: float
     """Part of a mean that is forgotten in a step."""
     law: np.ndarray
-    """(G, 2): flow in; density; density without flow and its rise with flow; flow out and share of all that goes out."""
+    """(G, 2): flow in; density; density; density without flow and its rise with flow; flow out and share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +82,9 @@ def gates(cells: Cells, kind: np.ndarray, law: np.ndarray, plug: bool = False) -
     links = [_sorted(each) for each in cells.gates]
     speed = [_speed(cells, each, cells.profiles[i], plug) for i, each in enumerate(links)]
     normal = np.array([opening.normal for opening in cells.openings])
-    unit = [WEIGHTS[each.direction] * (VELOCITIES[each.direction] @ n) * s for each, n, s in zip(links, normal, speed, strict=True)]
+    unit = [
+        WEIGHTS[each.direction] * (VELOCITIES[each.direction] @ n) * s for each, n, s in zip(links, normal, speed, strict=True)
+    ]
     return Gates(
         cell=np.concatenate([each.cell for each in links]),
         direction=np.concatenate([each.direction for each in links]),

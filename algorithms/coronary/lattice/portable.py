@@ -9,24 +9,30 @@ from __future__ import annotations
 import torch
 
 from algorithms.coronary.lattice.cells import Cells
-from algorithms.coronary.lattice.gates import GIVEN_FLOW, GIVEN_RESISTANCE, GIVEN_SHARE, Gates
+from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
 from algorithms.coronary.lattice.state import State
-from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES, WEIGHTS
-from algorithms.coronary.lattice.walls import BEND_RATE, Walls
+from algorithms.coronary.lattice.velocities import OPPOSITE, VELOCITIES, WEIGHTS
+from algorithms.coronary.lattice.walls import BEND_EVERY, BEND_RATE, Walls
 
 
 class Portable:
     """A lattice in torch: what the step needs, as tensors of one device."""
 
-    def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, start: State, device: str = "cpu") -> None:
+    def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, *, start: State, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.keep = 1 - 1 / tau
         self.width, self.count = cells.width, len(cells)
         self.source = self._integers(cells.source)
-        for name in ("hit", "back", "behind", "far", "slot", "section"):
-            setattr(self, f"wall_{name}", self._integers(getattr(wall, name)))
-        for name in ("of_hit", "of_back", "of_behind", "of_bend", "share"):
-            setattr(self, f"wall_{name}", self._reals(getattr(wall, name)))
+        self.wall_hit, self.wall_back, self.wall_behind, self.wall_slot = (
+            self._integers(columns) for columns in (wall.hit, wall.back, wall.behind, wall.slot)
+        )
+        self.wall_cell, self.wall_before, self.wall_direction, self.wall_section = (
+            self._integers(numbers) for numbers in (wall.cell, wall.before, wall.direction, wall.section)
+        )
+        self.wall_of_hit, self.wall_of_back, self.wall_of_behind = (
+            self._reals(factors) for factors in (wall.of_hit, wall.of_back, wall.of_behind)
+        )
+        self.wall_of_bend, self.wall_share = self._reals(wall.of_bend), self._reals(wall.share)
         self.sections = len(wall.start) - 1
         self.gates = gates
         self.c = self._reals(VELOCITIES)
@@ -39,17 +45,20 @@ class Portable:
         self.gate_normal = self._reals(gates.normal)
         self.q = self._quadratic()
         self.f, self.bend = self._reals(start.f).clone(), self._reals(start.bend).clone()
-        self.openings = start.openings.copy()
+        self.openings, self.step = start.openings.copy(), start.step
         self.spare = torch.zeros_like(self.f)
 
     @property
     def state(self) -> State:
         """A copy of what changes."""
-        return State(self.f.cpu().numpy(), self.bend.cpu().numpy(), self.openings)
+        return State(self.f.cpu().numpy(), self.bend.cpu().numpy(), self.openings, self.step)
 
     def advance(self, steps: int) -> None:
         """Take some steps."""
         for _ in range(steps):
+            if self.step % BEND_EVERY == 0:
+                self.curve()
+            self.step += 1
             self.reflect()
             self.open_gates()
             self.collide()
@@ -61,21 +70,31 @@ class Portable:
         return torch.as_tensor(values).to(self.device, torch.float32)
 
     def _quadratic(self) -> torch.Tensor:
-        """Return (19, 3, 3): the stress's part of each population over its weight (see ``compiled``)."""
-        q = torch.zeros(DIRECTIONS, 3, 3, device=self.device)
-        eye = torch.eye(3, device=self.device)
-        for i in range(DIRECTIONS):
-            own = torch.diag(self.c[i].abs())
-            outer = torch.outer(self.c[i], self.c[i])
-            q[i] = -eye if i == 0 else 6 * own - 3 * eye if i < 7 else 4.5 * outer - 1.5 * own
+        """Return (27, 3, 3): the stress's part of each population over its weight (see ``compiled``)."""
+        q = 4.5 * self.c[:, :, None] * self.c[:, None] - 1.5 * torch.eye(3, device=self.device)
         return q
+
+    def fill(self) -> None:
+        """Fill all slots, as the next step would."""
+        self.reflect()
+        self.open_gates()
+
+    def curve(self) -> None:
+        """Let the wall's correction follow the curvature of the velocity."""
+        i = self.wall_direction
+        target = self.wall_of_bend * (self._stressed(self.wall_cell, i) - self._stressed(self.wall_before, i))
+        self.bend += BEND_RATE * (target - self.bend)
+
+    def _stressed(self, x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
+        """Return the two populations along ``i`` and against it in cells ``x``, less their equilibrium."""
+        here = self.f[:, x]
+        both = here.gather(0, i[None])[0] + here.gather(0, self.opposite[i][None])[0]
+        return both - 2 * self.w[i] * (here.sum(0) + self._square(i, self.c.T @ here))
 
     def reflect(self) -> None:
         """Fill the slots of the wall."""
         flat = self.f.view(-1)
         gone, same, before = flat[self.wall_hit], flat[self.wall_back], flat[self.wall_behind]
-        target = self.wall_of_bend * (gone + same - before - flat[self.wall_far])
-        self.bend += BEND_RATE * (target - self.bend)
         comes = self.wall_of_hit * gone + self.wall_of_back * same + self.wall_of_behind * before + self.bend
         leak = torch.zeros(self.sections, device=self.device, dtype=torch.float64)
         leak.index_add_(0, self.wall_section, (gone - comes).double())
@@ -89,12 +108,17 @@ class Portable:
             here = self.f[:, x]
             rho, j = here.sum(0), self.c.T @ here
             back, out = here.gather(0, self.opposite[i][None])[0], here.gather(0, i[None])[0]
-            if given.kind[gate] == GIVEN_FLOW:
-                u = -self.gate_normal[gate][:, None] * self.gate_speed[links] * float(given.law[gate, 0])
+            head = given.kind[gate] == GIVEN_HEAD
+            if given.kind[gate] <= GIVEN_HEAD:
+                into = float(-state.mean_flow[gate] if head else given.law[gate, 0])
+                u = -self.gate_normal[gate][:, None] * self.gate_speed[links] * into
                 linear = -3 * (self.c[i].T * (u - j)).sum(0)
                 comes = back + self.w[i] * (linear + self._square(i, u) - self._square(i, j))
                 seen = float(rho.double().mean())
-                wanted = -given.law[gate, 0] + given.admittance[gate] * (seen - state.mean_density[gate])
+                excess = seen - (given.law[gate, 0] if head else state.mean_density[gate])
+                wanted = -into + given.admittance[gate] * excess
+                if head:
+                    state.mean_flow[gate] += HEAD_GAIN * given.memory * given.admittance[gate] * excess
                 state.mean_density[gate] += (seen - state.mean_density[gate]) * given.memory
                 state.density[gate] = seen
                 comes = comes + self.gate_unit[links] * (float((out - comes).double().sum()) - wanted)
@@ -110,10 +134,11 @@ class Portable:
 
     def _laws(self) -> None:
         given, state = self.gates, self.openings
-        state.mean_flow[:] += (state.flow - state.mean_flow) * given.memory
+        follows = given.kind != GIVEN_HEAD
+        state.mean_flow[follows] += ((state.flow - state.mean_flow) * given.memory)[follows]
         total = state.mean_flow.clip(0).sum()
         for gate, kind in enumerate(given.kind):
-            if kind == GIVEN_FLOW:
+            if kind <= GIVEN_HEAD:
                 continue
             if kind == GIVEN_RESISTANCE:
                 state.mean_density[gate] = given.law[gate, 0] + given.law[gate, 1] * state.mean_flow[gate]

@@ -17,10 +17,11 @@ class State:
     """All that a step reads and writes."""
 
     f: np.ndarray
-    """(19, width) float32: populations less those at rest, after collision."""
+    """(27, width) float32: populations less those at rest, after collision."""
     bend: np.ndarray
     """(M,) float32: the wall links' correction for a curved profile."""
     openings: GateState
+    step: int = 0
 
 
 class Lattice(Protocol):
@@ -33,6 +34,10 @@ class Lattice(Protocol):
 
     def advance(self, steps: int) -> None:
         """Take some steps."""
+        ...
+
+    def fill(self) -> None:
+        """Fill all slots, as the next step would."""
         ...
 
 
@@ -65,7 +70,7 @@ def moments(cells: Cells, f: np.ndarray) -> Moments:
 
 
 def populations(cells: Cells, density: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-    """Return (19, width) populations of a fluid that is nowhere sheared: density (N,), velocity (3, N)."""
+    """Return (27, width) populations of a fluid that is nowhere sheared: density (N,), velocity (3, N)."""
     f = np.zeros((DIRECTIONS, cells.width), np.float32)
     for direction, c in enumerate(VELOCITIES):
         f[direction, : len(cells)] = WEIGHTS[direction] * (density + 3 * (c @ velocity) + square(direction, velocity))
@@ -73,21 +78,7 @@ def populations(cells: Cells, density: np.ndarray, velocity: np.ndarray) -> np.n
 
 
 def square(direction: int, velocity: np.ndarray) -> np.ndarray:
-    """Return (N,) the part of an equilibrium that goes with the square of ``velocity`` (3, N), over its weight.
-
-    The fourth-order moments <xxyy> are those of D3Q27, where D3Q19 has them wrong by the velocity across the plane.
-
-    References
-    ----------
-    Bauer, Silva and Ruede, *Truncation errors of the D3Q19 lattice model for the lattice Boltzmann method*, J Comput
-    Phys 405:109111 (2020): the improved equilibrium.
-    """
-    c = VELOCITIES[direction]
-    own, total = (c[:, None] ** 2 * velocity**2).sum(axis=0), (velocity**2).sum(axis=0)
-    if direction == 0:
-        result: np.ndarray = -total
-    elif direction < 7:
-        result = 6 * own - 3 * total
-    else:
-        result = 4.5 * (c @ velocity) ** 2 - 1.5 * own
+    """Return (N,) the part of an equilibrium that goes with the square of ``velocity`` (3, N), over its weight."""
+    along = VELOCITIES[direction] @ velocity
+    result: np.ndarray = 4.5 * along**2 - 1.5 * (velocity**2).sum(axis=0)
     return result

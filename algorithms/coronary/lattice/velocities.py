@@ -1,4 +1,4 @@
-"""The nineteen velocities of D3Q19: neighbours that share a face or an edge with a cell.
+"""The twenty-seven velocities of D3Q27: neighbours that share a face, an edge or a corner with a cell.
 
 Opposite velocities stand side by side: that of ``i`` is ``OPPOSITE[i]``.  Cells per step is the unit.
 
@@ -18,15 +18,17 @@ VELOCITIES = np.array(
         (1, 1, 0), (-1, -1, 0), (1, -1, 0), (-1, 1, 0),
         (1, 0, 1), (-1, 0, -1), (1, 0, -1), (-1, 0, 1),
         (0, 1, 1), (0, -1, -1), (0, 1, -1), (0, -1, 1),
+        (1, 1, 1), (-1, -1, -1), (1, 1, -1), (-1, -1, 1),
+        (1, -1, 1), (-1, 1, -1), (-1, 1, 1), (1, -1, -1),
     ],
     dtype=np.int64,
 )  # fmt: skip
-"""(19, 3)."""
+"""(27, 3)."""
 
 DIRECTIONS = len(VELOCITIES)
 
-WEIGHTS = np.array([1 / 3] + [1 / 18] * 6 + [1 / 36] * 12)
-"""(19,), their sum is 1."""
+WEIGHTS = np.array([8 / 27] + [2 / 27] * 6 + [1 / 54] * 12 + [1 / 216] * 8)
+"""(27,), their sum is 1."""
 
 OPPOSITE = np.array([0] + [i + 1 if i % 2 else i - 1 for i in range(1, DIRECTIONS)])
 

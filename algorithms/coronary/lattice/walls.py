@@ -16,29 +16,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
 from algorithms.coronary.lattice.velocities import OPPOSITE, WEIGHTS
 
-SECTION_LEVELS = 6
-"""Length of a section in links from the inlet: long against a stair of the grid, short against anything in a vessel."""
+BEND_EVERY, BEND_RATE = 16, 0.5
+"""Steps between two looks at the curvature of the velocity, and the part of its change that the correction then makes.
 
-
-BEND_RATE = 0.05
-"""Part of its change that the correction for a curved profile makes in a step.
-
-At once (1) it blew up below tau 0.52; at 0.1 and 0.01 it held and gave the same steady state.
+Followed at once it blew up below tau 0.52; following slowly it holds, and the steady state is the same.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Walls:
-    """M wall links, section by section; columns are flat indices into the populations' array (19, width).
+    """M wall links, section by section; columns are flat indices into the populations' array (27, width).
 
-    The population that comes back is ``of_hit f[hit] + of_back f[back] + of_behind f[behind]`` and, slowly following,
-    ``of_bend (f[hit] + f[back] - f[behind] - f[far])``, all after collision.
+    The population that comes back is ``of_hit f[hit] + of_back f[back] + of_behind f[behind]``, after collision, and what
+    the bend of the velocity along the link adds: ``of_bend`` times the change of stress from ``before`` to ``cell``.
     """
 
     hit: np.ndarray
@@ -47,10 +42,12 @@ class Walls:
     """The opposite one in the same cell."""
     behind: np.ndarray
     """The one that follows it, in the cell before; the same as ``hit`` where there is none."""
-    far: np.ndarray
-    """The opposite of that one, in the cell before too."""
     slot: np.ndarray
     """Where the population is put that comes back."""
+    cell: np.ndarray
+    before: np.ndarray
+    direction: np.ndarray
+    """The cell before the wall, the one before that, and the direction to the wall."""
     of_hit: np.ndarray
     of_back: np.ndarray
     of_behind: np.ndarray
@@ -69,7 +66,7 @@ class Walls:
 def walls(cells: Cells, tau: float) -> Walls:
     """Return the wall of ``cells`` as the kernels take it."""
     links, width, n = cells.walls, cells.width, len(cells)
-    label = _sections(cells.source, cells.level, n)[links.cell]
+    label = cells.section[links.cell]
     order = np.argsort(label, kind="stable")
     cell, direction, slot = links.cell[order].astype(np.int64), links.direction[order].astype(np.int64), links.slot[order]
     label, fraction = label[order], links.fraction[order]
@@ -88,7 +85,9 @@ def walls(cells: Cells, tau: float) -> Walls:
         hit=(direction * width + cell).astype(np.int32),
         back=(OPPOSITE[direction] * width + cell).astype(np.int32),
         behind=(direction * width + before).astype(np.int32),
-        far=(OPPOSITE[direction] * width + before).astype(np.int32),
+        cell=cell.astype(np.int32),
+        before=before.astype(np.int32),
+        direction=direction.astype(np.int32),
         slot=(OPPOSITE[direction] * width + slot).astype(np.int32),
         of_hit=of_hit.astype(np.float32),
         of_back=(1 - of_hit - of_behind).astype(np.float32),
@@ -97,29 +96,3 @@ def walls(cells: Cells, tau: float) -> Walls:
         share=share.astype(np.float32),
         start=start.astype(np.int64),
     )
-
-
-@numba.njit(cache=True)
-def _sections(source: np.ndarray, level: np.ndarray, n: int) -> np.ndarray:
-    """Return (N,) int32: cells in one stretch of SECTION_LEVELS that hang together share a number."""
-    label = np.full(n, -1, np.int32)
-    queue = np.empty(n, np.int64)
-    count = 0
-    for seed in range(n):
-        if label[seed] >= 0:
-            continue
-        stretch = level[seed] // SECTION_LEVELS
-        label[seed] = count
-        queue[0] = seed
-        start, end = 0, 1
-        while start < end:
-            cell = queue[start]
-            start += 1
-            for direction in range(1, source.shape[0]):
-                target = source[direction, cell]
-                if target < n and label[target] < 0 and level[target] // SECTION_LEVELS == stretch:
-                    label[target] = count
-                    queue[end] = target
-                    end += 1
-        count += 1
-    return label
