@@ -72,3 +72,40 @@ def narrowed(radius_mm: float, centre_mm: float, length_mm: float, area_stenosis
         return radius_mm - np.where(inside, depth / 2 * (1 + np.cos(2 * np.pi * (z - centre_mm) / length_mm)), 0.0)
 
     return radius
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A Y: a trunk along z that ends at the origin, and two daughters; the wall is that of the three tubes together."""
+
+    tubes: tuple[tuple[np.ndarray, float, float], ...]
+    """Direction away from the origin, radius and length of trunk and daughters."""
+    openings: tuple[Opening, ...]
+    low_mm: np.ndarray
+    high_mm: np.ndarray
+
+    def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the greatest of the distances to the tubes' walls."""
+        parts = []
+        for direction, radius, length in self.tubes:
+            along = points_mm @ direction
+            aside = points_mm - along[:, None] * direction
+            past = np.maximum(np.maximum(-along, along - length - 2 * radius), 0)
+            parts.append(radius - np.hypot(np.linalg.norm(aside, axis=1), past))
+        return np.max(parts, axis=0)
+
+
+def fork(
+    trunk_mm: float, daughters_mm: tuple[float, float], length_mm: float, rotation: np.ndarray, half_angle: float = 0.6
+) -> Fork:
+    """Return a Y with an inlet at the end of its trunk and the outlets ``left`` and ``right``."""
+    ways = [(0.0, 0.0, -1.0), (-np.sin(half_angle), 0.0, np.cos(half_angle)), (np.sin(half_angle), 0.0, np.cos(half_angle))]
+    directions = [rotation @ np.array(way) for way in ways]
+    radii = (trunk_mm, *daughters_mm)
+    names = ("inlet", "left", "right")
+    openings = tuple(
+        Opening(name, name == "inlet", length_mm * d, d, r) for name, d, r in zip(names, directions, radii, strict=True)
+    )
+    ends = np.array([(length_mm + 3 * r) * d for d, r in zip(directions, radii, strict=True)])
+    tubes = tuple((d, r, length_mm) for d, r in zip(directions, radii, strict=True))
+    return Fork(tubes, openings, ends.min(axis=0) - 2 * trunk_mm, ends.max(axis=0) + 2 * trunk_mm)
