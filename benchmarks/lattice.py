@@ -124,9 +124,8 @@ def forks() -> list[dict[str, Any]]:
     """Return the share of the left daughter of a symmetric and a 1:2 Y, in four positions; they should not differ."""
     rows = []
     for name, radii in (("symmetric", (1.2, 1.2)), ("1:2", (0.8, 1.27))):
-        shares = []
-        for rotation in (turned((0, 0, 1)), turned((1, 2, 3), 0.7), turned((3, 1, 1), 2.0)):
-            shares.append(_left(radii, rotation))
+        rotations = (turned((0, 0, 1)), turned((1, 2, 3), 0.7), turned((3, 1, 1), 2.0))
+        shares = [_left(radii, rotation) for rotation in rotations]
         mirrored = 1 - _left(radii[::-1], turned((0, 0, 1)))
         spread = max([*shares, mirrored]) - min([*shares, mirrored])
         rows.append(

@@ -18,7 +18,7 @@ FLOW_SPREAD = 1e-2
 """Largest difference of flow between sections of the lumen, over flow in."""
 
 FEWEST_CELLS = 10.0
-"""Cells across the throat for a pressure drop within 5 % (benchmarks/lattice.py)."""
+"""Cells across the throat: fewer, and not even a vessel along the grid is within 5 % (docs/decisions/025)."""
 
 TRANSITIONAL_REYNOLDS = 1000.0
 """Above it the flow behind a stenosis is no longer steady, and a steady solution is flagged.

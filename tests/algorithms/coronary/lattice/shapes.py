@@ -17,10 +17,11 @@ def turned(axis: tuple[float, float, float], spin: float = 0.0) -> np.ndarray:
     x = np.cross(help_axis, z)
     x /= np.linalg.norm(x)
     cosine, sine = np.cos(spin), np.sin(spin)
-    return np.stack([x, np.cross(z, x), z], axis=1) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    turn: np.ndarray = np.stack([x, np.cross(z, x), z], axis=1) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    return turn
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Vessel:
     """A round vessel along an axis from ``0`` to ``length_mm``; its radius is a function of the way along it."""
 
@@ -38,11 +39,13 @@ class Vessel:
         z = own[:, 2]
         slope = (self.radius_mm(z + 1e-4) - self.radius_mm(z - 1e-4)) / 2e-4
         gap = (self.radius_mm(z) - np.hypot(own[:, 0], own[:, 1])) / np.sqrt(1 + slope**2)
-        return np.minimum(gap, np.minimum(z + self.beyond_mm, self.length_mm + self.beyond_mm - z))
+        distance: np.ndarray = np.minimum(gap, np.minimum(z + self.beyond_mm, self.length_mm + self.beyond_mm - z))
+        return distance
 
     def along_mm(self, points_mm: np.ndarray) -> np.ndarray:
         """Return the way along the axis."""
-        return points_mm @ self.rotation[:, 2]
+        along: np.ndarray = points_mm @ self.rotation[:, 2]
+        return along
 
 
 def vessel(
@@ -74,7 +77,7 @@ def narrowed(radius_mm: float, centre_mm: float, length_mm: float, area_stenosis
     return radius
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Fork:
     """A Y: a trunk along z that ends at the origin, and two daughters; the wall is that of the three tubes together."""
 
@@ -92,7 +95,8 @@ class Fork:
             aside = points_mm - along[:, None] * direction
             past = np.maximum(np.maximum(-along, along - length - 2 * radius), 0)
             parts.append(radius - np.hypot(np.linalg.norm(aside, axis=1), past))
-        return np.max(parts, axis=0)
+        distance: np.ndarray = np.max(parts, axis=0)
+        return distance
 
 
 def fork(
