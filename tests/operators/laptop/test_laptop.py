@@ -22,6 +22,7 @@ from operators.laptop import embedded
 from operators.laptop.demo import ENDED, REUSED, STARTED
 from operators.laptop.up import COMPONENTS
 from tests.operators.airflow_home import PROJECT
+from tests.operators.runners.test_local import gone
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_airflow_comes_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert listening == {("127.0.0.1", port)}
     assert answers == [401, 200]
     assert len(family) >= len(COMPONENTS)
-    assert [p for p in family if p.is_running()] == []
+    assert gone([p.pid for p in family])
 
 
 def _listening(process: psutil.Process) -> set[tuple[str, int]]:
