@@ -36,13 +36,13 @@ def test_a_case_is_published_once_and_whole(tmp_path: Path, monkeypatch: pytest.
 
     with moto() as upstream, failing(upstream, 0, **SHARES) as (endpoint, faults):
         honest = boto3.client("s3", endpoint_url=upstream)
-        honest.create_bucket(Bucket="faults", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        honest.put_bucket_versioning(Bucket="faults", VersioningConfiguration={"Status": "Enabled"})
+        honest.create_bucket(Bucket="published", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        honest.put_bucket_versioning(Bucket="published", VersioningConfiguration={"Status": "Enabled"})
         published = insisting(case, found, endpoint)
         again = insisting(case, found, endpoint)
 
-        versions = honest.list_object_versions(Bucket="faults")["Versions"]
-        kept = {v["Key"]: honest.get_object(Bucket="faults", Key=v["Key"])["Body"].read() for v in versions}
+        versions = honest.list_object_versions(Bucket="published")["Versions"]
+        kept = {v["Key"]: honest.get_object(Bucket="published", Key=v["Key"])["Body"].read() for v in versions}
 
     assert len(versions) == len(quiet.list())
     assert {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()} == {
@@ -56,7 +56,7 @@ def insisting(case: Any, found: Any, endpoint: str) -> Published:
     """Publish with a client of its own in each try, as each is a process of its own: boto3 gives one only so many retries."""
     for _ in range(TRIES - 1):
         try:
-            return publish(case, found, open_store("s3://faults", {"AWS_ENDPOINT_URL_S3": endpoint}), limit_mib=1.0)
+            return publish(case, found, open_store("s3://published", {"AWS_ENDPOINT_URL_S3": endpoint}), limit_mib=1.0)
         except TransientError:
             continue
-    return publish(case, found, open_store("s3://faults", {"AWS_ENDPOINT_URL_S3": endpoint}), limit_mib=1.0)
+    return publish(case, found, open_store("s3://published", {"AWS_ENDPOINT_URL_S3": endpoint}), limit_mib=1.0)
