@@ -21,9 +21,9 @@ import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
 from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
-from algorithms.coronary.lattice.state import State
+from algorithms.coronary.lattice.state import Lattice, State
 from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES, WEIGHTS
-from algorithms.coronary.lattice.walls import BEND_EVERY, BEND_RATE, Walls
+from algorithms.coronary.lattice.walls import BEND_RATE, Walls
 
 BLOCK = 256
 """Cells that are worked on together: 27 rows of them fit in the first cache, and each row is one run of vector operations."""
@@ -35,7 +35,7 @@ RATE = np.float32(BEND_RATE)
 WEIGHTS_32 = WEIGHTS.astype(np.float32)
 
 
-class Compiled:
+class Compiled(Lattice):
     """A lattice at work: populations that change, and the tables by which they do."""
 
     def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, *, start: State) -> None:
@@ -50,21 +50,6 @@ class Compiled:
     def state(self) -> State:
         """A view of what changes."""
         return State(self.f, self.bend, self.openings, self.step)
-
-    def advance(self, steps: int) -> None:
-        """Take some steps."""
-        for _ in range(steps):
-            if self.step % BEND_EVERY == 0:
-                self.curve()
-            self.step += 1
-            self.reflect()
-            self.open_gates()
-            self.collide()
-
-    def fill(self) -> None:
-        """Fill all slots, as the next step would."""
-        self.reflect()
-        self.open_gates()
 
     def curve(self) -> None:
         """Let the wall's correction follow the curvature of the velocity."""

@@ -10,12 +10,12 @@ import torch
 
 from algorithms.coronary.lattice.cells import Cells
 from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
-from algorithms.coronary.lattice.state import State
+from algorithms.coronary.lattice.state import Lattice, State
 from algorithms.coronary.lattice.velocities import OPPOSITE, VELOCITIES, WEIGHTS
-from algorithms.coronary.lattice.walls import BEND_EVERY, BEND_RATE, Walls
+from algorithms.coronary.lattice.walls import BEND_RATE, Walls
 
 
-class Portable:
+class Portable(Lattice):
     """A lattice in torch: what the step needs, as tensors of one device."""
 
     def __init__(self, cells: Cells, wall: Walls, gates: Gates, tau: float, *, start: State, device: str = "cpu") -> None:
@@ -53,16 +53,6 @@ class Portable:
         """A copy of what changes."""
         return State(self.f.cpu().numpy(), self.bend.cpu().numpy(), self.openings, self.step)
 
-    def advance(self, steps: int) -> None:
-        """Take some steps."""
-        for _ in range(steps):
-            if self.step % BEND_EVERY == 0:
-                self.curve()
-            self.step += 1
-            self.reflect()
-            self.open_gates()
-            self.collide()
-
     def _integers(self, values: object) -> torch.Tensor:
         return torch.as_tensor(values).to(self.device, torch.int64)
 
@@ -73,11 +63,6 @@ class Portable:
         """Return (27, 3, 3): the stress's part of each population over its weight (see ``compiled``)."""
         q = 4.5 * self.c[:, :, None] * self.c[:, None] - 1.5 * torch.eye(3, device=self.device)
         return q
-
-    def fill(self) -> None:
-        """Fill all slots, as the next step would."""
-        self.reflect()
-        self.open_gates()
 
     def curve(self) -> None:
         """Let the wall's correction follow the curvature of the velocity."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
 from algorithms.coronary.lattice.gates import GateState
 from algorithms.coronary.lattice.velocities import DIRECTIONS, VELOCITIES, WEIGHTS
+from algorithms.coronary.lattice.walls import BEND_EVERY
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +25,45 @@ class State:
     step: int = 0
 
 
-class Lattice(Protocol):
-    """A lattice at work, compiled or in torch."""
+class Lattice(ABC):
+    """A lattice at work, compiled or in torch: both take the parts of a step in the same order."""
+
+    step: int
 
     @property
+    @abstractmethod
     def state(self) -> State:
         """What changes, as it is now."""
-        ...
 
     def advance(self, steps: int) -> None:
         """Take some steps."""
-        ...
+        for _ in range(steps):
+            if self.step % BEND_EVERY == 0:
+                self.curve()
+            self.step += 1
+            self.fill()
+            self.collide()
 
     def fill(self) -> None:
-        """Fill all slots, as the next step would."""
-        ...
+        """Fill all slots that walls and openings fill."""
+        self.reflect()
+        self.open_gates()
+
+    @abstractmethod
+    def curve(self) -> None:
+        """Let the wall's correction follow the curvature of the velocity."""
+
+    @abstractmethod
+    def reflect(self) -> None:
+        """Fill the slots of the wall."""
+
+    @abstractmethod
+    def open_gates(self) -> None:
+        """Fill the slots of the openings, and bring their state one step on."""
+
+    @abstractmethod
+    def collide(self) -> None:
+        """Stream and collide every cell."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -46,3 +48,18 @@ def test_an_error_of_the_operating_system_names_no_file(caplog):
 def test_a_command_that_ends_well_keeps_its_own_code():
     """`verify` answers 65 without an error when it finds something."""
     assert [0, 65] == [exit_code(lambda: 0, log), exit_code(lambda: 65, log)]
+
+
+def test_standard_output_is_for_results_whoever_logged_there_before():
+    """Airflow sets a handler on standard output when it is imported, and JSON with log lines in it is none."""
+    code = "import logging, sys; from algorithms.contract.shell import log_to_stderr; "
+    airflow = "logging.basicConfig(stream=sys.stdout, level='INFO'); "
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}{airflow}log_to_stderr(); logging.info('found')"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert told.stdout == ""
+    assert "INFO root: found" in told.stderr

@@ -22,7 +22,7 @@ from operators.laptop import embedded
 from operators.laptop.demo import ENDED, REUSED, STARTED
 from operators.laptop.up import COMPONENTS
 from tests.operators.airflow_home import PROJECT
-from tests.operators.runners.test_local import gone
+from tests.operators.runners.attempts import gone
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import psutil
 
 from algorithms.contract.pipeline import Resources
 
@@ -35,3 +39,16 @@ def attempt(task: Any, context: Any, errors: list[BaseException] | None = None) 
     except Exception as error:  # noqa: BLE001 - the test looks at it
         if errors is not None:
             errors.append(error)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Return what ``condition`` returns once it is true, or what it returned last."""
+    until = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    """Return whether all processes have ended, though nobody may have waited for some yet."""
+    return all(not psutil.pid_exists(p) or psutil.Process(p).status() == psutil.STATUS_ZOMBIE for p in pids)

@@ -29,8 +29,7 @@ from operators.runners.container import LABEL, ContainerStage
 from operators.stage import StageBug
 from tests.operators.airflow_home import DATA, PROJECT
 from tests.operators.conftest import case_for
-from tests.operators.runners.attempts import Declared, attempt
-from tests.operators.runners.test_local import wait_for
+from tests.operators.runners.attempts import Declared, attempt, wait_for
 from tests.services import Podman, podman
 
 pytestmark = [

@@ -25,9 +25,8 @@ from operators.case import OpenCase
 from operators.runners.ecs import EcsStage, end_of, fargate_size, overrides
 from operators.stage import End, StageBug
 from tests.operators.airflow_home import DATA, PROJECT
-from tests.operators.runners.attempts import WAITS, Declared, attempt
+from tests.operators.runners.attempts import WAITS, Declared, attempt, wait_for
 from tests.operators.runners.ecs_agent import EcsAgent, deployment
-from tests.operators.runners.test_local import wait_for
 from tests.services import aws_environment, moto
 
 pytestmark = [

@@ -26,9 +26,8 @@ from operators.case import OpenCase
 from operators.runners.kubernetes import KubernetesStage, end_of
 from operators.stage import End, StageBug
 from tests.operators.airflow_home import DATA, PROJECT
-from tests.operators.runners.attempts import WAITS, Declared, attempt
+from tests.operators.runners.attempts import WAITS, Declared, attempt, wait_for
 from tests.operators.runners.cluster import Cluster, cluster
-from tests.operators.runners.test_local import wait_for
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated"),

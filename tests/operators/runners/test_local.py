@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from algorithms.contract import catalogue
@@ -22,6 +20,7 @@ from operators.case import OpenCase
 from operators.runners.local import GUARD, LocalStage, level_and_text
 from operators.stage import StageBug
 from tests.operators.airflow_home import DATA
+from tests.operators.runners.attempts import gone, wait_for
 
 FAMILY = """
 import os, subprocess, sys, time
@@ -54,17 +53,6 @@ def stage(case: Case, *script: str, parameters: Mapping[str, str] | None = None,
     if isinstance(task, Scripted):
         task.script = script
     return task
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < until:
-        time.sleep(0.05)
-    return found
-
-
-def gone(pids: list[int]) -> bool:
-    return all(not psutil.pid_exists(p) or psutil.Process(p).status() == psutil.STATUS_ZOMBIE for p in pids)
 
 
 def family(path: Path) -> list[int]:
