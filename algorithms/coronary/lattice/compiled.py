@@ -44,6 +44,9 @@ class Compiled(Lattice):
         self.threads = numba.get_num_threads()
         self.f, self.bend, self.openings = start.f.copy(), start.bend.copy(), start.openings.copy()
         self.spare = np.zeros_like(self.f)
+        self.near = _unsigned(np.unique(np.concatenate([wall.cell, wall.before])))
+        self.stress = np.zeros((6, len(cells)), np.float32)
+        self.source = _unsigned(cells.source)
         self.step = start.step
 
     @property
@@ -54,13 +57,14 @@ class Compiled(Lattice):
     def curve(self) -> None:
         """Let the wall's correction follow the curvature of the velocity."""
         w = self.wall
-        _curve(self.f, w.direction, w.cell, w.before, w.of_bend, self.bend)
+        _stresses(self.f, self.near, self.stress)
+        _curve(self.stress, w.direction, w.cell, w.before, w.of_bend, self.bend)
 
     def reflect(self) -> None:
         """Fill the slots of the wall."""
         w = self.wall
         _reflect(
-            self.f.reshape(-1), w.hit, w.back, w.behind, w.slot,
+            self.f.reshape(-1), *(_unsigned(each) for each in (w.hit, w.back, w.behind, w.slot)),
             w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend,
         )  # fmt: skip
 
@@ -74,8 +78,13 @@ class Compiled(Lattice):
 
     def collide(self) -> None:
         """Stream and collide every cell."""
-        _collide(self.f, self.cells.source, self.spare, self.keep, self.threads)
+        _collide(self.f, self.source, self.spare, self.keep, self.threads)
         self.f, self.spare = self.spare, self.f
+
+
+def _unsigned(places: np.ndarray) -> np.ndarray:
+    """Return the same columns as numbers that cannot count from the end: numba then need not look, which is twice as fast."""
+    return places.view(np.uint32)
 
 
 @numba.njit(fastmath=True, cache=True)
@@ -151,26 +160,45 @@ def _square(i: int, jx: Any, jy: Any, jz: Any) -> float:
     return float(4.5 * along * along - 1.5 * (jx * jx + jy * jy + jz * jz))
 
 
-@numba.njit(fastmath=True, cache=True, inline="always")
-def _stressed(f: np.ndarray, x: int, i: int) -> float:
-    """Return the two populations along ``i`` and against it in cell ``x``, less their equilibrium."""
-    rho, jx, jy, jz = 0.0, 0.0, 0.0, 0.0
-    for m in range(DIRECTIONS):
-        rho += f[m, x]
-        jx += CX[m] * f[m, x]
-        jy += CY[m] * f[m, x]
-        jz += CZ[m] * f[m, x]
-    return float(f[i, x] + f[OPPOSITE[i], x] - 2 * WEIGHTS_32[i] * (rho + _square(i, jx, jy, jz)))
+@numba.njit(parallel=True, fastmath=True, cache=True)
+def _stresses(f: np.ndarray, near: np.ndarray, stress: np.ndarray) -> None:
+    """Fill the columns ``near`` of ``stress`` (6: xx yy zz xy xz yz, N): what the populations mean beyond their equilibrium."""
+    for k in numba.prange(len(near)):
+        x = near[k]
+        rho, jx, jy, jz = f[0, x], np.float32(0), np.float32(0), np.float32(0)
+        xx, yy, zz, xy, xz, yz = jx, jx, jx, jx, jx, jx
+        for m in range(1, DIRECTIONS):
+            g = f[m, x]
+            rho += g
+            jx += CX[m] * g
+            jy += CY[m] * g
+            jz += CZ[m] * g
+            xx += CX[m] * CX[m] * g
+            yy += CY[m] * CY[m] * g
+            zz += CZ[m] * CZ[m] * g
+            xy += CX[m] * CY[m] * g
+            xz += CX[m] * CZ[m] * g
+            yz += CY[m] * CZ[m] * g
+        rest = THIRD * rho
+        stress[0, x], stress[1, x], stress[2, x] = xx - rest - jx * jx, yy - rest - jy * jy, zz - rest - jz * jz
+        stress[3, x], stress[4, x], stress[5, x] = xy - jx * jy, xz - jx * jz, yz - jy * jz
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _curve(  # noqa: PLR0917
-    f: np.ndarray, direction: np.ndarray, cell: np.ndarray, before: np.ndarray, of_bend: np.ndarray, bend: np.ndarray
+    stress: np.ndarray, direction: np.ndarray, cell: np.ndarray, before: np.ndarray, of_bend: np.ndarray, bend: np.ndarray
 ) -> None:
     for k in numba.prange(len(cell)):
         if of_bend[k] != 0:
-            target = of_bend[k] * (_stressed(f, cell[k], direction[k]) - _stressed(f, before[k], direction[k]))
-            bend[k] += RATE * (target - bend[k])
+            i, x, y = direction[k], cell[k], before[k]
+            # Populations after collision hold nothing but density, velocity and stress: a pair's stress is its projection.
+            change = CX[i] * CX[i] * (stress[0, x] - stress[0, y])
+            change += CY[i] * CY[i] * (stress[1, x] - stress[1, y])
+            change += CZ[i] * CZ[i] * (stress[2, x] - stress[2, y])
+            change += np.float32(2) * CX[i] * CY[i] * (stress[3, x] - stress[3, y])
+            change += np.float32(2) * CX[i] * CZ[i] * (stress[4, x] - stress[4, y])
+            change += np.float32(2) * CY[i] * CZ[i] * (stress[5, x] - stress[5, y])
+            bend[k] += RATE * (NINE * WEIGHTS_32[i] * change * of_bend[k] - bend[k])
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
