@@ -64,7 +64,7 @@ class Compiled(Lattice):
         """Fill the slots of the wall."""
         w = self.wall
         _reflect(
-            self.f.reshape(-1), *(_unsigned(each) for each in (w.hit, w.back, w.behind, w.slot)),
+            self.f.reshape(-1), _unsigned(w.hit), _unsigned(w.back), _unsigned(w.behind), _unsigned(w.slot),
             w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend,
         )  # fmt: skip
 
