@@ -114,8 +114,10 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
                 across, along = CX[i] * nx + CY[i] * ny + CZ[i] * nz, CX[i] * jx + CY[i] * jy + CZ[i] * jz
                 change = 3 * (across * u + along) + _square(i, u * nx, u * ny, u * nz) - _square(i, jx, jy, jz)
                 comes += np.float32(WEIGHTS_32[i] * change)
-            else:
+            elif jx * nx + jy * ny + jz * nz >= 0:
                 comes += np.float32(WEIGHTS_32[i] * (density[gate] - rho))
+            else:
+                comes = np.float32(WEIGHTS_32[i] * density[gate])
             out += f[i, x] - comes
             f[OPPOSITE[i], slot[k]] = comes
         if kind[gate] <= GIVEN_HEAD:

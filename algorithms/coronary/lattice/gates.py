@@ -3,7 +3,9 @@
 Every opening is a piece of electrical network seen from the lumen.  Fast changes see the vessel's own wave impedance, so
 that sound leaves; slow ones, those slower than ``memory``, see what was asked for: a source of flow, of pressure, a
 resistor, or a capacitor that is charged until the flow is the share wanted.  All of these are passive, so nothing that
-they are joined to can grow.  Units are the lattice's: cells, steps, a density of 1; flows are out of the lumen.
+they are joined to can grow.  Where blood comes back through an outlet, in the eddies beside a jet, it comes from rest: with
+the velocity that it has inside it would bring energy with it, and a jet that left 7 diameters behind a throat blew up.
+Units are the lattice's: cells, steps, a density of 1; flows are out of the lumen.
 
 References
 ----------

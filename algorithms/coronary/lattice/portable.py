@@ -109,7 +109,9 @@ class Portable(Lattice):
                 comes = comes + self.gate_unit[links] * (float((out - comes).double().sum()) - wanted)
                 state.flow[gate] = wanted
             else:
-                comes = back + self.w[i] * (float(state.density[gate]) - rho)
+                outside = float(state.density[gate])
+                leaves = self.gate_normal[gate] @ j >= 0
+                comes = torch.where(leaves, back + self.w[i] * (outside - rho), self.w[i] * outside)
                 state.flow[gate] = float((out - comes).double().sum())
             flat[self.gate_slot[links]] = comes
         self._laws()

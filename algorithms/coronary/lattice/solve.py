@@ -27,7 +27,7 @@ from algorithms.coronary.lattice.gates import (
 )
 from algorithms.coronary.lattice.scale import Scale, scale
 from algorithms.coronary.lattice.solution import Solution, solution
-from algorithms.coronary.lattice.start import Start, creeping, prolonged
+from algorithms.coronary.lattice.start import Start, blunted, creeping, prolonged
 from algorithms.coronary.lattice.state import Lattice, State, populations
 from algorithms.coronary.lattice.walls import Walls, walls
 
@@ -96,7 +96,7 @@ def solve(
             start = prolonged(last.cells, Start(last.velocity_m_s.T, last.pressure_pa, last.flow_m3_s, last.opening_pa), cells)
             fastest = FASTER_THAN_COARSE * float(np.linalg.norm(last.velocity_m_s, axis=1).max())
         else:
-            start = creeping(cells, conditions, fluid)
+            start = blunted(cells, creeping(cells, conditions, fluid), fluid)
             fastest = float(np.linalg.norm(start.velocity_m_s, axis=0).max())
         path = how.checkpoint and how.checkpoint.with_name(f"{how.checkpoint.stem}-{len(found)}.npz")
         found.append(settle(cells, conditions, scale(side, fluid, fastest), start, how, checkpoint=path))

@@ -7,7 +7,7 @@ to inertia, and solved in about a second.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse, spatial
@@ -27,6 +27,12 @@ STIFF = 1e4
 """An opening with a given pressure is joined to it by this many times the conductance of its cells."""
 
 MOST_ITERATIONS = 20_000
+
+BLUNT_REYNOLDS = 50.0
+"""Above it a narrowing as long as it is wide is too short for a parabola: the entrance takes 0.06 Re diameters."""
+
+BLUNT_MARGIN = 1.3
+"""The layer at the wall makes the core faster, 4.2 of 3.7 in a stenosis of 70 % at Reynolds 200; a section blurs its throat."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,22 @@ def creeping(cells: Cells, given: tuple[Condition, ...], fluid: Fluid) -> Start:
         for end in (low, high):
             velocity[axis] += np.bincount(end[:inner][chosen], current[:inner][chosen] / (2 * side**2), minlength=n)
     return Start(velocity, pressure[:n], flow, pressure[n:])
+
+
+def blunted(cells: Cells, start: Start, fluid: Fluid) -> Start:
+    """Return ``start`` without the peaks that inertia takes from a narrowing: a parabola there would be far too fast.
+
+    What converges quickly keeps its differences of kinetic energy: the centre, at twice the mean ``m`` of the way in, arrives
+    in a section of mean ``u`` with sqrt(u^2 + 3 m^2).  A straight vessel keeps its parabola, and so does creeping flow.
+    """
+    speed = np.linalg.norm(start.velocity_m_s, axis=0)
+    count = np.bincount(cells.section)
+    mean = np.bincount(cells.section, speed) / count
+    radius_m = np.zeros(len(count))
+    np.maximum.at(radius_m, cells.section, cells.distance_mm * 1e-3)
+    core = BLUNT_MARGIN * np.sqrt(mean**2 + 3 * mean[0] ** 2)
+    core = np.where(2 * radius_m * mean / fluid.kinematic_m2_s > BLUNT_REYNOLDS, core, np.inf)
+    return replace(start, velocity_m_s=start.velocity_m_s * np.minimum(1, core[cells.section] / np.maximum(speed, 1e-12)))
 
 
 def _solved(network: sparse.csr_matrix, cells: Cells, given: tuple[Condition, ...]) -> np.ndarray:

@@ -11,7 +11,7 @@ from algorithms.coronary.lattice.checks import checks
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure, Resistance, Share
 from algorithms.coronary.lattice.solution import Solution, section
 from algorithms.coronary.lattice.solve import How, solve
-from tests.algorithms.coronary.lattice.shapes import Vessel, fork, turned, vessel
+from tests.algorithms.coronary.lattice.shapes import Vessel, fork, narrowed, turned, vessel
 
 BLOOD = Fluid(1060.0, 0.0035)
 RADIUS = 1.5e-3
@@ -57,6 +57,19 @@ def test_pressure_and_resistance_give_ohms_flow():
     assert found.flow_m3_s == pytest.approx([-Q, Q], rel=2e-3)
     assert found.opening_pa[1] == pytest.approx(behind * found.flow_m3_s[1], rel=1e-3)
     assert found.pressure_pa.max() == pytest.approx(12000, abs=6e-3 * SLOPE)
+
+
+def test_blood_may_come_back_through_an_outlet():
+    """The eddies beside the jet of a severe stenosis reach the outlet; with a velocity of their own they blew up."""
+    flow = 150 * np.pi * 3e-3 * BLOOD.kinematic_m2_s / 4
+    lumen = vessel(narrowed(1.5, 6.75, 6.0, 0.7), 11.25, (1, 2, 3), beyond_mm=3)
+    (found,) = solve(lumen, {"inlet": Flow(flow), "outlet": Pressure(0.0)}, BLOOD, (0.25,), How(steady=5e-4))
+    forward = found.velocity_m_s @ lumen.rotation[:, 2]
+    at_outlet = lumen.along_mm(found.cells.points_mm) > 11
+
+    assert forward[at_outlet].min() < 0
+    assert found.flow_m3_s == pytest.approx([-flow, flow], rel=5e-3)
+    assert found.steps > 3000
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 
 from algorithms.coronary.lattice.cells import find_cells
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure, Resistance, Share
-from algorithms.coronary.lattice.start import Start, creeping, prolonged
-from tests.algorithms.coronary.lattice.shapes import fork, turned, vessel
+from algorithms.coronary.lattice.start import Start, blunted, creeping, prolonged
+from tests.algorithms.coronary.lattice.shapes import fork, narrowed, turned, vessel
 
 BLOOD = Fluid(1060.0, 0.0035)
 
@@ -23,6 +23,20 @@ def test_a_straight_tube_begins_nearly_as_it_ends(axis):
     assert start.opening_pa[0] - start.opening_pa[1] == pytest.approx(exact, rel=0.15)
     assert start.flow_m3_s == pytest.approx([-1e-6, 1e-6], rel=1e-4)  # the network is solved to 1e-8 of its largest term
     assert np.linalg.norm(start.velocity_m_s, axis=0).max() == pytest.approx(2e-6 / (np.pi * 1.5e-3**2), rel=0.15)
+
+
+def test_a_throat_begins_blunt_and_a_tube_as_it_is():
+    """70 % of the area at Reynolds 200: 4.2 times the mean on the axis (axisymmetric reference), a parabola would have 6.7."""
+    flow = 200 * np.pi * 3e-3 * BLOOD.kinematic_m2_s / 4
+    mean = flow / (np.pi * 1.5e-3**2)
+    tops = []
+    for shape in (1.5, narrowed(1.5, 6, 6, 0.7)):
+        cells = find_cells(vessel(shape, 12, (1, 2, 3), beyond_mm=3), 0.2)
+        start = blunted(cells, creeping(cells, (Flow(flow), Pressure(1000.0)), BLOOD), BLOOD)
+        tops.append(np.linalg.norm(start.velocity_m_s, axis=0).max() / mean)
+
+    assert tops[0] == pytest.approx(2, rel=0.15)
+    assert tops[1] == pytest.approx(4.2, rel=0.1)
 
 
 def test_openings_get_what_their_conditions_say():
