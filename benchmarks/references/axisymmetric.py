@@ -43,7 +43,8 @@ class AxisymmetricFlow:
         """Return the velocity along the axis at the distances ``r`` (K,) from it."""
         inside = np.minimum(r, self._edge(z))
         values: np.ndarray = self.bases[0].probes(np.stack([np.full(len(r), z), inside])) @ self.velocity
-        return values.reshape(2, -1)[0]
+        axial: np.ndarray = values.reshape(2, -1)[0]
+        return axial
 
     def wall_pressure(self, z: np.ndarray) -> np.ndarray:
         """Return (K,) pressure over density at the wall."""
@@ -126,7 +127,6 @@ def _named(mesh: skfem.MeshQuad, start: float, end: float) -> skfem.MeshQuad:
     return named.with_boundaries({**named.boundaries, "wall": np.setdiff1d(named.boundary_facets(), known)})
 
 
-@skfem.BilinearForm
 def _jacobian(u: Any, v: Any, w: Any) -> Any:
     r = w.x[1]
     gradient = np.einsum("ijab,ijab->ab", u.grad, v.grad)
@@ -134,14 +134,12 @@ def _jacobian(u: Any, v: Any, w: Any) -> Any:
     return w.nu * (r * gradient + u[1] * v[1] / r) + r * carried
 
 
-@skfem.LinearForm
 def _momentum(v: Any, w: Any) -> Any:
     r, u = w.x[1], w.before
     gradient = np.einsum("ijab,ijab->ab", u.grad, v.grad)
     return w.nu * (r * gradient + u[1] * v[1] / r) + r * np.einsum("ijab,jab,iab->ab", u.grad, u, v)
 
 
-@skfem.BilinearForm
 def _divergence(u: Any, q: Any, w: Any) -> Any:
     return -q * (w.x[1] * (u.grad[0, 0] + u.grad[1, 1]) + u[1])
 
@@ -169,7 +167,7 @@ def solve(
     """
     fine = skfem.Basis(mesh, skfem.ElementVector(skfem.ElementQuad2()), intorder=5)
     bases = fine, fine.with_element(skfem.ElementQuad1())
-    divergence = _divergence.assemble(bases[0], bases[1])
+    divergence = skfem.BilinearForm(_divergence).assemble(bases[0], bases[1])
     sizes = bases[0].N, bases[1].N
     fixed = np.unique(
         np.concatenate([*(bases[0].get_dofs(n).all() for n in ("inlet", "wall")), bases[0].get_dofs("axis").all(["u^2"])])
@@ -199,9 +197,15 @@ def _newton(
     size = basis.N
     for _ in range(NEWTON_STEPS):
         before = basis.interpolate(velocity)
-        matrix = skfem.bmat([[_jacobian.assemble(basis, before=before, nu=viscosity), divergence.T], [divergence, None]], "csc")
+        matrix = skfem.bmat(
+            [[skfem.BilinearForm(_jacobian).assemble(basis, before=before, nu=viscosity), divergence.T], [divergence, None]],
+            "csc",
+        )
         left = np.concatenate(
-            [_momentum.assemble(basis, before=before, nu=viscosity) + divergence.T @ pressure, divergence @ velocity]
+            [
+                skfem.LinearForm(_momentum).assemble(basis, before=before, nu=viscosity) + divergence.T @ pressure,
+                divergence @ velocity,
+            ]
         )
         change = np.zeros(len(left))
         change[free] = _solve_band(matrix[free][:, free].tocoo(), -left[free])

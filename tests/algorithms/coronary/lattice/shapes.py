@@ -56,7 +56,7 @@ def vessel(
     beyond_mm: float = 1.0,
 ) -> Vessel:
     """Return a round vessel with its inlet at 0 and its outlet at ``length_mm``; the lumen goes on behind both."""
-    shape = radius_mm if callable(radius_mm) else (lambda z: np.full_like(z, radius_mm))
+    shape = radius_mm if callable(radius_mm) else (lambda z: np.full_like(z, radius_mm, dtype=float))
     rotation = turned(axis, spin)
     z = rotation[:, 2]
     first, last = (float(shape(np.array([end]))[0]) for end in (0.0, length_mm))
