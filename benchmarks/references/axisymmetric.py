@@ -84,7 +84,8 @@ class AxisymmetricFlow:
 
     def _wall(self) -> tuple[np.ndarray, np.ndarray]:
         wall = np.unique(self.mesh.facets[:, self.mesh.boundaries["wall"]])
-        wall = wall[np.argsort(self.mesh.p[0, wall], kind="stable")]
+        # At a step the edge before it comes first and the edge behind it last.
+        wall = wall[np.lexsort(self.mesh.p[::-1, wall])]
         return wall, self.mesh.p[0, wall]
 
     def _pressure(self, z: float, r: np.ndarray) -> np.ndarray:
@@ -112,6 +113,27 @@ def vessel_mesh(radius: Radius, z: np.ndarray, fractions: np.ndarray) -> skfem.M
     """Return the mesh of a vessel whose radius is a continuous function of the place along its axis."""
     flat = skfem.MeshQuad.init_tensor(z, fractions)
     return _named(skfem.MeshQuad(np.stack([flat.p[0], flat.p[1] * radius(flat.p[0])]), flat.t), z[0], z[-1])
+
+
+def expansion_mesh(radius: Radius, z: np.ndarray, fractions: np.ndarray, behind: np.ndarray) -> skfem.MeshQuad:
+    """Return the mesh of a vessel that widens suddenly at 0, which is one of ``z``, and goes on straight.
+
+    Parameters
+    ----------
+    radius
+        Before the step, and at it.
+    z, fractions
+        As for ``vessel_mesh``; behind the step the fractions are those of the jet's core.
+    behind
+        (M,) distances from the axis behind the step, from the core's edge (the radius at 0) to the wall.
+    """
+    flat = skfem.MeshQuad.init_tensor(z, np.concatenate([fractions, 1 + np.arange(1, len(behind))]))
+    middle = flat.p[:, flat.t].mean(axis=1)
+    flat = flat.remove_elements(np.flatnonzero((middle[0] < 0) & (middle[1] > 1)))
+    x, part = flat.p
+    core = part * np.where(x < 0, radius(np.minimum(x, 0)), behind[0])
+    y = np.where(part > 1, np.interp(part, 1 + np.arange(len(behind)), behind), core)
+    return _named(skfem.MeshQuad(np.stack([x, y]), flat.t), z[0], z[-1])
 
 
 def _named(mesh: skfem.MeshQuad, start: float, end: float) -> skfem.MeshQuad:
@@ -222,3 +244,15 @@ def _solve_band(matrix: scipy.sparse.coo_matrix, right: np.ndarray) -> np.ndarra
     band[above + offset, matrix.col] = matrix.data
     solved: np.ndarray = scipy.linalg.solve_banded((below, above), band, right, overwrite_ab=True, check_finite=False)
     return solved
+
+
+def stenosis_drop(area_stenosis: float, reynolds: float, across: int = 14) -> float:
+    """Return the drop over rho U^2 from 2 diameters before a cosine stenosis of 2 diameters' length to 6 behind it."""
+    depth = (1 - np.sqrt(1 - area_stenosis)) / 2
+
+    def radius(z: np.ndarray) -> np.ndarray:
+        return 0.5 - np.where(np.abs(z) < 1, depth / 2 * (1 + np.cos(np.pi * z)), 0)
+
+    mesh = vessel_mesh(radius, stations((-3, 16), 0, 0.5 / across, 0.25, growth=0.05), towards_wall(across))
+    found = solve(mesh, radius, 1.0, 1 / reynolds)
+    return found.mean_pressure(-2) - found.mean_pressure(6)
