@@ -12,13 +12,13 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary.geometry.shape import Lumen, Opening
-from algorithms.coronary.lattice.conditions import Condition, Fluid, ordered
+from algorithms.coronary.lattice.conditions import Condition, Flow, Fluid, ordered
 from algorithms.coronary.lattice.profile import developed
 from algorithms.coronary.openfoam.case import M_PER_MM, Numerics, write_case, write_fields
 from algorithms.coronary.openfoam.coupling import Ties, settled
 from algorithms.coronary.openfoam.program import require, run
-from algorithms.coronary.openfoam.read import cell_field, patch_faces, patch_sum
-from algorithms.coronary.openfoam.surface import closed_patches
+from algorithms.coronary.openfoam.read import Face, cell_field, patch_faces, patch_sum
+from algorithms.coronary.openfoam.surface import closed_patches, patch_names
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ def solve(lumen: Lumen, given: Mapping[str, Condition], fluid: Fluid, how: Numer
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"the folder {folder} is not empty; name a new one for the case")
     conditions = ordered(lumen.openings, given)
-    case = _Case(lumen, fluid, how, folder)
+    plugs = [isinstance(condition, Flow) and condition.plug for condition in conditions]
+    case = _Case(lumen, plugs, fluid, how, folder)
     ties = Ties(lumen.openings, conditions)
     level_pa = settled(ties, case.flows, fluid)
     if case.residual > 10 * how.residual:
@@ -112,45 +113,49 @@ def section(found: FoamSolution, centre_mm: np.ndarray, normal: np.ndarray, reac
 class _Case:
     """A case under way: its grid, and the last flow in it."""
 
-    def __init__(self, lumen: Lumen, fluid: Fluid, how: Numerics, folder: Path) -> None:
+    def __init__(self, lumen: Lumen, plugs: list[bool], fluid: Fluid, how: Numerics, folder: Path) -> None:
         self.lumen, self.fluid, self.how, self.folder = lumen, fluid, how, folder
         self.cpu_seconds, self.iterations, self.residual = 0.0, 0, np.inf
         write_case(folder, closed_patches(lumen, SURFACE_STEP * how.cell_mm), fluid, how)
         self._run("blockMesh")
         self._run("snappyHexMesh", "-overwrite", progress=r"^\w.*iteration.*$")
-        self.faces = patch_faces(folder)
-        self._require_openings()
-        write_fields(folder / "0", {o.name: None for o in lumen.openings}, {o.name: 0.0 for o in lumen.openings})
+        self.names = patch_names(lumen.openings)
+        self.faces = self._checked(patch_faces(folder))
+        write_fields(folder / "0", dict.fromkeys(self.names), dict.fromkeys(self.names, 0.0))
         self._run("postProcess", "-func", "writeCellCentres", "-time", "0")
         self._run("postProcess", "-func", "writeCellVolumes", "-time", "0")
         self.points_mm = cell_field(folder / "0" / "C") / M_PER_MM
         self.volume_mm3 = cell_field(folder / "0" / "V") / M_PER_MM**3
-        self.profile = [self._profile(opening) for opening in lumen.openings]
+        self.profile = [self._profile(i, plug=plug) for i, plug in enumerate(plugs)]
 
-    def _require_openings(self) -> None:
-        for opening in self.lumen.openings:
-            faces = self.faces.get(opening.name)
-            area = 0.0 if faces is None else float(np.linalg.norm(faces.area_m2.sum(axis=0)))
+    def _checked(self, found: dict[str, Face]) -> list[Face]:
+        """Return the faces of each opening, if they are about as large as the opening."""
+        checked = []
+        for name, opening in zip(self.names, self.lumen.openings, strict=True):
+            area = float(np.linalg.norm(found[name].area_m2.sum(axis=0))) if name in found else 0.0
             wanted = np.pi * (opening.radius_mm * M_PER_MM) ** 2
             if not 0.8 < area / wanted < 1.25:
                 raise DataError(
                     f"opening {opening.name} has {area * 1e6:.3g} mm2 in the grid but {wanted * 1e6:.3g} mm2 in the lumen; "
                     "take smaller cells"
                 )
+            checked.append(found[name])
+        return checked
 
-    def _profile(self, opening: Opening) -> np.ndarray:
+    def _profile(self, index: int, *, plug: bool) -> np.ndarray:
         """Return (F, 3) velocities on the faces of an opening for a flow of 1 m3/s out of the lumen."""
-        faces = self.faces[opening.name]
-        shape = developed(self.lumen, opening, opening.radius_mm / PROFILE_STEPS).at(faces.centre_m / M_PER_MM)
+        opening, faces = self.lumen.openings[index], self.faces[index]
+        shape = np.ones(len(faces.owner))
+        if not plug:
+            shape = developed(self.lumen, opening, opening.radius_mm / PROFILE_STEPS).at(faces.centre_m / M_PER_MM)
         velocity = shape[:, None] * opening.normal
         through: np.ndarray = velocity / (velocity * faces.area_m2).sum()
         return through
 
     def flows(self, flow: dict[int, float], pressure: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
         """Return flow out (G,) and pressure (G,) of the openings where each is given the one or the other."""
-        names = [opening.name for opening in self.lumen.openings]
-        velocity = {name: flow[i] * self.profile[i] if i in flow else None for i, name in enumerate(names)}
-        head = {name: pressure[i] / self.fluid.density_kg_m3 if i in pressure else None for i, name in enumerate(names)}
+        velocity = {name: flow[i] * self.profile[i] if i in flow else None for i, name in enumerate(self.names)}
+        head = {n: pressure[i] / self.fluid.density_kg_m3 if i in pressure else None for i, n in enumerate(self.names)}
         last = self._last()
         # The flow before is where the next one begins.
         kept = {name: (last / name).read_text() for name in ("U", "p")} if last.name != "0" else {}
@@ -187,14 +192,13 @@ class _Case:
         said = (self.folder / "log.simpleFoam").read_text()[-6000:]
         self.residual = max(float(value) for value in re.findall(r"Initial residual = ([\d.e+-]+)", said)[-5:])
         phi = (last / "phi").read_text()
-        openings = self.lumen.openings
-        flow = np.array([patch_sum(phi, opening.name, len(self.faces[opening.name].owner)) for opening in openings])
-        self.flow, self.pressure = flow, np.array([self._plane_pressure(opening) for opening in openings])
+        self.flow = np.array([patch_sum(phi, name, len(f.owner)) for name, f in zip(self.names, self.faces, strict=True)])
+        planes = zip(self.lumen.openings, self.faces, strict=True)
+        self.pressure = np.array([self._plane_pressure(opening, faces) for opening, faces in planes])
         return self.flow, self.pressure
 
-    def _plane_pressure(self, opening: Opening) -> float:
+    def _plane_pressure(self, opening: Opening, faces: Face) -> float:
         """Return the area's mean pressure at the plane: that of the cells behind its faces, taken on along the gradient."""
-        faces = self.faces[opening.name]
         height = (self.points_mm - opening.centre_mm) @ opening.normal
         away = np.linalg.norm(self.points_mm - opening.centre_mm - height[:, None] * opening.normal, axis=1)
         near = (height > -4 * self.how.cell_mm) & (height < 0) & (away < 2 * opening.radius_mm)

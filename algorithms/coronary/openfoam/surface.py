@@ -6,6 +6,7 @@ with a fan of triangles across each.  Points are (V, 3) mm.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,11 +32,22 @@ class Patches:
 
     points_mm: np.ndarray
     faces: dict[str, np.ndarray]
-    """Corners (F, 3) of the triangles of ``wall`` and of each opening, normals out of the lumen."""
+    """Corners (F, 3) of the triangles of ``wall`` and of each opening (by its patch's name), normals out of the lumen."""
     rims: np.ndarray
     """(E, 2) the edges between wall and openings."""
     inside_mm: np.ndarray
     """(3,) a point deep in the lumen."""
+
+
+def patch_names(openings: tuple[Opening, ...]) -> list[str]:
+    """Return a name that OpenFOAM takes for each opening: letters, digits and underscores, no two alike, none the wall's."""
+    names: list[str] = []
+    for number, opening in enumerate(openings):
+        name = re.sub(r"\W", "_", opening.name, flags=re.ASCII)
+        if not name or name[0].isdigit() or name == WALL or name in names:
+            name = f"opening{number}_{name}"
+        names.append(name)
+    return names
 
 
 def closed_patches(lumen: Lumen, step_mm: float) -> Patches:
@@ -54,10 +66,10 @@ def closed_patches(lumen: Lumen, step_mm: float) -> Patches:
     corners = _largest(points, corners)
     rims = [_rim(points, corners, opening, step_mm) for opening in lumen.openings]
     faces = {WALL: corners}
-    for opening, rim in zip(lumen.openings, rims, strict=True):
+    for name, rim in zip(patch_names(lumen.openings), rims, strict=True):
         points = np.concatenate([points, points[rim[:, 0]].mean(axis=0, keepdims=True)])
         # An edge runs one way round in the wall and the other way in what closes it.
-        faces[opening.name] = np.column_stack([rim[:, ::-1], np.full(len(rim), len(points) - 1)])
+        faces[name] = np.column_stack([rim[:, ::-1], np.full(len(rim), len(points) - 1)])
     if _open_edges(np.concatenate(list(faces.values()))).size:
         raise DataError(
             f"the lumen's surface has holes besides its {len(rims)} openings; place an opening where a vessel is cut, or take "

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from algorithms.contract.errors import DataError
+from algorithms.coronary.geometry.shape import Opening
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure
 from algorithms.coronary.openfoam import program
 from algorithms.coronary.openfoam.case import Numerics, write_case, write_fields
 from algorithms.coronary.openfoam.read import cell_field, patch_faces, patch_sum
 from algorithms.coronary.openfoam.solve import solve
-from algorithms.coronary.openfoam.surface import closed_patches
+from algorithms.coronary.openfoam.surface import closed_patches, patch_names
 from tests.algorithms.coronary.lattice.shapes import fork, turned, vessel
 
 BLOOD = Fluid(1060.0, 0.0035)
@@ -75,6 +76,14 @@ def test_an_opening_that_no_vessel_passes_is_refused():
 
     with pytest.raises(DataError, match="opening outlet does not cut"):
         closed_patches(lumen, 0.2)
+
+
+def test_openings_of_any_name_have_patches_of_their_own():
+    """SCCT's names have dashes, labels are numbers, and somebody may call an opening what the wall is called."""
+    names = ["R-PDA", "R_PDA", "2", "wall", "inlet"]
+    openings = tuple(Opening(name, name == "inlet", np.zeros(3), np.array([0, 0, 1.0]), 1.0) for name in names)
+
+    assert patch_names(openings) == ["R_PDA", "opening1_R_PDA", "opening2_2", "opening3_wall", "inlet"]
 
 
 def test_the_case_names_the_openings_wherever_openfoam_looks_for_them(tmp_path):
