@@ -246,7 +246,7 @@ def _solve_band(matrix: scipy.sparse.coo_matrix, right: np.ndarray) -> np.ndarra
     return solved
 
 
-def stenosis_drop(area_stenosis: float, reynolds: float, across: int = 14) -> float:
+def stenosis_drop(area_stenosis: float, reynolds: float, across: int = 10) -> float:
     """Return the drop over rho U^2 from 2 diameters before a cosine stenosis of 2 diameters' length to 6 behind it."""
     depth = (1 - np.sqrt(1 - area_stenosis)) / 2
 
