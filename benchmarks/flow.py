@@ -20,6 +20,7 @@ from algorithms.coronary.haemodynamics.network import network, viscous_mmhg_s_ml
 from algorithms.coronary.tree import Tree
 from algorithms.coronary.truth import DEFAULTS
 from benchmarks.evidence import keep
+from benchmarks.references.axisymmetric import stenosis_drop
 from tests.algorithms.coronary.svzerod_network import edge_coefficients, svzerod_answer, svzerod_network
 from tests.algorithms.coronary.tubes import coronary_tree, cosine_stenosis, tube
 
@@ -43,11 +44,46 @@ def closed_forms() -> list[dict[str, Any]]:
         rows.append(_row(f"Poiseuille FFR, {100 * stenosis:.0f} % narrowed", 1 - lost / 90, exact))
     cone = viscous_mmhg_s_ml(np.array([0.0, 7.0]), np.array([1.6, 0.7]), VISCOSITY_PA_S)[0]
     rows.append(_row("cone, mmHg s/ml", cone, friction * 7 * (1.6**-3 - 0.7**-3) / (3 * (0.7 - 1.6))))
+    straight = viscous_mmhg_s_ml(np.arange(0, 30.1, 0.5), np.full(61, 1.5), VISCOSITY_PA_S).sum()
+    rows.append(_row("straight tube, mmHg s/ml", straight, friction * 30 / 1.5**4))
+    taper = Tree((tube("LAD", 40, lambda d: 1.5 - 0.75 * d / 40, reference_mm=lambda d: 1.5 - 0.75 * d / 40),))
+    exact = friction * 40 * (1.5**2 + 1.5 * 0.75 + 0.75**2) / (3 * (1.5 * 0.75) ** 3)
+    rows.append(_row("taper 1.5 to 0.75 mm over 40 mm, mmHg s/ml", edge_coefficients(taper, network(taper))[0].sum(), exact))
+    rows += [row for radii in ((1.2, 1.2), (0.8, 1.27)) for row in _fork(radii)]
     step = Tree((tube("LAD", 40, lambda d: np.where(d < 20, 1.0, 2.0), reference_mm=2.0),))
     quadratic = edge_coefficients(step, network(step))[1].sum()
     carnot = 0.5 * DENSITY_KG_M3 / PA_PER_MMHG * (1 / np.pi - 1 / (4 * np.pi)) ** 2
     rows.append(_row("sudden expansion, mmHg s2/ml2", quadratic, carnot))
     return rows
+
+
+def _fork(radii_mm: tuple[float, float]) -> list[dict[str, Any]]:
+    """Return the flow into a Y and the share of its first daughter: resistances of Poiseuille, in series and side by side.
+
+    Drawn as it is, turned, and mirrored; the row holds the worst of the three.
+    """
+    friction = 8 * VISCOSITY_PA_S / np.pi * 1e3 / PA_PER_MMHG
+    rows = []
+    for trunk, ways in (
+        ((0, 0, 1), ((-1, 0, 2), (1, 0, 2))), ((1, 2, 3), ((2, 2, 3), (1, 2, 1))), ((0, 0, 1), ((1, 0, 2), (-1, 0, 2))),
+    ):  # fmt: skip
+        end = tuple(10 * np.array(trunk) / np.linalg.norm(trunk))
+        daughters = [
+            tube(name, 10, radius, parent=0, parent_point=20, origin_mm=end, direction=way)
+            for name, radius, way in zip(("LAD", "LCx"), radii_mm, ways, strict=True)
+        ]
+        tree = Tree((tube("LM", 10, 1.5, direction=trunk), *daughters))
+        given, net = conditions(tree), network(tree)
+        solved = flow.solve(tree, given)
+        beds = given.resistance_hyperaemic_mmhg_s_ml + friction * 10 / np.array(radii_mm) ** 4
+        drive = given["aortic_pressure_mmhg"] - given["venous_pressure_mmhg"]
+        total = drive / (friction * 10 / 1.5**4 + 1 / (1 / beds).sum())
+        share = (1 / beds[0]) / (1 / beds).sum()
+        assert len(net.outlets) == 2
+        name = f"Y of {radii_mm[0]:g} and {radii_mm[1]:g} mm"
+        rows.append(_row(f"{name}: flow, ml/s", solved.outlet_flow_ml_s.sum(), total))
+        rows.append(_row(f"{name}: share of the first", solved.outlet_flow_ml_s[0] / solved.outlet_flow_ml_s.sum(), share))
+    return [max(same, key=lambda row: float(row["relative_difference"])) for same in (rows[::2], rows[1::2])]
 
 
 def _row(name: str, computed: float, exact: float) -> dict[str, Any]:
@@ -60,7 +96,7 @@ def _row(name: str, computed: float, exact: float) -> dict[str, Any]:
 
 
 def smooth_stenoses() -> list[dict[str, Any]]:
-    """Return the pressure drop of cosine stenoses against the reference."""
+    """Return the pressure drop of cosine stenoses against the reference, and what our own finite elements say of that."""
     rows = []
     for area_stenosis, reynolds, drop in REFERENCE:
         shape = cosine_stenosis(6.0, 6.0, 1.5, area_stenosis)
@@ -70,16 +106,18 @@ def smooth_stenoses() -> list[dict[str, Any]]:
         dynamic_mmhg = DENSITY_KG_M3 * (q * 1e-6 / (np.pi * 1.5e-3**2)) ** 2 / PA_PER_MMHG
         model = float((linear * q + quadratic * q**2) / dynamic_mmhg)
         row = {"area_stenosis": area_stenosis, "reynolds": reynolds, "reference": drop, "model": round(model, 4)}
-        rows.append(row | {"difference_percent": round(100 * (model / drop - 1), 2)})
+        row |= {"difference_percent": round(100 * (model / drop - 1), 2)}
+        own = stenosis_drop(area_stenosis, reynolds)
+        rows.append(row | {"own_reference": round(own, 4), "own_less_reference_percent": round(100 * (own / drop - 1), 2)})
     return rows
 
 
-def binary_tree(tips: int = 100) -> Tree:
+def binary_tree(tips: int = 100, ratio: float = 0.82, narrowed: float = 0.7) -> Tree:
     """Return a tree of 2 tips - 1 vessels, each dividing into two, every third one with a stenosis."""
     branches = []
     for i in range(2 * tips - 1):
-        radius = 2.2 * 0.82 ** int(np.log2(i + 1))
-        shape = cosine_stenosis(5, 6, radius, 0.7 if i % 3 == 0 else 0.0)
+        radius = 2.2 * ratio ** int(np.log2(i + 1))
+        shape = cosine_stenosis(5, 6, radius, narrowed if i % 3 == 0 else 0.0)
         parent = None if i == 0 else (i - 1) // 2
         branches.append(tube(f"B{i}", 10, shape, parent=parent, parent_point=None if i == 0 else 20, reference_mm=radius))
     return Tree(tuple(branches))
@@ -94,6 +132,7 @@ def against_svzerod() -> list[dict[str, Any]]:
     """Return the largest relative difference of pressures and flows, and the CPU seconds of both programs."""
     trees = {f"coronary tree, LAD {100 * a:.0f} % of area": coronary_tree(a) for a in (0.0, 0.75, 0.93)}
     rows = []
+    trees["Murray tree of 63 vessels"] = binary_tree(32, 2 ** (-1 / 3), 0.0)
     for name, tree in (trees | {"binary tree of 199 vessels": binary_tree()}).items():
         given, net = conditions(tree), network(tree)
         solved = flow.solve(tree, given)

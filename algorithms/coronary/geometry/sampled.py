@@ -6,7 +6,7 @@ and not what its box costs.  Points are (N, 3) mm; blocks and samples are indexe
 References
 ----------
 Baerentzen and Aanaes, *Signed distance computation using the angle weighted pseudonormal*, IEEE Trans Vis Comput Graph
-11:243 (2005), on the sign; Ericson, *Real-time collision detection* (2005), 5.1.5, on the nearest point of a triangle.
+11:243 (2005), on the sign; Ericson, *Real-time collision detection* (2005), on the nearest point of a triangle.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ Varghese, Frankel and Fischer, J Fluid Mech 582:253 (2007): a stenosis of 75 % o
 """
 
 SAFETY, ORDER = 3.0, 2.0
-"""Of the grid convergence index from two grids (Roache 1994, eq. 16); walls and collision are of second order."""
+"""Of the grid convergence index from two grids (Roache 1994); walls and collision are of second order."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def grid_convergence_index(coarse: float, fine: float, ratio: float) -> float:
 
     References
     ----------
-    Roache, *Perspective: a method for uniform reporting of grid refinement studies*, J Fluids Eng 116:405 (1994), eq. 16.
+    Roache, *Perspective: a method for uniform reporting of grid refinement studies*, J Fluids Eng 116:405 (1994).
     """
     if ratio <= 1:
         raise ValueError("ratio must be above 1")

@@ -7,9 +7,9 @@ is dropped: that lets pressure waves die and changes nothing in a steady state.
 
 References
 ----------
-He and Luo, *Lattice Boltzmann model for the incompressible Navier-Stokes equation*, J Stat Phys 88:927 (1997), eq. 16.
+He and Luo, *Lattice Boltzmann model for the incompressible Navier-Stokes equation*, J Stat Phys 88:927 (1997).
 Latt and Chopard, *Lattice Boltzmann method with regularized pre-collision distribution functions*, Math Comput Simul
-72:165 (2006), eqs. 12-14.
+72:165 (2006).
 """
 
 from __future__ import annotations

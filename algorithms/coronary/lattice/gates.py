@@ -9,9 +9,9 @@ Units are the lattice's: cells, steps, a density of 1; flows are out of the lume
 
 References
 ----------
-Ladd, J Fluid Mech 271:285 (1994), eq. 3.3: a population that comes back from a moving boundary.
-Ginzburg, Verhaeghe and d'Humieres, Commun Comput Phys 3:427 (2008), section 3.4: anti-bounce-back, a given pressure.
-Westerhof, Lankhaar and Westerhof, Med Biol Eng Comput 47:131 (2009), eq. 3: impedance, resistance and compliance.
+Ladd, J Fluid Mech 271:285 (1994): a population that comes back from a moving boundary.
+Ginzburg, Verhaeghe and d'Humieres, Commun Comput Phys 3:427 (2008): anti-bounce-back, a given pressure.
+Westerhof, Lankhaar and Westerhof, Med Biol Eng Comput 47:131 (2009): impedance, resistance and compliance.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _wall(cells: Cells, scale: Scale, stress: np.ndarray) -> Wall:
 
     References
     ----------
-    Krueger, Varnik and Raabe, *Shear stress in lattice Boltzmann simulations*, Phys Rev E 79:046704 (2009), eq. 10.
+    Krueger, Varnik and Raabe, *Shear stress in lattice Boltzmann simulations*, Phys Rev E 79:046704 (2009).
     """
     n = len(cells)
     own = np.unique(cells.walls.cell).astype(np.int64)

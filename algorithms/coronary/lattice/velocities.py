@@ -4,7 +4,7 @@ Opposite velocities stand side by side: that of ``i`` is ``OPPOSITE[i]``.  Cells
 
 References
 ----------
-Qian, d'Humieres and Lallemand, *Lattice BGK models for Navier-Stokes equation*, Europhys Lett 17:479 (1992), table 1.
+Qian, d'Humieres and Lallemand, *Lattice BGK models for Navier-Stokes equation*, Europhys Lett 17:479 (1992).
 """
 
 from __future__ import annotations

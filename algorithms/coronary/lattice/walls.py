@@ -9,7 +9,7 @@ do that moves along its normal with just the velocity that stops the leak.
 References
 ----------
 Bouzidi, Firdaouss and Lallemand, *Momentum transfer of a Boltzmann-lattice fluid with boundaries*, Phys Fluids 13:3452
-(2001), eqs. 5a and 5b.  Ladd, J Fluid Mech 271:285 (1994), eq. 3.3, on what a moving wall adds to a link.
+(2001).  Ladd, J Fluid Mech 271:285 (1994), on what a moving wall adds to a link.
 """
 
 from __future__ import annotations

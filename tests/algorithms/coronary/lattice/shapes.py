@@ -1,4 +1,4 @@
-"""Lumens with a closed form: a straight tube, a cosine stenosis, a taper and a Y, at any angle to the grid."""
+"""Lumens with a closed form: straight and bent tube, cosine stenosis, taper, step and Y, at any angle to the grid."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def vessel(
     beyond_mm: float = 1.0,
 ) -> Vessel:
     """Return a round vessel with its inlet at 0 and its outlet at ``length_mm``; the lumen goes on behind both."""
-    shape = radius_mm if callable(radius_mm) else (lambda z: np.full_like(z, radius_mm))
+    shape = radius_mm if callable(radius_mm) else (lambda z: np.full_like(z, radius_mm, dtype=float))
     rotation = turned(axis, spin)
     z = rotation[:, 2]
     first, last = (float(shape(np.array([end]))[0]) for end in (0.0, length_mm))
@@ -113,3 +113,88 @@ def fork(
     ends = np.array([(length_mm + 3 * r) * d for d, r in zip(directions, radii, strict=True)])
     tubes = tuple((d, r, length_mm) for d, r in zip(directions, radii, strict=True))
     return Fork(tubes, openings, ends.min(axis=0) - 2 * trunk_mm, ends.max(axis=0) + 2 * trunk_mm)
+
+
+@dataclass(eq=False)
+class Revolved:
+    """A round vessel whose wall is a polygon turned about z: cones and steps, with its distance exact."""
+
+    wall_mm: np.ndarray
+    """(K, 2) place along the axis and radius of the polygon's corners, upstream first; a step has two at one place."""
+    rotation: np.ndarray
+    openings: tuple[Opening, ...]
+    low_mm: np.ndarray
+    high_mm: np.ndarray
+
+    def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the distance to the nearest side of the polygon."""
+        own = points_mm @ self.rotation
+        place = np.column_stack([own[:, 2], np.hypot(own[:, 0], own[:, 1])])
+        nearest = np.full(len(place), np.inf)
+        inside = np.zeros(len(place), bool)
+        for first, last in zip(self.wall_mm[:-1], self.wall_mm[1:], strict=True):
+            side = last - first
+            part = np.clip((place - first) @ side / (side @ side), 0, 1)
+            nearest = np.minimum(nearest, np.linalg.norm(place - first - part[:, None] * side, axis=1))
+            if side[0] > 0:
+                height = first[1] + side[1] / side[0] * (place[:, 0] - first[0])
+                inside |= (place[:, 0] >= first[0]) & (place[:, 0] <= last[0]) & (place[:, 1] < height)
+        distance: np.ndarray = np.where(inside, nearest, -nearest)
+        return distance
+
+
+def revolved(wall_mm: np.ndarray, ends_mm: tuple[float, float], rotation: np.ndarray) -> Revolved:
+    """Return a vessel between two places of its wall's straight ends; the lumen goes on to the ends of the polygon."""
+    z = rotation[:, 2]
+    openings = (
+        Opening("inlet", True, ends_mm[0] * z, -z, float(wall_mm[0, 1])),
+        Opening("outlet", False, ends_mm[1] * z, z, float(wall_mm[-1, 1])),
+    )
+    ends = np.stack([wall_mm[0, 0] * z, wall_mm[-1, 0] * z])
+    widest = wall_mm[:, 1].max()
+    return Revolved(wall_mm, rotation, openings, ends.min(axis=0) - widest, ends.max(axis=0) + widest)
+
+
+@dataclass(eq=False)
+class Bend:
+    """A round tube whose axis is an arc about y through the origin, with straight ends; its distance is exact."""
+
+    radius_mm: float
+    bend_mm: float
+    """Radius of the arc."""
+    angle: float
+    """Of the arc between the openings, radians; the flow begins along z and turns towards x."""
+    beyond_mm: float
+    rotation: np.ndarray
+    openings: tuple[Opening, ...]
+    low_mm: np.ndarray
+    high_mm: np.ndarray
+
+    def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the tube's radius less the distance to its axis."""
+        own = points_mm @ self.rotation
+        x, z = own[:, 0] - self.bend_mm, own[:, 2]
+        turned_by = np.arctan2(z, -x) % (2 * np.pi)
+        ring = np.hypot(np.hypot(x, z) - self.bend_mm, own[:, 1])
+        away = np.where(turned_by <= self.angle, ring, np.inf)
+        for angle, sign in ((0.0, -1), (self.angle, 1)):
+            centre = self.bend_mm * np.array([-np.cos(angle), 0, np.sin(angle)])
+            onward = sign * np.array([np.sin(angle), 0, np.cos(angle)])
+            offset = np.column_stack([x, own[:, 1], z]) - centre
+            along = np.clip(offset @ onward, 0, self.beyond_mm)
+            away = np.minimum(away, np.linalg.norm(offset - along[:, None] * onward, axis=1))
+        distance: np.ndarray = self.radius_mm - away
+        return distance
+
+
+def bend(radius_mm: float, bend_mm: float, angle: float, rotation: np.ndarray, beyond_mm: float = 1.0) -> Bend:
+    """Return a bent tube with its openings at the ends of the arc; the lumen goes straight on behind both."""
+    x, z = rotation[:, 0], rotation[:, 2]
+    end = bend_mm * (1 - np.cos(angle)) * x + bend_mm * np.sin(angle) * z
+    onward = np.sin(angle) * x + np.cos(angle) * z
+    openings = (Opening("inlet", True, 0 * z, -z, radius_mm), Opening("outlet", False, end, onward, radius_mm))
+    arc = np.linspace(0, angle, 200)
+    axis = bend_mm * ((1 - np.cos(arc))[:, None] * x + np.sin(arc)[:, None] * z)
+    axis = np.concatenate([axis, [-beyond_mm * z, end + beyond_mm * onward]])
+    low, high = axis.min(axis=0) - 1.2 * radius_mm, axis.max(axis=0) + 1.2 * radius_mm
+    return Bend(radius_mm, bend_mm, angle, beyond_mm, rotation, openings, low, high)

@@ -1,0 +1,1 @@
+"""Answers of other programs and other methods, to hold our solvers against."""
