@@ -1,12 +1,14 @@
 """How exact and how fast the flow on the lattice is: closed forms, a Navier-Stokes reference, symmetry, and copy bandwidth.
 
-``python -m benchmarks.lattice``, an hour on two cores; ``python -m benchmarks.lattice speed`` measures the speed alone.
+``python -m benchmarks.lattice``, an hour and a half on two cores; with names of ``PARTS`` it measures those alone.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -25,11 +27,18 @@ from algorithms.coronary.lattice.velocities import DIRECTIONS
 from algorithms.coronary.lattice.walls import walls
 from benchmarks.evidence import keep
 from benchmarks.flow import REFERENCE
-from tests.algorithms.coronary.lattice.shapes import Vessel, fork, narrowed, turned, vessel
+from benchmarks.references import nozzle as fda
+from benchmarks.references.curved import dean_number, white_ratio
+from tests.algorithms.coronary.lattice.shapes import Vessel, bend, fork, narrowed, revolved, turned, vessel
+
+log = logging.getLogger(__name__)
 
 BLOOD = Fluid(1060.0, 0.0035)
 DIAMETER_MM = 3.0
 AXES = {"along": (0.0, 0.0, 1.0), "in a plane": (0.0, 1.0, 4.0), "oblique": (1.0, 2.0, 3.0)}
+
+BEFORE, BEHIND = 2.25, 7.0
+"""Diameters from the opening planes to a throat: the fall is taken from 2 before to 6 behind it."""
 
 BYTES_PER_CELL = 4 * (2 * DIRECTIONS + DIRECTIONS - 1)
 """Populations read and written, and the neighbours' numbers."""
@@ -47,27 +56,33 @@ def fall_pa(lumen: Vessel, found: Solution, start_mm: float, end_mm: float) -> f
     return first - last
 
 
-def timed(lumen: Lumen, given: dict[str, Condition], cells_mm: tuple[float, ...]) -> tuple[Solution, dict[str, Any]]:
-    """Return the finest solution, and what the run took and which checks failed."""
+def rows_of(lumen: Lumen, given: dict[str, Condition], cells_mm: tuple[float, ...]) -> list[tuple[Solution, dict[str, Any]]]:
+    """Return the solution on each grid, coarse to fine, with its size and the checks that failed; seconds are of all."""
     begun = time.perf_counter()
-    found = solve(lumen, given, BLOOD, cells_mm)[-1]
-    failed = [check.name for check in checks(found) if not check.passed]
-    taken = time.perf_counter() - begun
-    row = {"cells": len(found.cells), "tau": round(found.scale.tau, 4), "steps": found.steps, "seconds": round(taken, 1)}
-    return found, row | {"failed_checks": failed}
+    solved = solve(lumen, given, BLOOD, cells_mm)
+    taken = round(time.perf_counter() - begun, 1)
+    rows = []
+    for found in solved:
+        failed = [check.name for check in checks(found) if not check.passed]
+        row = {"cells": len(found.cells), "tau": round(found.scale.tau, 4), "steps": found.steps}
+        rows.append((found, row | {"seconds_of_all_grids": taken, "failed_checks": failed}))
+    return rows
 
 
-def straight_tubes() -> list[dict[str, Any]]:
+def percent(ratio: float) -> float:
+    """Return by how many per cent a ratio is off."""
+    return round(100 * (float(ratio) - 1), 2)
+
+
+def tubes() -> list[dict[str, Any]]:
     """Return the errors of pressure drop, profile and wall shear at three angles and two sizes of cell."""
     rows = []
-    for across in (12, 24):
-        for name, axis in AXES.items():
-            lumen = vessel(DIAMETER_MM / 2, 3 * DIAMETER_MM, axis, beyond_mm=3)
-            flow, side = flow_m3_s(100), DIAMETER_MM / across
-            found, row = timed(
-                lumen, {"inlet": Flow(flow), "outlet": Pressure(0.0)}, (2 * side, side) if across > 12 else (side,)
-            )
-            mean, radius = flow / (np.pi * (DIAMETER_MM / 2e3) ** 2), DIAMETER_MM / 2e3
+    for name, axis in AXES.items():
+        lumen = vessel(DIAMETER_MM / 2, 3 * DIAMETER_MM, axis, beyond_mm=3)
+        flow = flow_m3_s(100)
+        mean, radius = flow / (np.pi * (DIAMETER_MM / 2e3) ** 2), DIAMETER_MM / 2e3
+        given: dict[str, Condition] = {"inlet": Flow(flow), "outlet": Pressure(0.0)}
+        for across, (found, row) in zip((12, 24), rows_of(lumen, given, (DIAMETER_MM / 12, DIAMETER_MM / 24)), strict=True):
             along = lumen.along_mm(found.cells.points_mm)
             middle = (along > DIAMETER_MM) & (along < 2 * DIAMETER_MM)
             depth = found.cells.distance_mm[middle] / (DIAMETER_MM / 2)
@@ -84,25 +99,24 @@ def straight_tubes() -> list[dict[str, Any]]:
     return rows
 
 
-def percent(ratio: float) -> float:
-    """Return by how many per cent a ratio is off."""
-    return round(100 * (float(ratio) - 1), 2)
-
-
-def stenoses(across: int = 24, names: tuple[str, ...] = ("along", "oblique")) -> list[dict[str, Any]]:
-    """Return the pressure drop of cosine stenoses against the axisymmetric reference."""
+def stenoses(names: tuple[str, ...] = ("oblique", "along")) -> list[dict[str, Any]]:
+    """Return the pressure drop of cosine stenoses against the axisymmetric reference, 10 and 16 cells across the throat."""
     rows = []
     for area_stenosis, reynolds, reference in REFERENCE:
+        throat = DIAMETER_MM * (1 - area_stenosis) ** 0.5
         for name in names:
-            shape = narrowed(DIAMETER_MM / 2, 3 * DIAMETER_MM, 2 * DIAMETER_MM, area_stenosis)
-            lumen = vessel(shape, 11 * DIAMETER_MM, AXES[name], beyond_mm=3)
-            flow, side = flow_m3_s(reynolds), DIAMETER_MM / across
-            found, row = timed(lumen, {"inlet": Flow(flow), "outlet": Pressure(0.0)}, (side,))
+            shape = narrowed(DIAMETER_MM / 2, BEFORE * DIAMETER_MM, 2 * DIAMETER_MM, area_stenosis)
+            lumen = vessel(shape, (BEFORE + BEHIND) * DIAMETER_MM, AXES[name], beyond_mm=3)
+            flow = flow_m3_s(reynolds)
             dynamic = BLOOD.density_kg_m3 * (flow / (np.pi * (DIAMETER_MM / 2e3) ** 2)) ** 2
-            drop = fall_pa(lumen, found, DIAMETER_MM, 9 * DIAMETER_MM) / dynamic
-            row |= {"area_stenosis": area_stenosis, "reynolds": reynolds, "angle": name, "reference": reference}
-            row |= {"cells_across_throat": round(across * (1 - area_stenosis) ** 0.5, 1)}
-            rows.append(row | {"drop": round(drop, 4), "error_percent": percent(drop / reference)})
+            given: dict[str, Condition] = {"inlet": Flow(flow), "outlet": Pressure(0.0)}
+            for across, (found, row) in zip((10, 16), rows_of(lumen, given, (throat / 10, throat / 16)), strict=True):
+                first, last = ((BEFORE + at) * DIAMETER_MM for at in (-2, 6))
+                drop = fall_pa(lumen, found, first, last) / dynamic
+                row |= {"area_stenosis": area_stenosis, "reynolds": reynolds, "angle": name, "reference": reference}
+                row |= {"cells_across_throat": across, "drop": round(drop, 4), "error_percent": percent(drop / reference)}
+                log.info("%s", row)
+                rows.append(row)
     return rows
 
 
@@ -111,7 +125,7 @@ def taper() -> dict[str, Any]:
     a, b, length = 1.5e-3, 0.75e-3, 40e-3
     lumen = vessel(lambda z: 1.5 - 0.75 * z / 40, 40, AXES["oblique"], beyond_mm=1)
     flow = flow_m3_s(2)
-    found, row = timed(lumen, {"inlet": Flow(flow), "outlet": Pressure(0.0)}, (0.125,))
+    ((found, row),) = rows_of(lumen, {"inlet": Flow(flow), "outlet": Pressure(0.0)}, (0.125,))
     first, last = (1.5e-3 - 0.75e-3 * at / 40 for at in (2, 38))
     exact = 8 * BLOOD.viscosity_pa_s * flow / (3 * np.pi) * (36e-3) * (first**2 + first * last + last**2) / (first * last) ** 3
     drop = fall_pa(lumen, found, 2, 38)
@@ -127,17 +141,94 @@ def forks() -> list[dict[str, Any]]:
         rotations = (turned((0, 0, 1)), turned((1, 2, 3), 0.7), turned((3, 1, 1), 2.0))
         shares = [_left(radii, rotation) for rotation in rotations]
         mirrored = 1 - _left(radii[::-1], turned((0, 0, 1)))
-        spread = max([*shares, mirrored]) - min([*shares, mirrored])
+        every = np.array([*shares, mirrored])
+        wanted = 0.5 if name == "symmetric" else float(np.median(every))
+        worst = 100 * float(np.abs(every / wanted - 1).max())
         rows.append(
-            {"fork": name, "left_share": shares, "mirrored": mirrored, "spread_percent_of_flow": round(100 * spread, 2)}
+            {
+                "fork": name,
+                "cells_mm": FORK_CELLS_MM,
+                "left_share": shares,
+                "mirrored": mirrored,
+                "worst_percent": round(worst, 2),
+            }
         )
     return rows
 
 
 def _left(radii: tuple[float, ...], rotation: np.ndarray) -> float:
     given: dict[str, Condition] = {"inlet": Flow(flow_m3_s(50)), "left": Pressure(0.0), "right": Pressure(0.0)}
-    found, _ = timed(fork(1.5, (radii[0], radii[1]), 6.0, rotation), given, (0.16,))
+    found, row = rows_of(fork(1.5, (radii[0], radii[1]), 6.0, rotation), given, (2 * FORK_CELLS_MM, FORK_CELLS_MM))[-1]
+    log.info("fork %s %s", radii, row)
     return round(float(found.flow_m3_s[1] / -found.flow_m3_s[0]), 4)
+
+
+FORK_CELLS_MM = 0.1
+"""24 cells across the daughters of the symmetric fork, 16 across the smaller of the other."""
+
+
+def bends() -> list[dict[str, Any]]:
+    """Return the pressure gradient of developed flow in a bent tube against White's correlation, at two Dean numbers."""
+    rows = []
+    across, ratio, angle = 16, 16.0, 2.4
+    for dean in (100.0, 200.0):
+        reynolds = dean / dean_number(1.0, DIAMETER_MM, ratio * DIAMETER_MM)
+        circle_mm = ratio * DIAMETER_MM / 2
+        lumen = bend(DIAMETER_MM / 2, circle_mm, angle, turned((1, 2, 3)), beyond_mm=3)
+        flow = flow_m3_s(reynolds)
+        given: dict[str, Condition] = {"inlet": Flow(flow), "outlet": Pressure(0.0)}
+        ((found, row),) = rows_of(lumen, given, (DIAMETER_MM / across,))
+        at = [_on_arc(circle_mm, place, lumen.rotation) for place in (0.6 * angle, 0.95 * angle)]
+        first, last = (section(found, centre, onward, DIAMETER_MM).pressure_pa for centre, onward in at)
+        mean = flow / (np.pi * (DIAMETER_MM / 2e3) ** 2)
+        straight = 8 * BLOOD.viscosity_pa_s * mean / (DIAMETER_MM / 2e3) ** 2 * 0.35 * angle * circle_mm * 1e-3
+        row |= {"dean": dean, "reynolds": round(reynolds, 1), "cells_across": across, "white": round(white_ratio(dean), 4)}
+        row |= {
+            "ratio": round((first - last) / straight, 4),
+            "error_percent": percent((first - last) / straight / white_ratio(dean)),
+        }
+        log.info("%s", row)
+        rows.append(row)
+    return rows
+
+
+def _on_arc(circle_mm: float, angle: float, rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a point of the axis of a bent tube and the direction there."""
+    x, z = rotation[:, 0], rotation[:, 2]
+    return circle_mm * ((1 - np.cos(angle)) * x + np.sin(angle) * z), np.sin(angle) * x + np.cos(angle) * z
+
+
+def nozzle() -> dict[str, Any]:
+    """Return the velocity on the axis of the FDA's nozzle at Reynolds 500 against our axisymmetric reference."""
+    lumen = revolved(fda.wall_mm(), (-72.0, 60.0), turned((0, 0, 1)))
+    fluid = Fluid(fda.DENSITY_KG_M3, fda.VISCOSITY_PA_S)
+    begun = time.perf_counter()
+    found = solve(lumen, {"inlet": Flow(fda.FLOW_M3_S), "outlet": Pressure(0.0)}, fluid, (0.5, 0.4))[-1]
+    mean = fda.FLOW_M3_S / (np.pi * (fda.THROAT_MM / 2e3) ** 2)
+    points = found.cells.points_mm
+    near = np.hypot(points[:, 0], points[:, 1]) < 0.75 * found.cells.side_mm
+    order = np.argsort(points[near, 2])
+    axis = [(z, float(np.interp(z, points[near, 2][order], found.velocity_m_s[near, 2][order])) / mean) for z in STATIONS_MM]
+    wanted = dict(fda.AXIS_VELOCITY)
+    rows = [
+        {"z_mm": z, "velocity": round(u, 4), "reference": wanted[z], "error_percent": percent(u / wanted[z])} for z, u in axis
+    ]
+    worst = max(abs(row["error_percent"]) for row in rows)
+    return {
+        "cells": len(found.cells),
+        "cells_across_throat": fda.THROAT_MM / found.cells.side_mm,
+        "tau": round(found.scale.tau, 4),
+        "steps": found.steps,
+        "seconds": round(time.perf_counter() - begun),
+        "failed_checks": [check.name for check in checks(found) if not check.passed],
+        "axis": rows,
+        "worst_error_percent": worst,
+        "laboratories_percent": 100 * fda.LABORATORIES,
+    }
+
+
+STATIONS_MM = (-64.0, -48.0, -42.0, -40.0, -20.0, -8.0, -0.8, 8.0, 16.0, 24.0, 32.0)
+"""Those of ``nozzle.AXIS_VELOCITY`` that lie well inside of the lumen that is solved."""
 
 
 def speed() -> dict[str, Any]:
@@ -182,13 +273,23 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - begun
 
 
+PARTS: dict[str, Callable[[], Any]] = {
+    "speed": speed,
+    "tubes": tubes,
+    "taper": taper,
+    "forks": forks,
+    "bends": bends,
+    "stenoses": stenoses,
+    "nozzle": nozzle,
+}
+"""Each is kept in a file of its own, ``results/lattice_NAME.json``."""
+
+
 def main() -> None:
     """Measure and keep."""
-    if sys.argv[1:] == ["speed"]:
-        keep("lattice_speed", speed())
-        return
-    keep("lattice_speed", speed())
-    keep("lattice", {"tubes": straight_tubes(), "stenoses": stenoses(), "taper": taper(), "forks": forks()})
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    for name in sys.argv[1:] or PARTS:
+        sys.stdout.write(f"{name}: {keep(f'lattice_{name}', PARTS[name]())}\n")
 
 
 if __name__ == "__main__":
