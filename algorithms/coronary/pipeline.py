@@ -271,11 +271,11 @@ FLOW = Stage(
 FFR = Stage(
     name="ffr",
     run="algorithms.coronary.ffr:run",
-    version=1,
-    help="Compute FFR along the tree and distal to every lesion, with intervals and bands.",
+    version=2,
+    help="Compute FFR along the tree and distal to every lesion, with intervals, bands and their probabilities.",
     source="Pijls et al., N Engl J Med 334:1703 (1996); Norgaard et al., Radiol Cardiothorac Imaging 1:e190050 (2019)",
-    inputs=("tree", "boundary", "flow"),
-    outputs=(Output("ffr", "ffr.json", "FFR at every point, per lesion and per vessel, with 95 % intervals"),),
+    inputs=("tree", "boundary", "flow", "quality"),
+    outputs=(Output("ffr", "ffr.json", "FFR at every point, per lesion and per vessel, with 95 % intervals and band odds"),),
     parameters=(
         Parameter(
             "interval_samples",
@@ -297,9 +297,9 @@ FFR = Stage(
         ),
         Parameter(
             "radius_bias_sd_mm",
-            0.05,
-            "spread of a radius error that the whole tree has in common (segmentation bias)",
-            "assumed: an eighth of a 0.4 mm voxel",
+            0.0,
+            "spread of a radius error that the whole tree has in common; 0 takes half a CT voxel of diameter as its 95 % limit",
+            "assumed: an edge lies somewhere in the voxel that it crosses (docs/coronary.md)",
             "mm",
             0.0,
             0.5,

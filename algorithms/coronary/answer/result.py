@@ -99,7 +99,7 @@ def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:
     return [{"stage": stage} | dict(check) for stage, document in documents.items() for check in document.get("checks", [])]
 
 
-_FFR_FIELDS = ("ffr", "ffr_low", "ffr_high", "band")
+_FFR_FIELDS = ("ffr", "ffr_low", "ffr_high", "band", "band_probability")
 
 
 def _vessels(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:

@@ -126,6 +126,13 @@ def _ffr(tree: Tree, index: int) -> np.ndarray:
     return start - loss
 
 
+def _probability(value: float, wide: float) -> dict[str, float]:
+    """Return shares of a uniform spread about the value, in thousandths."""
+    low, high = (float(np.clip((edge - value + wide) / (2 * wide), 0, 1)) for edge in (0.755, 0.805))
+    positive, grey = round(low, 3), round(high - low, 3)
+    return {"negative": round(1 - positive - grey, 3), "grey": grey, "positive": positive}
+
+
 def _band(value: float) -> str:
     return "negative" if value > 0.80 else "grey" if value > 0.75 else "positive"
 
@@ -150,6 +157,7 @@ def _ffr_document(tree: Tree, ffr: list[np.ndarray]) -> dict[str, Any]:
                 "distal_mm": distance[point] - distance[stenosis.end],
                 "delta_ffr": values[stenosis.start] - values[point],
                 "band": _band(values[point]),
+                "band_probability": _probability(values[point], wide[point]),
             }
         )
     vessels = []
@@ -164,6 +172,7 @@ def _ffr_document(tree: Tree, ffr: list[np.ndarray]) -> dict[str, Any]:
                 "ffr_low": value - wide,
                 "ffr_high": min(value + wide, 1.0),
                 "band": _band(value),
+                "band_probability": _probability(value, wide),
                 "branch": index,
                 "point": point,
                 "tip_ffr": ffr[index][-1],
