@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.haemodynamics.blood import TURBULENT_REYNOLDS_NUMBER
+from algorithms.coronary.haemodynamics.blood import LARGEST_WOMERSLEY_NUMBER, TURBULENT_REYNOLDS_NUMBER
 from algorithms.coronary.haemodynamics.network import Losses, Network, edge_losses_mmhg, losses, network
 from algorithms.coronary.tree import Tree, read_tree
 
@@ -159,7 +159,7 @@ def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
         for q, b in zip(solved.flow_ml_s, tree.branches, strict=True)
     )
     above, under = float(pressures.max()) - aortic, venous - float(pressures.min())
-    return [
+    found = [
         _check(
             "mass balance",
             mass_imbalance(tree, net, solved),
@@ -180,6 +180,23 @@ def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
             "highest in the tree; above, flow is turbulent; the loss model is proven to 730",
         ),
     ]
+    if "heart_rate_per_min" in given.values:
+        help_text = "of the widest vessel at the heart rate; above, inertia rules the pulse, which a steady flow leaves out"
+        found.append(_check("womersley number", womersley_number(tree, given), "1", LARGEST_WOMERSLEY_NUMBER, help_text))
+    return found
+
+
+def womersley_number(tree: Tree, given: Boundary) -> float:
+    """Return the Womersley number of the widest vessel, ``R sqrt(2 pi f rho / mu)``.
+
+    References
+    ----------
+    Womersley, *Method for the calculation of velocity, rate of flow and viscous drag in arteries when the pressure gradient
+    is known*, J Physiol 127:553 (1955).
+    """
+    pulse = 2 * np.pi * given["heart_rate_per_min"] / 60
+    widest_m = 1e-3 * max(float(b.radius_mm.max()) for b in tree.branches)
+    return float(widest_m * np.sqrt(pulse * given["density_kg_m3"] / given["viscosity_pa_s"]))
 
 
 def mass_imbalance(tree: Tree, net: Network, solved: Flow) -> float:

@@ -180,7 +180,7 @@ CENTRELINE = Stage(
 BOUNDARY = Stage(
     name="boundary",
     run="algorithms.coronary.boundary:run",
-    version=1,
+    version=2,
     help="Set aortic pressure, resting flow, its split over the outlets and the hyperaemic resistances.",
     source="Choy and Kassab, J Appl Physiol 104:1281 (2008); van der Giessen et al., J Biomech 44:1089 (2011); "
     "Wilson et al., Circulation 82:1595 (1990)",
@@ -213,6 +213,15 @@ BOUNDARY = Stage(
             "g",
             0.0,
             500.0,
+        ),
+        Parameter(
+            "heart_rate_per_min",
+            0.0,
+            "heart rate; 0 means take the scanner's, or assume 63; it acts on the Womersley number, a check, alone",
+            "assumed: patients before coronary CT (ctisus.com/learning/journalclub/231294)",
+            "/min",
+            0.0,
+            220.0,
         ),
         Parameter(
             "viscosity_pa_s", 0.0035, "dynamic viscosity of blood", "Hund et al., Fluids 2:10 (2017)", "Pa s", 0.002, 0.008
