@@ -268,13 +268,50 @@ BOUNDARY = Stage(
 
 FLOW = Stage(
     name="flow",
-    run="algorithms.coronary.flow:run",
-    version=1,
-    help="Solve pressure and flow along every branch (reduced-order).",
+    run="algorithms.coronary.flow_models:run",
+    version=2,
+    help="Solve pressure and flow along every branch: reduced-order, with lesions or the whole tree in three dimensions.",
     source="Seeley and Young, J Biomech 9:439 (1976); Mirramezani et al., J Biomech Eng 141:031005 (2019)",
     inputs=("tree", "boundary"),
-    outputs=(Output("flow", "flow.json", "pressure, flow and loss terms at every point of the tree; run checks"),),
-    resources=Resources(cpu=1, memory_gib=1, timeout_s=600),
+    outputs=(
+        Output("flow", "flow.json", "pressure, flow and loss terms at every point of the tree; run checks; what was 3-D"),
+        Output("fields", "fields", "files for ParaView and a browser: the tree's lines, and a folder a part solved in 3-D"),
+    ),
+    parameters=(
+        Parameter(
+            "flow_model",
+            default="lesion3d",
+            help="reduced: everywhere; lesion3d: each lesion in 3-D inside the reduced tree; tree3d: the whole tree in 3-D",
+            source="docs/coronary.md, Flow in three dimensions",
+            choices=("reduced", "lesion3d", "tree3d"),
+        ),
+        Parameter(
+            "flow_3d_minutes",
+            default=15.0,
+            help="time allowed for 3-D, reckoned on two cores before it begins; where it does not suffice reduced stands",
+            source="own bound: a lesion of 0.2 million cells",
+            unit="min",
+            minimum=0,
+            maximum=120,
+        ),
+        Parameter(
+            "flow_3d_stenosis",
+            default=0.4,
+            help="diameter stenosis from which lesion3d solves a lesion in 3-D",
+            source="Gulati et al., Circulation 144:e368 (2021): FFR-CT for stenoses of 40-90 %",
+            unit="1",
+            minimum=0.1,
+            maximum=0.9,
+        ),
+        Parameter(
+            "flow_device",
+            default="cpu",
+            help="where 3-D runs: cpu, or cuda where there is an accelerator",
+            source="docs/coronary.md, Flow in three dimensions",
+            choices=("cpu", "cuda"),
+        ),
+    ),
+    resources=Resources(cpu=2, memory_gib=4, disk_gib=2, timeout_s=5 * 3600),
 )
 
 FFR = Stage(
@@ -327,7 +364,7 @@ RENDER = Stage(
         "doi:10.1145/1330511.1330513; "
         "Schroeder, Martin, Lorensen, The Visualization Toolkit, 4th ed., Kitware (2006)"
     ),
-    inputs=("volume", "heart", "tree", "ffr"),
+    inputs=("volume", "heart", "tree", "ffr", "flow", "fields"),
     outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
     parameters=(
         Parameter(
