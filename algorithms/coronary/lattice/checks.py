@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.coronary.lattice.cells import cells_across
+from algorithms.coronary.lattice.cells import cells_across, narrowest_across
 from algorithms.coronary.lattice.scale import LARGEST_MACH
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.velocities import SOUND_SPEED
@@ -54,9 +54,7 @@ def checks(found: Solution) -> tuple[Check, ...]:
         _most("flow between sections", spread, FLOW_SPREAD, "largest difference from the flow in, over it"),
         _most("pressure drift", found.residual[-1], found.steady, "last change of section pressures and flows, relative"),
         _most("mach number", mach, LARGEST_MACH, "of the fastest blood; errors go with its square"),
-        _least(
-            "cells across the throat", float(np.nanmin(cells_across(found.cells))), FEWEST_CELLS, "where the lumen is narrowest"
-        ),
+        _least("cells across the throat", narrowest_across(found.cells), FEWEST_CELLS, "where the lumen is narrowest"),
         _most(
             "reynolds number",
             reynolds_number(found, speed),
