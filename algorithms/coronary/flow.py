@@ -258,3 +258,11 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
         "iterations": solved.iterations,
         "failed_checks": len(failed),
     }
+
+
+if __name__ == "__main__":
+    import sys
+
+    from algorithms.coronary.flow_command import main
+
+    sys.exit(main())
