@@ -257,3 +257,11 @@ def write_flow(
 def read_pressures(path: Path) -> tuple[np.ndarray, ...]:
     """Return the pressure at every point from ``flow.json``, one (N,) mmHg array a branch."""
     return tuple(np.asarray(branch["pressure_mmhg"]) for branch in json.loads(path.read_text())["branches"])
+
+
+if __name__ == "__main__":
+    import sys
+
+    from algorithms.coronary.flow_command import main
+
+    sys.exit(main())

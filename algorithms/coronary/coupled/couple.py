@@ -18,10 +18,10 @@ import numpy as np
 from algorithms.coronary import flow
 from algorithms.coronary.boundary import Boundary
 from algorithms.coronary.coupled.domain import Domain, interval_losses_mmhg, through
-from algorithms.coronary.coupled.measured import DIFFERENCE_FFR, Solved, Solver, most
+from algorithms.coronary.coupled.measured import DIFFERENCE_FFR, Solved, Solver
 from algorithms.coronary.coupled.plan import Grid
 from algorithms.coronary.haemodynamics.network import Losses, losses
-from algorithms.coronary.lattice.checks import Check
+from algorithms.coronary.lattice.checks import Check, at_most
 from algorithms.coronary.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ def couple(tree: Tree, given: Boundary, lesions: Sequence[Lesion], solver: Solve
     for lesion in lesions:
         if lesion.passed and lesion.solved is not None:
             change = _change(tree, lesion, solved)
-            lesion.checks.append(most("flow of the coupling", change, SAME_FLOW, "change of the flow since the last solution"))
+            lesion.checks.append(
+                at_most("flow of the coupling", change, SAME_FLOW, "change of the flow since the last solution")
+            )
     if any(not lesion.passed for lesion in lesions):
         ratio = _ratios(tree, lesions, lost, given["aortic_pressure_mmhg"])
         solved = flow.solve(tree, given, ratio)
@@ -108,7 +110,7 @@ def _ratios(tree: Tree, lesions: Sequence[Lesion], lost: Losses, aortic_mmhg: fl
         told = "loss in 3-D less that of the reduced model at the same flow, in FFR"
         names = {check.name for check in lesion.checks}
         if "difference of the models" not in names:
-            lesion.checks.append(most("difference of the models", difference, DIFFERENCE_FFR, told))
+            lesion.checks.append(at_most("difference of the models", difference, DIFFERENCE_FFR, told))
         if left <= 0 and "loss" not in names:
             lesion.checks.append(Check("loss", round(left, 6), "mmHg", "> 0", False, "a vessel takes energy from blood"))
         if not lesion.passed:

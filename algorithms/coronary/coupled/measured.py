@@ -8,8 +8,7 @@ heat (Batchelor, *An Introduction to Fluid Dynamics*, section 3.5: Bernoulli's t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from algorithms.coronary.coupled.plan import Grid
 from algorithms.coronary.geometry.shape import Opening
 from algorithms.coronary.geometry.swept import SweptLumen, swept_lumen
 from algorithms.coronary.haemodynamics.blood import PA_PER_MMHG
-from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, checks, grid_convergence_index
+from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, at_most, checks, grid_convergence_index
 from algorithms.coronary.lattice.conditions import Condition, Flow, Fluid, Pressure, Share, ordered
 from algorithms.coronary.lattice.scale import scale
 from algorithms.coronary.lattice.solution import SECTION_HALF_CELLS, Solution
@@ -114,7 +113,9 @@ def measured(flow: Through, lumen: SweptLumen, fine: Solution, index: float, aor
     reynolds = next(check.value for check in told if check.name == "reynolds number")
     kept = [check for check in told if check.name != "reynolds number"]
     unsure = index * abs(loss_mmhg) / aortic_mmhg
-    kept.append(most("grid convergence", unsure, GRID_CONVERGENCE_FFR, "convergence index of the loss from two grids, in FFR"))
+    kept.append(
+        at_most("grid convergence", unsure, GRID_CONVERGENCE_FFR, "convergence index of the loss from two grids, in FFR")
+    )
     facts = {
         "cells": float(len(fine.cells)),
         "cell_mm": fine.cells.side_mm,
@@ -152,13 +153,3 @@ def energy_pa(found: Solution, opening: Opening) -> float:
     # Out of the lumen flow is positive: friction lowers what arrives, and raises what came from before.
     friction = 8 * fluid.viscosity_pa_s * found.flow_m3_s[number] * inside_mm * 1e-3 / (np.pi * (opening.radius_mm * 1e-3) ** 4)
     return float((flux * energy).sum() / flux.sum() - friction)
-
-
-def most(name: str, value: float, limit: float, help_text: str) -> Check:
-    """Return a check of a value that may be at most ``limit``."""
-    return Check(name, float(f"{value:.4g}"), "1", f"<= {limit:g}", bool(value <= limit), help_text)
-
-
-def check_document(check: Check) -> dict[str, Any]:
-    """Return a check as JSON holds it."""
-    return asdict(check)

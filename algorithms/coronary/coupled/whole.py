@@ -15,14 +15,14 @@ from scipy.spatial import cKDTree
 from algorithms.contract.errors import DataError
 from algorithms.coronary.boundary import Boundary
 from algorithms.coronary.coupled.domain import Through
-from algorithms.coronary.coupled.measured import GRID_CONVERGENCE_FFR, Solved, most
+from algorithms.coronary.coupled.measured import GRID_CONVERGENCE_FFR, Solved
 from algorithms.coronary.coupled.plan import Grid
 from algorithms.coronary.flow import Flow
 from algorithms.coronary.geometry.swept import swept_lumen
 from algorithms.coronary.haemodynamics.blood import PA_PER_MMHG
 from algorithms.coronary.haemodynamics.branching import end_children
 from algorithms.coronary.haemodynamics.network import Network, network, viscous_mmhg_s_ml
-from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, checks, grid_convergence_index
+from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, at_most, checks, grid_convergence_index
 from algorithms.coronary.lattice.conditions import Condition, Fluid, Pressure, Resistance
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.solve import How, solve
@@ -111,7 +111,7 @@ def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: 
     reynolds = next(check.value for check in told if check.name == "reynolds number")
     kept: list[Check] = [check for check in told if check.name != "reynolds number"]
     help_text = "convergence index of the largest loss from two grids, in FFR"
-    kept.append(most("grid convergence", unsure * (1 - lowest[1]), GRID_CONVERGENCE_FFR, help_text))
+    kept.append(at_most("grid convergence", unsure * (1 - lowest[1]), GRID_CONVERGENCE_FFR, help_text))
     facts = {
         "cells": float(len(fine.cells)), "cell_mm": fine.cells.side_mm, "steps": float(fine.steps),
         "cells_across_throat": next(check.value for check in told if check.name == "cells across the throat"),

@@ -30,17 +30,17 @@ class Lumen(Protocol):
 
     @property
     def openings(self) -> tuple[Opening, ...]:
-        """Return where blood comes in and goes out."""
+        """Where blood comes in and goes out."""
         ...
 
     @property
     def low_mm(self) -> np.ndarray:
-        """Return (3,), the lower corner of a box that holds the lumen between its openings."""
+        """(3,), the lower corner of a box that holds the lumen between its openings."""
         ...
 
     @property
     def high_mm(self) -> np.ndarray:
-        """Return (3,), the upper corner of that box."""
+        """(3,), the upper corner of that box."""
         ...
 
     def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
