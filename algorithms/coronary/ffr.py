@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.flow import read_pressures
+from algorithms.coronary.flow import read_pressures, read_three_dimensional, solve
 from algorithms.coronary.haemodynamics.branching import ROUNDING_MM, end_children, origin_radius_mm
 from algorithms.coronary.haemodynamics.interval import Source, lumen_bias, pressure_samples, sources
 from algorithms.coronary.tree import Tree, read_tree
@@ -45,6 +45,9 @@ DISTAL_DIAMETER_MM = 2.0
 
 INTERVAL_LEVEL = 0.95
 """Probability that the interval is meant to hold."""
+
+LEAST_LOSS = 1e-4
+"""Where FFR of the reduced model is nearer to 1 than this, nothing is lost of which a ratio could be taken."""
 
 BANDS = ("negative", "grey", "positive")
 
@@ -207,7 +210,10 @@ def run(
     tree, given = read_tree(inputs["tree"]), read_boundary(inputs["boundary"])
     ffr = along(read_pressures(inputs["flow"]), given["aortic_pressure_mmhg"])
     bias = lumen_bias(radius_bias_sd_mm, json.loads(inputs["quality"].read_text())["facts"]["spacing_mm"])
-    document = answer(tree, ffr, *perturbed(tree, given, interval_samples, interval_seed, bias))
+    samples, found = perturbed(tree, given, interval_samples, interval_seed, bias)
+    if (read_three_dimensional(inputs["flow"]) or {}).get("used", "reduced") != "reduced":
+        samples = about(samples, along(solve(tree, given).pressure_mmhg, given["aortic_pressure_mmhg"]), ffr)
+    document = answer(tree, ffr, samples, found)
     (out / "ffr.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
     worst = min(document["vessels"], key=lambda v: float(v["ffr"]))
     log.info("%d lesions, lowest FFR %.2f (%s)", len(document["lesions"]), worst["ffr"], worst["vessel"])
@@ -217,6 +223,21 @@ def run(
         "lesions": len(document["lesions"]),
         "positive_vessels": sum(v["band"] == "positive" for v in document["vessels"]),
     }
+
+
+def about(
+    samples: tuple[np.ndarray, ...], reduced: tuple[np.ndarray, ...], ffr: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, ...]:
+    """Return the samples (S, N) of the reduced model as they spread about an answer ``ffr`` (N,) that is not all its own.
+
+    What each sample loses on its way to a point is multiplied by what the answer loses there over what the reduced model
+    does: the unperturbed sample becomes the answer, and relative spreads are kept.
+    """
+    spread = []
+    for perturbed_ffr, own, value in zip(samples, reduced, ffr, strict=True):
+        ratio = np.where(1 - own > LEAST_LOSS, (1 - value) / np.maximum(1 - own, LEAST_LOSS), 1.0)
+        spread.append(np.clip(1 - ratio * (1 - perturbed_ffr), 0.0, None))
+    return tuple(spread)
 
 
 def perturbed(

@@ -259,6 +259,12 @@ def read_pressures(path: Path) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(branch["pressure_mmhg"]) for branch in json.loads(path.read_text())["branches"])
 
 
+def read_three_dimensional(path: Path) -> dict[str, Any] | None:
+    """Return what ``flow.json`` says of solutions in three dimensions; None where the reduced model alone was run."""
+    found: dict[str, Any] | None = json.loads(path.read_text()).get("three_dimensional")
+    return found
+
+
 if __name__ == "__main__":
     import sys
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -162,10 +160,14 @@ def _with_files(told: Told, solved: Solved, aortic_mmhg: float, folder: Path) ->
         return told
     name = "-".join(told.name.replace("+", " ").split())
     write_part(solved, aortic_mmhg, folder / name)
-    return replace(told, folder=name)
-
-
-def read_three_dimensional(path: Path) -> dict[str, Any]:
-    """Return the field ``three_dimensional`` of ``flow.json``."""
-    found: dict[str, Any] = json.loads(path.read_text())["three_dimensional"]
-    return found
+    openings = tuple(
+        {
+            "name": o.name,
+            "inlet": o.inlet,
+            "radius_mm": round(o.radius_mm, 4),
+            "centre_mm": np.round(o.centre_mm, 4).tolist(),
+            "normal": np.round(o.normal, 6).tolist(),
+        }
+        for o in solved.solution.cells.openings
+    )
+    return replace(told, folder=name, openings=openings)

@@ -35,6 +35,8 @@ def _findings(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str
     blocks: list[Block] = sections.vessel_blocks(result)
     blocks += [replace(figure, lead=True) for figure in figures(pictures, kind="tree")]
     blocks += [Paragraph(note, small=True) for note in notes]
+    if result["flow"] and not result["ffr_withheld"]:
+        blocks.append(Paragraph(f"Flow model: {result['flow']['summary']}", small=True))
     suggestion = result["cad_rads"]
     if suggestion:
         text = f"{suggestion['text']}: {suggestion['meaning']}."

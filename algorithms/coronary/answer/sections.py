@@ -187,6 +187,55 @@ def privacy_section(result: Mapping[str, Any]) -> Section | None:
     return Section("Privacy", (KeyValues(rows), Paragraph(sentence(told["policy"]), small=True)))
 
 
+def flow_section(result: Mapping[str, Any], pictures: Pictures) -> Section | None:
+    """Return which flow model stands where, what 3-D found against the reduced model, and its pictures."""
+    told = result["flow"]
+    if not told:
+        return None
+    blocks: list[Block] = [Paragraph(told["summary"])]
+    solved = [part for part in told["parts"] if "loss_mmhg" in part["values"]]
+    if solved:
+        columns = (
+            Column("Solved in 3-D", width=1.1), Column("", width=0.8), Column("Flow (ml/s)", True, 0.8),
+            Column("Loss in 3-D (mmHg)", True, 0.85), Column("Reduced (mmHg)", True, 0.85),
+            Column("Difference in FFR", True, 0.85),
+            Column("Grid, in FFR", True, 0.7), Column("Cells", True, 0.8), Column("Across the throat", True, 0.75),
+            Column("Reynolds", True, 0.8),
+        )  # fmt: skip
+        caption = (
+            "Loss of energy between the ends of the part at the flow shown, and what the reduced-order model loses there. "
+        )
+        caption += "Grid: uncertainty that two grids leave. The checks are listed under Run checks."
+        blocks.append(Table(columns, tuple(_flow_row(part, result) for part in solved), caption, small=True))
+    for part in told["parts"]:
+        if part["reason"]:
+            blocks.append(Paragraph(f"{part['name']}: {part['state']}; {part['reason']}.", small=True))
+        if part["values"].get("transitional"):
+            said = f"{part['name']}: the Reynolds number is above 1000, where the jet is no longer steady in life."
+            blocks.append(Paragraph(said, small=True))
+    for kind in ("streamlines", "wall_shear"):
+        blocks += [Figure((picture,), entry["caption"]) for entry, picture in pictures if entry["kind"] == kind]
+    drawn = any(isinstance(block, Figure) for block in blocks)
+    return Section("Flow model", tuple(blocks), new_page=drawn)
+
+
+def _flow_row(part: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[Cell, ...]:
+    values = part["values"]
+    check = next((c for c in result["checks"] if c.get("part") == part["name"] and c["name"].startswith("grid")), None)
+    numbers = [
+        f"{values[name]:{form}}" if name in values else NOT_AVAILABLE
+        for name, form in (
+            ("flow_ml_s", ".2f"), ("loss_mmhg", ".1f"), ("reduced_loss_mmhg", ".1f"), ("difference_ffr", "+.3f"),
+        )
+    ]  # fmt: skip
+    state = Badge("used", "negative") if part["state"] == "solved" else Badge(part["state"], "positive")
+    return (
+        part["name"], state, *(number.replace("-", "−") for number in numbers),
+        f"{check['value']:.3f}" if check else NOT_AVAILABLE, f"{values['cells']:,.0f}".replace(",", "\u2009"),
+        f"{values['cells_across_throat']:.1f}", f"{values['reynolds_number']:.0f}",
+    )  # fmt: skip
+
+
 def boundary_section(result: Mapping[str, Any]) -> Section | None:
     """Return the boundary values, each marked measured or assumed, with its source."""
     if not result["boundary"]:
@@ -223,7 +272,7 @@ def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
 LIMITS = (
     "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
     "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
-    "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
+    "A model stands for the blood's flow, steady and in rigid vessels; collaterals and the vessel wall's motion are left out.",
     "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
     "The software was developed on synthetic studies; its accuracy on patients is unknown.",
 )

@@ -73,9 +73,7 @@ def couple(tree: Tree, given: Boundary, lesions: Sequence[Lesion], solver: Solve
     for lesion in lesions:
         if lesion.passed and lesion.solved is not None:
             change = _change(tree, lesion, solved)
-            lesion.checks.append(
-                at_most("flow of the coupling", change, SAME_FLOW, "change of the flow since the last solution")
-            )
+            lesion.checks.append(at_most("flow of the coupling", change, SAME_FLOW, "change since the last solution"))
     if any(not lesion.passed for lesion in lesions):
         ratio = _ratios(tree, lesions, lost, given["aortic_pressure_mmhg"])
         solved = flow.solve(tree, given, ratio)

@@ -113,9 +113,7 @@ def measured(flow: Through, lumen: SweptLumen, fine: Solution, index: float, aor
     reynolds = next(check.value for check in told if check.name == "reynolds number")
     kept = [check for check in told if check.name != "reynolds number"]
     unsure = index * abs(loss_mmhg) / aortic_mmhg
-    kept.append(
-        at_most("grid convergence", unsure, GRID_CONVERGENCE_FFR, "convergence index of the loss from two grids, in FFR")
-    )
+    kept.append(at_most("grid convergence", unsure, GRID_CONVERGENCE_FFR, "index of the loss from two grids, in FFR"))
     facts = {
         "cells": float(len(fine.cells)),
         "cell_mm": fine.cells.side_mm,

@@ -25,6 +25,8 @@ class Told:
     """Where its files lie in the artefact ``fields``."""
     values: dict[str, float] = field(default_factory=dict)
     checks: tuple[dict[str, Any], ...] = ()
+    openings: tuple[dict[str, Any], ...] = ()
+    """Name, whether blood comes in, centre (LPS mm), normal and radius of each."""
 
 
 def of_solved(name: str, stenoses: Sequence[int], solved: Solved, checks: Sequence[Any], values: dict[str, float]) -> Told:

@@ -141,6 +141,8 @@ def _crossing(opening: Opening, points_mm: np.ndarray, side_mm: float, beside: n
     """Return cell (M,) and direction (M,) of the links that leave through ``opening``, whatever the shape of its rim."""
     away = points_mm - opening.centre_mm
     height = away @ opening.normal
+    # A cell on the plane lies before it: rounding may not let a link along the plane cross it.
+    height[np.abs(height) < TOUCHING * side_mm] = 0.0
     aside = np.linalg.norm(away - height[:, None] * opening.normal, axis=1)
     near = (np.abs(height) <= 2 * side_mm) & (aside <= 3 * opening.radius_mm + 2 * side_mm)
     if not near.any() or aside[near].min() > opening.radius_mm:

@@ -241,6 +241,16 @@ def stage(folder: Path, **settings: int) -> bytes:
     return (folder / "ffr.json").read_bytes()
 
 
+def test_samples_spread_about_an_answer_that_loses_more() -> None:
+    """Where the answer loses a fifth more than the reduced model, each sample does; where nothing is lost, nothing changes."""
+    reduced, value = (np.array([1.0, 0.8]),), (np.array([1.0, 0.76]),)
+    samples = (np.array([[1.0, 0.8], [0.99, 0.7], [1.0, 0.1]]),)
+
+    moved = ffr.about(samples, reduced, value)[0]
+
+    assert moved == pytest.approx(np.array([[1.0, 0.76], [0.99, 0.64], [1.0, 0.0]]))  # no pressure below 0
+
+
 def test_two_runs_are_equal_byte_for_byte_and_another_seed_is_not(tmp_path: Path) -> None:
     """The interval is random but seeded: a rerun must reproduce the report."""
     first, again, other = (stage(tmp_path / name, interval_seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))

@@ -110,6 +110,38 @@ def test_a_failed_run_check_withholds_every_ffr(tmp_path):
     assert document["cad_rads"]["modifier"] is None
 
 
+def test_a_part_that_failed_in_three_dimensions_holds_the_case_with_reduced_values(tmp_path):
+    """No FFR is taken from it; the reduced model's own checks passed, so its values are shown, preliminary, with the reason."""
+    out = reported(build(tmp_path / "case", 4.0, part="failed"), tmp_path, record())
+    document = answer(out)
+
+    assert (document["verdict"], document["released"], document["ffr_withheld"]) == ("held", False, False)
+    assert document["stenoses"][0]["ffr"] is not None
+    assert document["flow"]["used"] == "reduced"
+    assert [reason["stage"] for reason in document["reasons"]] == ["flow"]
+    assert "three-dimensional flow at LAD L1 failed its checks (mass balance is 0.004" in document["reasons"][0]["message"]
+    assert {c["passed"] for c in document["checks"] if c.get("part") == "LAD L1"} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        pytest.param("solved", "Solved in three dimensions at LAD L1, by the reduced-order model elsewhere.", id="solved"),
+        pytest.param("not solved", "its solution would take about 41 minutes and 15 are allowed", id="no time"),
+        pytest.param("", "The reduced-order model was used everywhere, as asked.", id="reduced"),
+    ],
+)
+def test_the_report_says_which_flow_model_stands_where(tmp_path, part, said):
+    """An answer without 3-D is an answer; that the time did not suffice is said plainly, on the page and in print."""
+    out = reported(build(tmp_path / "case", 4.0, part=part), tmp_path, record())
+    document = answer(out)
+
+    assert document["verdict"] == "answered"
+    assert said in words(out)
+    assert said in (out / "report.html").read_text()
+    assert document["flow"]["used"] == ("lesion3d" if part == "solved" else "reduced")
+
+
 def test_pictures_of_ffr_are_left_out_where_ffr_is_withheld(tmp_path):
     """The coloured tree and the pull-back graph show FFR; the reformation and the slices show only the images."""
     folder = tmp_path / "pictures"
