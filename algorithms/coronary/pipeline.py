@@ -434,4 +434,5 @@ PIPELINE = Pipeline(
     phantom="algorithms.phantom.coronary.command",
     truth="algorithms.coronary.truth:compare",
     compared=COMPARED,
+    demo=(("flow_3d_minutes", 3.0),),
 )

@@ -21,14 +21,15 @@ WANTED_ACROSS, FEWEST_ACROSS = 17.0, 11.0
 COARSER = 1.5
 """The first of the two grids has cells this many times as large."""
 
-UPDATES_S = {"cpu": 1e7, "cuda": 1e9}
-"""Cell updates a second that are reckoned with: two cores that do other work too (7 million in a CPU second were seen on a
-loaded machine), and an accelerator by torch, which was not measured."""
+UPDATES_S = {"cpu": 1.6e7, "cuda": 1e9}
+"""Cell updates a second that are reckoned with: two threads at what ``solved.three_dimensional`` reckons with for one, and an
+accelerator by torch, which was not measured.
+"""
 
-PASSAGES = 4.0
+PASSAGES = 3.0
 """Passages of blood until it is steady, both grids together counted in updates of the fine one.
 
-A lesion of 60 % of the area at Reynolds 212 took 2.8; the rest is for a second solution at another flow.
+A lesion of 60 % of the area at a Reynolds number of 212 took 2.8.  A second solution at another flow is not reckoned with.
 """
 
 PEAK_OVER_MEAN = 2.0

@@ -146,7 +146,7 @@ def test_a_lesion_is_solved_inside_its_tree(tmp_path: Path) -> None:
     branch = tube("LAD", 40, cosine_stenosis(14, 6, 1.5, 0.6), reference_mm=1.5, direction=(1, 2, 3))
     tree = Tree((branch,), (stenosis((branch,), 0, 11, 14, 17),))
 
-    document, measured, out = stage(tree, tmp_path, 12.0, flow_model="lesion3d", flow_3d_stenosis=0.3, flow_3d_minutes=4.5)
+    document, measured, out = stage(tree, tmp_path, 12.0, flow_model="lesion3d", flow_3d_stenosis=0.3, flow_3d_minutes=2.6)
 
     (part,) = document["three_dimensional"]["parts"]
     assert part["state"] == "solved", part["reason"]
