@@ -199,13 +199,14 @@ def flow_section(result: Mapping[str, Any], pictures: Pictures) -> Section | Non
             Column("Solved in 3-D", width=1.1), Column("", width=0.8), Column("Flow (ml/s)", True, 0.8),
             Column("Loss in 3-D (mmHg)", True, 0.85), Column("Reduced (mmHg)", True, 0.85),
             Column("Difference in FFR", True, 0.85),
-            Column("Grid, in FFR", True, 0.7), Column("Cells", True, 0.8), Column("Across the throat", True, 0.75),
+            Column("Grid index", True, 0.7), Column("Cells", True, 0.8), Column("Across the throat", True, 0.75),
             Column("Reynolds", True, 0.8),
         )  # fmt: skip
         caption = (
             "Loss of energy between the ends of the part at the flow shown, and what the reduced-order model loses there. "
         )
-        caption += "Grid: uncertainty that two grids leave. The checks are listed under Run checks."
+        caption += "Grid index: what two grids leave uncertain, of the loss or of a fifth of aortic pressure. "
+        caption += "The checks are listed under Run checks."
         blocks.append(Table(columns, tuple(_flow_row(part, result) for part in solved), caption, small=True))
     for part in told["parts"]:
         if part["reason"]:

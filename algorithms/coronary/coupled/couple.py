@@ -18,10 +18,11 @@ import numpy as np
 from algorithms.coronary import flow
 from algorithms.coronary.boundary import Boundary
 from algorithms.coronary.coupled.domain import Domain, interval_losses_mmhg, through
-from algorithms.coronary.coupled.measured import DIFFERENCE_FFR, Solved, Solver
+from algorithms.coronary.coupled.measured import Solved, Solver, decisive
 from algorithms.coronary.coupled.plan import Grid
 from algorithms.coronary.haemodynamics.network import Losses, losses
 from algorithms.coronary.lattice.checks import Check, at_most
+from algorithms.coronary.solved.three_dimensional import MODELS_DIFFER
 from algorithms.coronary.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -104,11 +105,11 @@ def _ratios(tree: Tree, lesions: Sequence[Lesion], lost: Losses, aortic_mmhg: fl
         shared = sum(float((part * ratio[i])[taken[i]].sum()) for i, part in enumerate(each))
         own = sum(float(part[~taken[i]].sum()) for i, part in enumerate(each))
         left = lesion.solved.loss_mmhg - shared
-        difference = abs(lesion.solved.loss_mmhg - lesion.reduced_mmhg) / aortic_mmhg
-        told = "loss in 3-D less that of the reduced model at the same flow, in FFR"
+        difference = decisive(lesion.solved.loss_mmhg - lesion.reduced_mmhg, lesion.solved.loss_mmhg, aortic_mmhg)
+        told = "of the loss at the same flow, or of a fifth of aortic pressure"
         names = {check.name for check in lesion.checks}
         if "difference of the models" not in names:
-            lesion.checks.append(at_most("difference of the models", difference, DIFFERENCE_FFR, told))
+            lesion.checks.append(at_most("difference of the models", difference, MODELS_DIFFER, told))
         if left <= 0 and "loss" not in names:
             lesion.checks.append(Check("loss", round(left, 6), "mmHg", "> 0", False, "a vessel takes energy from blood"))
         if not lesion.passed:

@@ -24,12 +24,7 @@ from algorithms.coronary.lattice.scale import scale
 from algorithms.coronary.lattice.solution import SECTION_HALF_CELLS, Solution
 from algorithms.coronary.lattice.solve import How, settle, solve
 from algorithms.coronary.lattice.start import Start
-
-GRID_CONVERGENCE_FFR = 0.02
-"""Largest uncertainty that the grid may leave in FFR: less than half of the grey zone's width (own bound)."""
-
-DIFFERENCE_FFR = 0.10
-"""Above this difference in FFR between the two models' losses at one flow, one of them is wrong here (own bound)."""
+from algorithms.coronary.solved.three_dimensional import DECISIVE_LOSS, GRID_CONVERGENCE
 
 WARMER = 1.05
 """The fastest blood that is reckoned with when a solution is taken on to another flow."""
@@ -112,8 +107,8 @@ def measured(flow: Through, lumen: SweptLumen, fine: Solution, index: float, aor
     told = checks(fine)
     reynolds = next(check.value for check in told if check.name == "reynolds number")
     kept = [check for check in told if check.name != "reynolds number"]
-    unsure = index * abs(loss_mmhg) / aortic_mmhg
-    kept.append(at_most("grid convergence", unsure, GRID_CONVERGENCE_FFR, "index of the loss from two grids, in FFR"))
+    told_of = "convergence index from two grids, of the loss or of a fifth of aortic pressure"
+    kept.append(at_most("grid convergence", index * decisive(loss_mmhg, loss_mmhg, aortic_mmhg), GRID_CONVERGENCE, told_of))
     facts = {
         "cells": float(len(fine.cells)),
         "cell_mm": fine.cells.side_mm,
@@ -124,6 +119,11 @@ def measured(flow: Through, lumen: SweptLumen, fine: Solution, index: float, aor
         "transitional": float(reynolds > TRANSITIONAL_REYNOLDS),
     }
     return Solved(flow, loss_mmhg, tuple(kept), facts, lumen=lumen, solution=fine)
+
+
+def decisive(difference_mmhg: float, loss_mmhg: float, aortic_mmhg: float) -> float:
+    """Return a difference over the loss, or over the smallest loss on which anybody decides where less is lost."""
+    return abs(difference_mmhg) / max(abs(loss_mmhg), DECISIVE_LOSS * aortic_mmhg)
 
 
 def lost_pa(found: Solution) -> float:

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from algorithms.contract.errors import DataError
 from algorithms.coronary.boundary import Boundary
 from algorithms.coronary.coupled.domain import Through
-from algorithms.coronary.coupled.measured import GRID_CONVERGENCE_FFR, Solved
+from algorithms.coronary.coupled.measured import Solved, decisive
 from algorithms.coronary.coupled.plan import Grid
 from algorithms.coronary.flow import Flow
 from algorithms.coronary.geometry.swept import swept_lumen
@@ -26,6 +26,7 @@ from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, at_
 from algorithms.coronary.lattice.conditions import Condition, Fluid, Pressure, Resistance
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.solve import How, solve
+from algorithms.coronary.solved.three_dimensional import GRID_CONVERGENCE
 from algorithms.coronary.tree import Tree
 
 PA_S_M3 = PA_PER_MMHG * 1e6
@@ -110,8 +111,9 @@ def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: 
     told = checks(fine)
     reynolds = next(check.value for check in told if check.name == "reynolds number")
     kept: list[Check] = [check for check in told if check.name != "reynolds number"]
-    help_text = "convergence index of the largest loss from two grids, in FFR"
-    kept.append(at_most("grid convergence", unsure * (1 - lowest[1]), GRID_CONVERGENCE_FFR, help_text))
+    help_text = "convergence index from two grids, of the largest loss or of a fifth of aortic pressure"
+    most_lost = (1 - lowest[1]) * aortic
+    kept.append(at_most("grid convergence", unsure * decisive(most_lost, most_lost, aortic), GRID_CONVERGENCE, help_text))
     facts = {
         "cells": float(len(fine.cells)), "cell_mm": fine.cells.side_mm, "steps": float(fine.steps),
         "cells_across_throat": next(check.value for check in told if check.name == "cells across the throat"),

@@ -142,7 +142,7 @@ def test_a_failed_check_leaves_the_reduced_loss() -> None:
 
 
 def test_models_that_are_far_apart_are_not_believed() -> None:
-    """A loss of ten times the reduced one, more than 0.1 in FFR: one of the two is wrong, and a person looks."""
+    """A loss of many times the reduced one: one of the two is wrong, and a person looks."""
     tree = coronary_tree(0.8)
     given = conditions(tree)
     lesions = lesions_of(tree)
