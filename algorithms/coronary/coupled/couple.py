@@ -113,6 +113,7 @@ def _ratios(tree: Tree, lesions: Sequence[Lesion], lost: Losses, aortic_mmhg: fl
         if left <= 0 and "loss" not in names:
             lesion.checks.append(Check("loss", round(left, 6), "mmHg", "> 0", False, "a vessel takes energy from blood"))
         if not lesion.passed:
+            lesion.ratio = 1.0
             continue
         lesion.ratio = left / own
         for i, inside in enumerate(lesion.domain.intervals):
