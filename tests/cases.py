@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,13 @@ def leaks(case: Answer, values: set[bytes]) -> list[str]:
     return found + ["the log" for value in values if value in case.text.encode()]
 
 
-def dag_run_of(case: Answer, dag_id: str, study: Path, folder: Path) -> Path:
-    """Answer the study of ``case`` again as a DAG run with the same key, and return the new case folder."""
+def dag_run_of(case: Answer, dag_id: str, study: Path, folder: Path, **parameters: float | str) -> Path:
+    """Answer the study of ``case`` again as a DAG run with the same key and ``parameters``; return the new case folder."""
     home = home_with_key_of(case, folder / "home")
     receive = [sys.executable, "-m", "algorithms", case.pipeline, "receive", str(study), "--home", str(home)]
     received = json.loads(subprocess.run(receive, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout)
     assert case.summary["case_id"] == received["case_id"]
-    run_dag(dag_id, received["case_id"], home, folder / "airflow")
+    run_dag(dag_id, received["case_id"], home, folder / "airflow", parameters)
     return home / "cases" / str(received["case_id"])
 
 
@@ -92,8 +93,15 @@ def home_with_key_of(case: Answer, home: Path) -> Path:
     return home
 
 
-def run_dag(dag_id: str, case_id: str, home: Path, airflow_home: Path, **settings: str) -> None:
-    """Run a DAG in an Airflow of its own; ``settings`` are those of ``[heartwood]``."""
+def run_dag(
+    dag_id: str,
+    case_id: str,
+    home: Path,
+    airflow_home: Path,
+    parameters: Mapping[str, float | str] | None = None,
+    **settings: str,
+) -> None:
+    """Run a DAG in an Airflow of its own with ``parameters`` of the case; ``settings`` are those of ``[heartwood]``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     ours = {
         "AIRFLOW_HOME": str(airflow_home),
@@ -104,7 +112,10 @@ def run_dag(dag_id: str, case_id: str, home: Path, airflow_home: Path, **setting
         "PYTHONPATH": str(PROJECT),
         "PYTHONWARNINGS": "ignore",
     }
-    for arguments in (["db", "migrate"], ["dags", "test", dag_id, "--conf", json.dumps({"case_id": case_id})]):
+    for arguments in (
+        ["db", "migrate"],
+        ["dags", "test", dag_id, "--conf", json.dumps({"case_id": case_id} | dict(parameters or {}))],
+    ):
         command = [sys.executable, "-m", "airflow", *arguments]
         done = subprocess.run(command, cwd=PROJECT, env=kept | ours, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

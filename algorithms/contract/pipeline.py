@@ -184,6 +184,7 @@ class Pipeline:
     ``phantom`` names a module with ``arguments(parser)`` and ``make(out, options)``, which writes a synthetic examination
     (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
     case's ``result.json`` beside that folder.  ``compared`` are the values that tell what reprocessing changed.
+    ``demo`` are parameters with which ``make demo`` answers the phantom in the time that a demonstration has.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Pipeline:
     phantom: str = ""
     truth: str = ""
     compared: tuple[Compared, ...] = ()
+    demo: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         known = set(self.inputs)

@@ -29,6 +29,10 @@ LEAST_SYSTOLIC_MMHG = 60.0
 """A systolic pressure below this is a mistyped value, not a patient sent to CT."""
 
 
+HEART_RATE_RANGE_PER_MIN = (25.0, 220.0)
+"""A heart rate outside these is a mistyped value or a broken header, not a person in a scanner (own bounds)."""
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One value with its unit, whether it was assumed, and where it comes from."""
@@ -156,6 +160,26 @@ def lv_mass(measured_g: float | None, override_g: float, facts: Mapping[str, Any
     return Quantity(index * surface_m2, "g", True, source)
 
 
+def heart_rate(given_per_min: float, facts: Mapping[str, Any]) -> Quantity:
+    """Return the heart rate: the one given (above 0), the scanner's, or the assumed one.
+
+    Raises
+    ------
+    DataError
+        If the one given is no living heart's.
+    """
+    low, high = HEART_RATE_RANGE_PER_MIN
+    if 0 < given_per_min < low:
+        raise DataError(f"heart_rate_per_min is no heart rate; wanted {low:.0f} to {high:.0f} per minute, or 0 if not measured")
+    if given_per_min > 0:
+        return Quantity(given_per_min, "/min", False, "given with the case")
+    scanner = _number(facts.get("HeartRate"))
+    if low <= scanner <= high:
+        return Quantity(scanner, "/min", False, "the scanner's header (HeartRate) during this CT")
+    source = "no heart rate known: the mean at rest of patients before coronary CT, ctisus.com/learning/journalclub/231294"
+    return Quantity(blood.ASSUMED_HEART_RATE_PER_MIN, "/min", True, source)
+
+
 def _number(value: Any) -> float:
     try:
         return float(value)
@@ -212,6 +236,7 @@ def run(
     systolic_mmhg: float,
     diastolic_mmhg: float,
     lv_mass_g: float,
+    heart_rate_per_min: float,
     viscosity_pa_s: float,
     density_kg_m3: float,
     venous_pressure_mmhg: float,
@@ -230,7 +255,8 @@ def run(
         "density_kg_m3": density_kg_m3,
     }
     aortic = pressure(systolic_mmhg, diastolic_mmhg)
-    result = boundary(tree, quantities(aortic, lv_mass(measured_g, lv_mass_g, facts), constants))
+    values = quantities(aortic, lv_mass(measured_g, lv_mass_g, facts), constants)
+    result = boundary(tree, values | {"heart_rate_per_min": heart_rate(heart_rate_per_min, facts)})
     write_boundary(result, out / "boundary.json")
     log.info("%d outlets, %.2f ml/s at rest, %.0f mmHg", len(result.flow_fraction), result["resting_flow_ml_s"], aortic.value)
     return {
@@ -239,5 +265,6 @@ def run(
         "lv_mass_g": round(result["lv_mass_g"], 2),
         "outlets": len(result.flow_fraction),
         "pressure_assumed": int(aortic.assumed),
+        "heart_rate_assumed": int(result.values["heart_rate_per_min"].assumed),
         "lv_mass_assumed": int(result.values["lv_mass_g"].assumed),
     }

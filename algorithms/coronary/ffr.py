@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.flow import read_pressures
+from algorithms.coronary.flow import read_pressures, read_three_dimensional, solve
 from algorithms.coronary.haemodynamics.branching import ROUNDING_MM, end_children, origin_radius_mm
-from algorithms.coronary.haemodynamics.interval import Source, pressure_samples, sources
+from algorithms.coronary.haemodynamics.interval import Source, lumen_bias, pressure_samples, sources
 from algorithms.coronary.tree import Tree, read_tree
+from algorithms.report.words import shared_out
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,14 @@ DISTAL_DIAMETER_MM = 2.0
 INTERVAL_LEVEL = 0.95
 """Probability that the interval is meant to hold."""
 
+LEAST_LOSS = 1e-4
+"""Where FFR of the reduced model is nearer to 1 than this, nothing is lost of which a ratio could be taken."""
+
+BANDS = ("negative", "grey", "positive")
+
+PROBABILITY_STEPS = 1000
+"""Probabilities are written in thousandths, which add up to 1 exactly."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -61,6 +70,18 @@ def band(ffr: float) -> str:
     if shown > NEGATIVE_ABOVE:
         return "negative"
     return "positive" if shown <= POSITIVE_UP_TO else "grey"
+
+
+def band_probability(samples: np.ndarray) -> dict[str, float] | None:
+    """Return the share of the perturbed values (S,) that lies in each band, judged as :func:`band` does; None without any.
+
+    Shares are thousandths that add up to 1.
+    """
+    if not len(samples):
+        return None
+    counts = [sum(band(float(value)) == name for value in samples) for name in BANDS]
+    whole = shared_out(counts, PROBABILITY_STEPS)
+    return {name: part / PROBABILITY_STEPS for name, part in zip(BANDS, whole, strict=True)}
 
 
 def reading(tree: Tree, stenosis: int) -> Reading:
@@ -128,9 +149,10 @@ def answer(
         low.append(np.minimum(ends[0], value))  # the interval holds its value even where the samples' median does not
         high.append(np.maximum(ends[1], value))
 
-    def at(branch: int, point: int) -> dict[str, float]:
+    def at(branch: int, point: int) -> dict[str, Any]:
         values = {"ffr": ffr, "ffr_low": low, "ffr_high": high}
-        return {name: round(float(array[branch][point]), 4) for name, array in values.items()}
+        read: dict[str, Any] = {name: round(float(array[branch][point]), 4) for name, array in values.items()}
+        return read | {"band_probability": band_probability(samples[branch][:, point]) if count else None}
 
     lesions = [_lesion(tree, index, at) for index in range(len(tree.stenoses))]
     vessels = [_vessel(tree, index, lesions, at) for index in summarised(tree)]
@@ -184,10 +206,14 @@ def along(pressure_mmhg: tuple[np.ndarray, ...], aortic_mmhg: float | np.ndarray
 def run(
     inputs: Mapping[str, Path], out: Path, *, interval_samples: int, interval_seed: int, radius_bias_sd_mm: float
 ) -> dict[str, float | int | str]:
-    """Read ``tree``, ``boundary`` and ``flow``, write ``ffr.json``, return the worst values."""
+    """Read ``tree``, ``boundary``, ``flow`` and, of ``quality``, the voxel; write ``ffr.json``, return the worst values."""
     tree, given = read_tree(inputs["tree"]), read_boundary(inputs["boundary"])
     ffr = along(read_pressures(inputs["flow"]), given["aortic_pressure_mmhg"])
-    document = answer(tree, ffr, *perturbed(tree, given, interval_samples, interval_seed, radius_bias_sd_mm))
+    bias = lumen_bias(radius_bias_sd_mm, json.loads(inputs["quality"].read_text())["facts"]["spacing_mm"])
+    samples, found = perturbed(tree, given, interval_samples, interval_seed, bias)
+    if (read_three_dimensional(inputs["flow"]) or {}).get("used", "reduced") != "reduced":
+        samples = about(samples, along(solve(tree, given).pressure_mmhg, given["aortic_pressure_mmhg"]), ffr)
+    document = answer(tree, ffr, samples, found)
     (out / "ffr.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
     worst = min(document["vessels"], key=lambda v: float(v["ffr"]))
     log.info("%d lesions, lowest FFR %.2f (%s)", len(document["lesions"]), worst["ffr"], worst["vessel"])
@@ -199,10 +225,25 @@ def run(
     }
 
 
+def about(
+    samples: tuple[np.ndarray, ...], reduced: tuple[np.ndarray, ...], ffr: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, ...]:
+    """Return the samples (S, N) of the reduced model as they spread about an answer ``ffr`` (N,) that is not all its own.
+
+    What each sample loses on its way to a point is multiplied by what the answer loses there over what the reduced model
+    does: the unperturbed sample becomes the answer, and relative spreads are kept.
+    """
+    spread = []
+    for perturbed_ffr, own, value in zip(samples, reduced, ffr, strict=True):
+        ratio = np.where(1 - own > LEAST_LOSS, (1 - value) / np.maximum(1 - own, LEAST_LOSS), 1.0)
+        spread.append(np.clip(1 - ratio * (1 - perturbed_ffr), 0.0, None))
+    return tuple(spread)
+
+
 def perturbed(
-    tree: Tree, given: Boundary, count: int, seed: int, radius_bias_sd_mm: float
+    tree: Tree, given: Boundary, count: int, seed: int, bias: Source
 ) -> tuple[tuple[np.ndarray, ...], tuple[Source, ...]]:
     """Return FFR of ``count`` perturbed trees, one (count, N) array a branch, and what was perturbed."""
-    found = sources(given, radius_bias_sd_mm)
+    found = sources(given, bias)
     pressures, aortic = pressure_samples(tree, given, found, count, np.random.default_rng(seed))
     return along(pressures, aortic), found

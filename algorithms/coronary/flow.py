@@ -12,7 +12,6 @@ a wire reads wherever the flow has recovered, and more than it would read inside
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.coronary.boundary import Boundary, read_boundary
-from algorithms.coronary.haemodynamics.blood import TURBULENT_REYNOLDS_NUMBER
+from algorithms.coronary.boundary import Boundary
+from algorithms.coronary.haemodynamics.blood import LARGEST_WOMERSLEY_NUMBER, TURBULENT_REYNOLDS_NUMBER
 from algorithms.coronary.haemodynamics.network import Losses, Network, edge_losses_mmhg, losses, network
-from algorithms.coronary.tree import Tree, read_tree
-
-log = logging.getLogger(__name__)
+from algorithms.coronary.tree import Tree
 
 RESIDUAL_LIMIT = 1e-12
 """Largest imbalance of pressure along any path, as a fraction of the driving pressure, at which Newton stops."""
@@ -123,12 +120,18 @@ def along_branches(
     return tuple(viscous), tuple(expansion)
 
 
-def solve(tree: Tree, given: Boundary) -> Flow:
-    """Return the hyperaemic flow in ``tree`` under the boundary conditions ``given``, which were made for it."""
+def solve(tree: Tree, given: Boundary, ratio: tuple[np.ndarray, ...] | None = None) -> Flow:
+    """Return the hyperaemic flow in ``tree`` under the boundary conditions ``given``, which were made for it.
+
+    ``ratio`` multiplies the loss of every interval, one (N - 1,) array > 0 a branch.
+    """
     net = network(tree)
     if net.places != given.places:
         raise ValueError("these boundary conditions belong to another tree")
     lost = losses(tree, tuple(b.radius_mm for b in tree.branches), given["viscosity_pa_s"], given["density_kg_m3"])
+    if ratio is not None:
+        scaled = [tuple(a * b for a, b in zip(part, ratio, strict=True)) for part in (lost.viscous, lost.expansion)]
+        lost = Losses(scaled[0], scaled[1])
     linear, quadratic = lost.per_edge(net)
     aortic = given["aortic_pressure_mmhg"]
     drive = np.full(len(net.outlets), aortic - given["venous_pressure_mmhg"])
@@ -159,7 +162,7 @@ def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
         for q, b in zip(solved.flow_ml_s, tree.branches, strict=True)
     )
     above, under = float(pressures.max()) - aortic, venous - float(pressures.min())
-    return [
+    found = [
         _check(
             "mass balance",
             mass_imbalance(tree, net, solved),
@@ -180,6 +183,23 @@ def checks(tree: Tree, given: Boundary, solved: Flow) -> list[dict[str, Any]]:
             "highest in the tree; above, flow is turbulent; the loss model is proven to 730",
         ),
     ]
+    if "heart_rate_per_min" in given.values:
+        help_text = "of the widest vessel at the heart rate; above, inertia rules the pulse, which a steady flow leaves out"
+        found.append(_check("womersley number", womersley_number(tree, given), "1", LARGEST_WOMERSLEY_NUMBER, help_text))
+    return found
+
+
+def womersley_number(tree: Tree, given: Boundary) -> float:
+    """Return the Womersley number of the widest vessel, ``R sqrt(2 pi f rho / mu)``.
+
+    References
+    ----------
+    Womersley, *Method for the calculation of velocity, rate of flow and viscous drag in arteries when the pressure gradient
+    is known*, J Physiol 127:553 (1955).
+    """
+    pulse = 2 * np.pi * given["heart_rate_per_min"] / 60
+    widest_m = 1e-3 * max(float(b.radius_mm.max()) for b in tree.branches)
+    return float(widest_m * np.sqrt(pulse * given["density_kg_m3"] / given["viscosity_pa_s"]))
 
 
 def mass_imbalance(tree: Tree, net: Network, solved: Flow) -> float:
@@ -212,8 +232,10 @@ def expansion_share(solved: Flow) -> float:
     return float(expansion / (viscous + expansion)) if expansion > 0 else 0.0
 
 
-def write_flow(tree: Tree, solved: Flow, found: list[dict[str, Any]], path: Path) -> None:
-    """Write ``solved`` and the checks ``found`` as JSON; pressures and flows are rounded to 1e-6 mmHg and ml/s."""
+def write_flow(
+    tree: Tree, solved: Flow, found: list[dict[str, Any]], path: Path, three: Mapping[str, Any] | None = None
+) -> None:
+    """Write ``solved``, the checks ``found`` and what was solved in 3-D as JSON; numbers are rounded to 1e-6 mmHg and ml/s."""
     names = ("pressure_mmhg", "flow_ml_s", "viscous_mmhg", "expansion_mmhg")
     branches = [
         {name: np.round(getattr(solved, name)[i], 6).tolist() for name in names} for i in range(len(solved.pressure_mmhg))
@@ -228,6 +250,7 @@ def write_flow(tree: Tree, solved: Flow, found: list[dict[str, Any]], path: Path
         for place, q in zip(network(tree).places, solved.outlet_flow_ml_s, strict=True)
     ]
     document = {"branches": branches, "outlets": outlets, "iterations": solved.iterations, "checks": found}
+    document["three_dimensional"] = dict(three) if three else None
     path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
 
 
@@ -236,25 +259,15 @@ def read_pressures(path: Path) -> tuple[np.ndarray, ...]:
     return tuple(np.asarray(branch["pressure_mmhg"]) for branch in json.loads(path.read_text())["branches"])
 
 
-def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
-    """Read ``tree`` and ``boundary``, write ``flow.json``, return the totals."""
-    tree, given = read_tree(inputs["tree"]), read_boundary(inputs["boundary"])
-    solved = solve(tree, given)
-    found = checks(tree, given, solved)
-    write_flow(tree, solved, found, out / "flow.json")
-    failed = [check["name"] for check in found if not check["passed"]]
-    log.info(
-        "%d outlets, %.2f ml/s, %d iterations, failed checks: %s",
-        len(solved.outlet_flow_ml_s),
-        solved.outlet_flow_ml_s.sum(),
-        solved.iterations,
-        failed,
-    )
-    return {
-        "hyperaemic_flow_ml_s": round(float(solved.outlet_flow_ml_s.sum()), 4),
-        "lowest_pressure_mmhg": round(min(float(p.min()) for p in solved.pressure_mmhg), 3),
-        "highest_reynolds_number": next(c["value"] for c in found if c["name"] == "reynolds number"),
-        "expansion_share": round(expansion_share(solved), 4),
-        "iterations": solved.iterations,
-        "failed_checks": len(failed),
-    }
+def read_three_dimensional(path: Path) -> dict[str, Any] | None:
+    """Return what ``flow.json`` says of solutions in three dimensions; None where the reduced model alone was run."""
+    found: dict[str, Any] | None = json.loads(path.read_text()).get("three_dimensional")
+    return found
+
+
+if __name__ == "__main__":
+    import sys
+
+    from algorithms.coronary.flow_command import main
+
+    sys.exit(main())

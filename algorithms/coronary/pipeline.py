@@ -180,7 +180,7 @@ CENTRELINE = Stage(
 BOUNDARY = Stage(
     name="boundary",
     run="algorithms.coronary.boundary:run",
-    version=1,
+    version=2,
     help="Set aortic pressure, resting flow, its split over the outlets and the hyperaemic resistances.",
     source="Choy and Kassab, J Appl Physiol 104:1281 (2008); van der Giessen et al., J Biomech 44:1089 (2011); "
     "Wilson et al., Circulation 82:1595 (1990)",
@@ -213,6 +213,15 @@ BOUNDARY = Stage(
             "g",
             0.0,
             500.0,
+        ),
+        Parameter(
+            "heart_rate_per_min",
+            0.0,
+            "heart rate; 0 means take the scanner's, or assume 63; it acts on the Womersley number, a check, alone",
+            "assumed: patients before coronary CT (ctisus.com/learning/journalclub/231294)",
+            "/min",
+            0.0,
+            220.0,
         ),
         Parameter(
             "viscosity_pa_s", 0.0035, "dynamic viscosity of blood", "Hund et al., Fluids 2:10 (2017)", "Pa s", 0.002, 0.008
@@ -259,23 +268,60 @@ BOUNDARY = Stage(
 
 FLOW = Stage(
     name="flow",
-    run="algorithms.coronary.flow:run",
-    version=1,
-    help="Solve pressure and flow along every branch (reduced-order).",
+    run="algorithms.coronary.flow_models:run",
+    version=2,
+    help="Solve pressure and flow along every branch: reduced-order, with lesions or the whole tree in three dimensions.",
     source="Seeley and Young, J Biomech 9:439 (1976); Mirramezani et al., J Biomech Eng 141:031005 (2019)",
     inputs=("tree", "boundary"),
-    outputs=(Output("flow", "flow.json", "pressure, flow and loss terms at every point of the tree; run checks"),),
-    resources=Resources(cpu=1, memory_gib=1, timeout_s=600),
+    outputs=(
+        Output("flow", "flow.json", "pressure, flow and loss terms at every point of the tree; run checks; what was 3-D"),
+        Output("fields", "fields", "files for ParaView and a browser: the tree's lines, and a folder a part solved in 3-D"),
+    ),
+    parameters=(
+        Parameter(
+            "flow_model",
+            default="lesion3d",
+            help="reduced: everywhere; lesion3d: each lesion in 3-D inside the reduced tree; tree3d: the whole tree in 3-D",
+            source="docs/coronary.md, Flow in three dimensions",
+            choices=("reduced", "lesion3d", "tree3d"),
+        ),
+        Parameter(
+            "flow_3d_minutes",
+            default=15.0,
+            help="time allowed for 3-D, reckoned on two cores before it begins; where it does not suffice reduced stands",
+            source="own bound: a lesion of 0.2 million cells",
+            unit="min",
+            minimum=0,
+            maximum=120,
+        ),
+        Parameter(
+            "flow_3d_stenosis",
+            default=0.4,
+            help="diameter stenosis from which lesion3d solves a lesion in 3-D",
+            source="Gulati et al., Circulation 144:e368 (2021): FFR-CT for stenoses of 40-90 %",
+            unit="1",
+            minimum=0.1,
+            maximum=0.9,
+        ),
+        Parameter(
+            "flow_device",
+            default="cpu",
+            help="where 3-D runs: cpu, or cuda where there is an accelerator",
+            source="docs/coronary.md, Flow in three dimensions",
+            choices=("cpu", "cuda"),
+        ),
+    ),
+    resources=Resources(cpu=2, memory_gib=4, disk_gib=2, timeout_s=5 * 3600),
 )
 
 FFR = Stage(
     name="ffr",
     run="algorithms.coronary.ffr:run",
-    version=1,
-    help="Compute FFR along the tree and distal to every lesion, with intervals and bands.",
+    version=2,
+    help="Compute FFR along the tree and distal to every lesion, with intervals, bands and their probabilities.",
     source="Pijls et al., N Engl J Med 334:1703 (1996); Norgaard et al., Radiol Cardiothorac Imaging 1:e190050 (2019)",
-    inputs=("tree", "boundary", "flow"),
-    outputs=(Output("ffr", "ffr.json", "FFR at every point, per lesion and per vessel, with 95 % intervals"),),
+    inputs=("tree", "boundary", "flow", "quality"),
+    outputs=(Output("ffr", "ffr.json", "FFR at every point, per lesion and per vessel, with 95 % intervals and band odds"),),
     parameters=(
         Parameter(
             "interval_samples",
@@ -297,9 +343,9 @@ FFR = Stage(
         ),
         Parameter(
             "radius_bias_sd_mm",
-            0.05,
-            "spread of a radius error that the whole tree has in common (segmentation bias)",
-            "assumed: an eighth of a 0.4 mm voxel",
+            0.0,
+            "spread of a radius error that the whole tree has in common; 0 takes half a CT voxel of diameter as its 95 % limit",
+            "assumed: an edge lies somewhere in the voxel that it crosses (docs/coronary.md)",
             "mm",
             0.0,
             0.5,
@@ -318,7 +364,7 @@ RENDER = Stage(
         "doi:10.1145/1330511.1330513; "
         "Schroeder, Martin, Lorensen, The Visualization Toolkit, 4th ed., Kitware (2006)"
     ),
-    inputs=("volume", "heart", "tree", "ffr"),
+    inputs=("volume", "heart", "tree", "ffr", "flow", "fields"),
     outputs=(Output("pictures", "pictures", "PNG and SVG files, with pictures.json naming them"),),
     parameters=(
         Parameter(
@@ -388,4 +434,5 @@ PIPELINE = Pipeline(
     phantom="algorithms.phantom.coronary.command",
     truth="algorithms.coronary.truth:compare",
     compared=COMPARED,
+    demo=(("flow_3d_minutes", 3.0),),
 )

@@ -1,7 +1,8 @@
 """Draw what the report shows: the tree, the vessels, the lesions, and slices of the study.
 
 Writes ``pictures.json``: ``{"pictures": [{"name", "path", "kind", "vessel", "stenosis", "caption", "alt"}], "notes": [...]}``
-with kinds ``tree``, ``pullback``, ``reformation``, ``lesion`` and ``quality``; equal inputs give equal bytes.
+with kinds ``tree``, ``pullback``, ``reformation``, ``lesion``, ``streamlines``, ``wall_shear`` and ``quality``; equal inputs
+give equal bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.coronary.fields.vtk_read import read_streamlines, read_wall
+from algorithms.coronary.geometry.shape import Opening
 from algorithms.coronary.grid import Grid, read_grid
+from algorithms.coronary.pictures import flow as pictures_flow
 from algorithms.coronary.pictures import tree as pictures_tree
 from algorithms.coronary.pictures import vessel as pictures_vessel
 from algorithms.coronary.pictures.path import VesselPath, lesion_label, shown_paths
@@ -36,6 +40,13 @@ REFORMATION = (
 LESION = "Lesions close by: a cut along each, and sections before, at and after its throat with the lumen's edge and diameter."
 
 
+STREAMLINES = (
+    "Blood flow through {name}, solved in three dimensions at hyperaemia: streamlines coloured by speed. "
+    "The jet behind the throat and the eddies beside it are where pressure is lost."
+)
+WALL_SHEAR = "Wall shear stress of {name}, seen from both sides; it is highest in the throat and low where flow has separated."
+
+
 def run(inputs: Mapping[str, Path], out: Path, *, tree_pictures: str = "solid") -> dict[str, float | int | str]:
     """Write the folder ``pictures`` below ``out``; return how many pictures there are and how the tree was drawn."""
     tree = read_tree(inputs["tree"])
@@ -51,6 +62,7 @@ def run(inputs: Mapping[str, Path], out: Path, *, tree_pictures: str = "solid") 
     closed_up: set[int] = set()
     for path in paths:
         pictures += _vessel_entries(path, _Case(tree, ffr, volume, end_mm), folder, closed_up)
+    pictures += _flow_entries(json.loads(inputs["flow"].read_text()), inputs["fields"], folder, tree)
     centre = np.mean([b.points_mm.mean(axis=0) for b in tree.branches], axis=0)
     draw_quality(volume, centre, folder / "quality.png")
     pictures.append(quality_entry("quality.png"))
@@ -83,6 +95,31 @@ def _tree_entries(scene: pictures_tree.Scene, folder: Path, solid: bool) -> tupl
         for path, view in zip(paths, pictures_tree.VIEWS, strict=True)
     ]
     return entries, notes
+
+
+def _flow_entries(flow: Mapping[str, Any], fields: Path, folder: Path, tree: Tree) -> list[dict[str, Any]]:
+    """Draw every part that was solved in three dimensions and is used; a machine that cannot draw in 3-D leaves them out."""
+    entries = []
+    for part in (flow.get("three_dimensional") or {}).get("parts", []):
+        if part["state"] != "solved" or not part["stenoses"]:
+            continue
+        files = fields / part["folder"]
+        wall, lines = read_wall(files / "wall.vtp"), read_streamlines(files / "streamlines.vtp")
+        openings = [
+            Opening(o["name"], o["inlet"], np.array(o["centre_mm"]), np.array(o["normal"]), o["radius_mm"])
+            for o in part["openings"]
+        ]
+        vessel = tree.branches[tree.stenoses[part["stenoses"][0]].branch].name
+        for kind, caption in (("streamlines", STREAMLINES), ("wall_shear", WALL_SHEAR)):
+            path = folder / f"{kind}-{part['folder']}.png"
+            if kind == "streamlines":
+                drawn = pictures_flow.draw_streamlines(wall, lines, openings, path)
+            else:
+                drawn = pictures_flow.draw_wall_shear(wall, openings, path)
+            if drawn:
+                alt = f"{kind.replace('_', ' ').capitalize()} in {part['name']}."
+                entries.append(_entry(kind, path.name, caption.format(name=part["name"]), alt=alt, vessel=vessel))
+    return entries
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 CHECKS = "A case with a failed check is held; without a sound flow solution no FFR is given."
 
-SHOWING_FFR = ("tree", "pullback")
-"""Kinds of picture in which FFR can be read."""
+SHOWING_FFR = ("tree", "pullback", "streamlines", "wall_shear")
+"""Kinds of picture of a flow whose solution has failed where FFR is withheld."""
 
 
 def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
@@ -85,6 +85,7 @@ def coronary_report(
     text = methods(record, artefacts, bibliography)
     parts += [
         sections.image_section(result, artefacts, pictures),
+        sections.flow_section(result, pictures),
         sections.boundary_section(result),
         sections.uncertainty_section(result),
         checks_section(result, VOCABULARY, CHECKS),

@@ -52,6 +52,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Parts of a whole, drawn as one bar, each (share, tone) in order; the shares add up to 1 and ``text`` says them."""
+
+    parts: tuple[tuple[float, str], ...]
+    text: str
+    kind: ClassVar[str] = "shares"
+
+
+@dataclass(frozen=True)
 class Cited:
     """Text with the numbers of the references that support it."""
 
@@ -60,7 +69,7 @@ class Cited:
     kind: ClassVar[str] = "cited"
 
 
-Cell = str | Badge | Code | Interval | Cited
+Cell = str | Badge | Code | Interval | Shares | Cited
 """What a table's cell or a key's value may hold."""
 
 

@@ -10,8 +10,8 @@ import jinja2
 from markupsafe import Markup
 
 from algorithms.report import fonts, palette
-from algorithms.report.blocks import Interval, Picture, Report
-from algorithms.report.scale import WIDTH, interval_svg
+from algorithms.report.blocks import Interval, Picture, Report, Shares
+from algorithms.report.scale import WIDTH, interval_svg, shares_svg
 
 
 def write_html(report: Report, path: Path) -> None:
@@ -28,7 +28,7 @@ def page(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(data_uri=_data_uri, interval=_interval, anchor=anchor)
+    environment.globals.update(data_uri=_data_uri, interval=_interval, shares=_shares, anchor=anchor)
     body = environment.get_template("body.html.j2").render(report=report)
     style = environment.get_template("page.css.j2").render(palette=palette, faces=_faces(body))
     return environment.get_template("page.html.j2").render(report=report, body=Markup(body), style=Markup(style))
@@ -46,6 +46,10 @@ def _data_uri(picture: Picture) -> str:
 def _interval(interval: Interval) -> Markup:
     wide = "" if interval.stretch == 1 else f' style="width:{WIDTH * interval.stretch:g}px;max-width:100%"'
     return Markup(interval_svg(interval).replace("<svg ", f'<svg class="interval" aria-hidden="true"{wide} ', 1))
+
+
+def _shares(shares: Shares) -> Markup:
+    return Markup(shares_svg(shares).replace("<svg ", '<svg class="share" aria-hidden="true" ', 1))
 
 
 def _faces(body: str) -> list[tuple[int, str]]:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import typst
 
 from algorithms.report import fonts, palette
-from algorithms.report.blocks import Interval, Report, plain
-from algorithms.report.scale import interval_svg
+from algorithms.report.blocks import Interval, Report, Shares, plain
+from algorithms.report.scale import interval_svg, shares_svg
 
 STANDARD: Final = "ua-1"
 """ISO 14289-1.  PDF/A would want a date of making, and the report has none: its manifest has."""
@@ -51,6 +51,9 @@ def _with_files(thing: Any, root: Path) -> Any:
         zones = tuple((end, tone) for end, tone in thing["zones"])
         interval = Interval(**{k: v for k, v in thing.items() if k not in {"kind", "zones"}}, zones=zones)
         return thing | {"file": _file(root, interval_svg(interval).encode(), ".svg")}
+    if thing.get("kind") == "shares":
+        shares = Shares(tuple((share, tone) for share, tone in thing["parts"]), thing["text"])
+        return thing | {"file": _file(root, shares_svg(shares).encode(), ".svg")}
     return {name: _with_files(value, root) for name, value in thing.items()}
 
 

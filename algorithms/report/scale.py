@@ -1,8 +1,8 @@
-"""The small drawing of an interval: zones, a bar from low to high, a dot at the value.  SVG, no text in it."""
+"""The small drawings in a table: an interval (zones, a bar, a dot at the value) and shares of a whole.  SVG without text."""
 
 from __future__ import annotations
 
-from algorithms.report.blocks import Interval
+from algorithms.report.blocks import Interval, Shares
 from algorithms.report.palette import INK, TONES
 
 WIDTH, HEIGHT = 120.0, 16.0
@@ -23,6 +23,19 @@ def interval_svg(interval: Interval) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * interval.stretch:g} {HEIGHT:g}">{"".join(parts)}</svg>'
     )
+
+
+def shares_svg(shares: Shares) -> str:
+    """Return ``shares`` as an SVG bar of 120 by 8 units; a part of less than half a unit is left to its neighbours."""
+    parts, start = [], 0.0
+    for share, tone in shares.parts:
+        width = share * WIDTH
+        if width >= 0.5:
+            parts.append(
+                f'<rect x="{start:.2f}" y="1" width="{max(width - 0.8, 0.4):.2f}" height="6" fill="{TONES[tone].line}"/>'
+            )
+        start += width
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT / 2:g}">{"".join(parts)}</svg>'
 
 
 def _x(interval: Interval, value: float) -> float:

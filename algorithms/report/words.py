@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,20 @@ def limit(text: str) -> str:
     """Return a check's limit with the signs of mathematics: ``<= 1e-09`` is ``≤ 10⁻⁹``."""
     text = re.sub(r"(?<![\w.])-(?=\d)", "−", text.replace("<=", "≤").replace(">=", "≥").replace("== ", ""))
     return re.sub(r"\b1e(-?\d+)", lambda m: "10" + str(int(m[1])).translate(SUPERSCRIPTS), text)
+
+
+def shared_out(parts: Sequence[float], whole: int) -> list[int]:
+    """Return whole numbers in the proportion of ``parts`` (>= 0, not all 0) that add up to ``whole``.
+
+    Each part is rounded down, and what is left over goes to the largest remainders, of equal ones to the first: per cents
+    that are rounded each for itself may add up to 99 or 101.
+    """
+    shares = [whole * part / sum(parts) for part in parts]
+    rounded = [int(share + 1e-9) for share in shares]  # 0.3 of 1000 must not become 299
+    order = sorted(range(len(parts)), key=lambda i: rounded[i] - shares[i])
+    for i in order[: whole - sum(rounded)]:
+        rounded[i] += 1
+    return rounded
 
 
 def sentence(message: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algorithms.contract.catalogue import pipelines
-from algorithms.contract.pipeline import Pipeline
+from algorithms.contract.pipeline import Pipeline, Value
 from operators.laptop.embedded import AIRFLOW_HOME, ROOT, dag_id, prepare, relative, run, step
 
 STARTED = re.compile(r"python -m algorithms \w+ (\w+) --home \S+ --case \S+(?: --item (\w+))?")
@@ -50,17 +50,17 @@ def _answer(pipeline: Pipeline, home: Path, choices: Sequence[str], env: dict[st
         first = pipeline.stages[0].name
         received = run(["-m", "algorithms", pipeline.name, first, "--home", str(home), "--input", str(phantom / "study")], env)
     case_id = json.loads(received)["case_id"]
-    code = _run_dag(dag_id(pipeline), case_id, env)
+    code = _run_dag(dag_id(pipeline), {"case_id": case_id} | dict(pipeline.demo), env)
     _print_answer(pipeline, home / "cases" / case_id, phantom / "truth", env)
     return code
 
 
-def _run_dag(dag: str, case_id: str, env: dict[str, str]) -> int:
+def _run_dag(dag: str, conf: dict[str, Value], env: dict[str, str]) -> int:
     """Run the DAG once in this terminal, one line a stage, and return its exit code."""
-    log = AIRFLOW_HOME / "logs" / f"demo-{case_id}.log"
+    log = AIRFLOW_HOME / "logs" / f"demo-{conf['case_id']}.log"
     print(f"running the DAG {dag} (Airflow's own log: {relative(log)})", flush=True)
     started = time.monotonic()
-    command = [sys.executable, "-m", "airflow", "dags", "test", dag, "--conf", json.dumps({"case_id": case_id})]
+    command = [sys.executable, "-m", "airflow", "dags", "test", dag, "--conf", json.dumps(conf)]
     in_stages = 0.0
     with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

@@ -21,6 +21,16 @@ SEGMENTS_SOURCE = (
     "J Cardiovasc Comput Tomogr 8:342 (2014), doi:10.1016/j.jcct.2014.07.003"
 )
 
+THREE_DIMENSIONAL = (
+    "Where the report says so, the incompressible Navier-Stokes equations were solved in three dimensions by a lattice "
+    "Boltzmann method on two grids, under the flow of the reduced tree, "
+    "whose loss there was replaced until the flow no longer changed."
+)
+LATTICE_SOURCE = (
+    "Krüger, Varnik and Raabe, Shear stress in lattice Boltzmann simulations, Phys Rev E 79:046704 (2009); "
+    "Ginzburg, Verhaeghe and d'Humières, Commun Comput Phys 3:427 (2008)"
+)
+
 SENTENCES = {
     "receive": "One CT series of the study was chosen by rule.",
     "deidentify": "Identifying values were removed, and every byte written was scanned for those of the original.",
@@ -29,7 +39,8 @@ SENTENCES = {
     "segment": "The coronary lumen was segmented inside the heart.",
     "centreline": "Centrelines, radii, reference radii and stenoses were measured on the lumen, and the branches were named.",
     "boundary": "Aortic pressure, resting flow, its split over the outlets and the hyperaemic resistances were set.",
-    "flow": "Pressure and flow at hyperaemia were solved along every branch with a reduced-order model.",
+    "flow": "Pressure and flow at hyperaemia were solved along every branch with a reduced-order model: friction, and the "
+    "expansion behind each narrowing.",
     "ffr": "FFR is the pressure at a point over aortic pressure at hyperaemia.",
     "render": "Pictures were drawn from these results.",
 }
@@ -42,6 +53,8 @@ def methods(record: Mapping[str, Any], artefacts: Artefacts, bibliography: Bibli
     for name, said in stage_sentences(record, SENTENCES, bibliography):
         part = flow if name in {"boundary", "flow", "ffr", "render"} else image
         part.append(said)
+        if name == "flow" and (artefacts.flow.get("three_dimensional") or {}).get("used", "reduced") != "reduced":
+            part.append(bibliography.cite(THREE_DIMENSIONAL, LATTICE_SOURCE))
         if name == "centreline":
             part.append(bibliography.cite("Segments are those of the SCCT model.", SEGMENTS_SOURCE))
     if artefacts.ffr:

@@ -35,6 +35,8 @@ def _findings(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str
     blocks: list[Block] = sections.vessel_blocks(result)
     blocks += [replace(figure, lead=True) for figure in figures(pictures, kind="tree")]
     blocks += [Paragraph(note, small=True) for note in notes]
+    if result["flow"] and not result["ffr_withheld"]:
+        blocks.append(Paragraph(f"Flow model: {result['flow']['summary']}", small=True))
     suggestion = result["cad_rads"]
     if suggestion:
         text = f"{suggestion['text']}: {suggestion['meaning']}."
@@ -65,6 +67,8 @@ def _lowest_lesion(lesion: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     level = f"{100 * result['interval']['level']:.0f} %"
     text = f"FFR is {lesion['ffr']:.2f} ({level} interval {lesion['ffr_low']:.2f} to {lesion['ffr_high']:.2f}) "
     text += f"beyond {lesion['label']}, a stenosis of {shown_percent(lesion)} in the {lesion['segment_name']}."
+    if lesion.get("band_probability"):
+        text += f" Probability of 0.75 or below, of the grey zone, of above 0.80: {sections.probability_text(lesion)}."
     # Of lesions in series the last has the lowest FFR, but the one that loses most is what a reader looks for.
     steepest = max((s for s in result["stenoses"] if s["vessel"] == lesion["vessel"]), key=lambda s: s["delta_ffr"] or 0.0)
     if steepest is not lesion:

@@ -32,7 +32,8 @@ REMEDIES = {
     "segment": "Send the series of another phase or a softer kernel; motion and heavy calcium hide the lumen.",
     "centreline": "A physician must compare the vessel tree with the images; the series of another phase may show it better.",
     "boundary": "Compare the vessel tree with the images: a closed vessel is a finding of its own; check the values given too.",
-    "flow": "Check the vessel tree: a closed vessel, or a radius that cannot be, has no flow solution.",
+    "flow": "Check the vessel tree: a closed vessel, or a radius that cannot be, has no flow solution. "
+    "Where only 3-D failed, a physician decides on the reduced model's values, or flow_model=reduced answers without it.",
     "ffr": "Check the vessel tree and the flow before this one; FFR rests on both.",
 }
 """What to do when a stage refuses a case, beside what its message says."""
@@ -65,7 +66,7 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
     """Return the answer: verdict, reasons, vessels, stenoses, FFR, boundary values, checks, provenance."""
     checks = all_checks(artefacts)
     word, reasons = judge(record, artefacts, checks)
-    withheld = any(not c["passed"] for c in checks if c["stage"] in {"flow", "ffr"})
+    withheld = any(not c["passed"] for c in checks if c["stage"] in {"flow", "ffr"} and not c.get("part"))
     stenoses = _stenoses(artefacts, withheld)
     return verdict.envelope(record, SCHEMA, STATEMENT, word) | {
         "ffr_withheld": withheld,
@@ -75,6 +76,7 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
         "stenoses": stenoses,
         "branches": _branches(artefacts, withheld),
         "interval": artefacts.ffr.get("interval"),
+        "flow": _flow(artefacts),
         "boundary": artefacts.boundary.get("values"),
         "image": _image(artefacts),
         "privacy": _privacy(artefacts),
@@ -87,7 +89,8 @@ def judge(record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str
     """Return the verdict and its reasons; an answer needs FFR and the tree."""
     doubts = [("anatomy", doubt) for doubt in artefacts.anatomy.get("doubts", [])]
     doubts += [("centreline", doubt) for doubt in (artefacts.tree.doubts if artefacts.tree else ())]
-    failed = [(c["stage"], verdict.check_sentence(c, VOCABULARY)) for c in checks if not c["passed"]]
+    doubts += [("flow", failed_sentence(part)) for part in _parts(artefacts) if part["state"] == "failed"]
+    failed = [(c["stage"], verdict.check_sentence(c, VOCABULARY)) for c in checks if not c["passed"] and not c.get("part")]
     lacking = "ffr" if not artefacts.ffr or artefacts.tree is None else None
     return verdict.judge(record, REMEDIES, doubts, failed, lacking)
 
@@ -96,10 +99,42 @@ def all_checks(artefacts: Artefacts) -> list[dict[str, Any]]:
     """Return every check of every artefact, in the order of the pipeline, each with its stage."""
     documents = {"volume": artefacts.quality, "anatomy": artefacts.anatomy, "boundary": artefacts.boundary}
     documents |= {"flow": artefacts.flow, "ffr": artefacts.ffr}
-    return [{"stage": stage} | dict(check) for stage, document in documents.items() for check in document.get("checks", [])]
+    every = [{"stage": stage} | dict(check) for stage, document in documents.items() for check in document.get("checks", [])]
+    # A solution in three dimensions that failed withholds nothing: the reduced loss stands in its place.
+    return every + [
+        {"stage": "flow"} | dict(check) | {"name": f"{check['name']}, 3-D {part['name']}", "part": part["name"]}
+        for part in _parts(artefacts)
+        for check in part["checks"]
+    ]
 
 
-_FFR_FIELDS = ("ffr", "ffr_low", "ffr_high", "band")
+def _parts(artefacts: Artefacts) -> list[Mapping[str, Any]]:
+    return list((artefacts.flow.get("three_dimensional") or {}).get("parts", []))
+
+
+def failed_sentence(part: Mapping[str, Any]) -> str:
+    """Return why a solution in three dimensions is not believed, and what stands in its place."""
+    return (
+        f"the three-dimensional flow at {part['name']} failed its checks ({part['reason']}); no FFR is taken from it, and the "
+        "values shown there are the reduced-order model's"
+    )
+
+
+def _flow(artefacts: Artefacts) -> dict[str, Any] | None:
+    """Return which flow model was asked for and which stands where; files and openings are the stage's own."""
+    if not artefacts.flow:
+        return None
+    three = artefacts.flow.get("three_dimensional") or {"asked": "reduced", "used": "reduced", "summary": REDUCED, "parts": []}
+    names = ("name", "stenoses", "state", "reason", "values")
+    return {name: three[name] for name in ("asked", "used", "summary")} | {
+        "parts": [{name: part[name] for name in names} for part in three["parts"]]
+    }
+
+
+REDUCED = "The reduced-order model was used everywhere, as asked."
+
+
+_FFR_FIELDS = ("ffr", "ffr_low", "ffr_high", "band", "band_probability")
 
 
 def _vessels(artefacts: Artefacts, withheld: bool) -> list[dict[str, Any]]:

@@ -21,10 +21,11 @@ from algorithms.report.blocks import (
     KeyValues,
     Paragraph,
     Section,
+    Shares,
     Table,
 )  # fmt: skip
 from algorithms.report.sections import NOT_AVAILABLE, Pictures, figures, scan_rows
-from algorithms.report.words import sentence
+from algorithms.report.words import sentence, shared_out
 
 FIRST_PAGE = ("LM", "LAD", "LCx", "RCA")
 """Vessels that have a line on the first page whatever their state."""
@@ -51,6 +52,26 @@ def _band_cell(entry: Mapping[str, Any]) -> Cell:
     return Badge(BAND_WORDS[entry["band"]], entry["band"]) if entry["band"] else NOT_AVAILABLE
 
 
+PROBABILITY_ORDER = ("positive", "grey", "negative")
+"""From what most calls for a decision on; as the scale of FFR runs from left to right."""
+
+PROBABILITIES = "≤ 0.75 · grey · > 0.80".replace(" ", "\u00a0")
+"""Title of the column of bars; the caption says that they are probabilities."""
+
+
+def probability_text(entry: Mapping[str, Any]) -> str:
+    """Return the probabilities of the bands in whole per cent that add up to 100, in ``PROBABILITY_ORDER``."""
+    shares = shared_out([entry["band_probability"][name] for name in PROBABILITY_ORDER], 100)
+    return " · ".join(map(str, shares)) + " %"
+
+
+def _probability_cell(entry: Mapping[str, Any]) -> Cell:
+    shares = entry["band_probability"]
+    if shares is None:
+        return NOT_AVAILABLE
+    return Shares(tuple((shares[name], name) for name in PROBABILITY_ORDER), probability_text(entry))
+
+
 def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
     """Return the table of the first page, a line a vessel, and in one sentence the side branches that are well."""
     rows, well = [], []
@@ -61,12 +82,13 @@ def vessel_blocks(result: Mapping[str, Any]) -> list[Block]:
             continue
         worst = max(own, key=percent, default=None)
         found = (shown_percent(worst), worst["segment_name"]) if worst else ("none found", "")
-        rows.append((vessel["vessel"], *found, _ffr_cell(vessel), _band_cell(vessel)))
+        rows.append((vessel["vessel"], *found, _ffr_cell(vessel), _band_cell(vessel), _probability_cell(vessel)))
     columns = (
-        Column("Vessel", width=0.7), Column("Tightest stenosis", width=1.15), Column("Where", width=1.2),
-        Column(f"FFR ({_level(result)} interval)", width=2.5), Column("Band", width=0.9),
+        Column("Vessel", width=0.6), Column("Tightest stenosis", width=0.85), Column("Where", width=0.95),
+        Column(f"FFR ({_level(result)} interval)", width=2.35), Column("Band", width=0.8), Column(PROBABILITIES, width=1.25),
     )  # fmt: skip
-    caption = "Lowest FFR beyond a lesion of each vessel, or FFR far along it where it has none; scale 0.5 to 1.0."
+    caption = "Lowest FFR beyond a lesion of each vessel, or FFR far along it where it has none; scale 0.5 to 1.0. "
+    caption += "The bar on the right shows how probable each band is."
     blocks: list[Block] = [Table(columns, tuple(rows), caption)] if rows else []
     if well:
         blocks.append(Paragraph(f"Side branches without a stenosis and with FFR above 0.80: {', '.join(well)}.", small=True))
@@ -114,20 +136,23 @@ def unfinished_section(result: Mapping[str, Any]) -> Section | None:
 
 def _lesion_table(stenoses: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
-        Column("Lesion"), Column("Segment"), Column("Diameter stenosis", True), Column("Area stenosis", True),
-        Column("MLD (mm)", True), Column("Reference (mm)", True), Column("Length (mm)", True), Column("FFR beyond", width=1.0),
-        Column("ΔFFR", True), Column("Band"),
+        Column("Lesion", width=0.5), Column("Segment", width=0.95), Column("Diameter stenosis", True, 0.75),
+        Column("Area stenosis", True, 0.7), Column("MLD (mm)", True, 0.55), Column("Reference (mm)", True, 0.8),
+        Column("Length (mm)", True, 0.6), Column("FFR beyond", width=1.25), Column("ΔFFR", True, 0.5),
+        Column("Band", width=0.8), Column(PROBABILITIES, width=1.35),
     )  # fmt: skip
     rows = tuple(
         (
             s["label"], f"{s['segment_name']} ({s['segment']})", shown_percent(s), f"{100 * s['area_stenosis']:.0f} %",
             f"{s['minimal_lumen_diameter_mm']:.1f}", f"{s['reference_diameter_mm']:.1f}", f"{s['length_mm']:.0f}",
-            ffr_text(s), NOT_AVAILABLE if s["delta_ffr"] is None else f"{s['delta_ffr']:.2f}", _band_cell(s),
+            ffr_text(s), NOT_AVAILABLE if s["delta_ffr"] is None else f"{s['delta_ffr']:.2f}",
+            _band_cell(s), _probability_cell(s),
         )
         for s in stenoses
     )  # fmt: skip
     read = ", ".join(f"{s['label']} {s['distal_mm']:.0f} mm" for s in stenoses if s["distal_mm"] is not None)
-    caption = "Lesions from the ostium on; SCCT segment number in brackets; MLD is the minimal lumen diameter."
+    caption = "Lesions from the ostium on; SCCT segment number in brackets; MLD is the minimal lumen diameter. "
+    caption += "The bar shows how probable each band is."
     return Table(columns, rows, caption + (f" FFR is read beyond the lesion's end: {read}." if read else ""), small=True)
 
 
@@ -160,6 +185,56 @@ def privacy_section(result: Mapping[str, Any]) -> Section | None:
         ("Profile", f"PS3.15 Annex E, {told['edition']}"),
     )
     return Section("Privacy", (KeyValues(rows), Paragraph(sentence(told["policy"]), small=True)))
+
+
+def flow_section(result: Mapping[str, Any], pictures: Pictures) -> Section | None:
+    """Return which flow model stands where, what 3-D found against the reduced model, and its pictures."""
+    told = result["flow"]
+    if not told:
+        return None
+    blocks: list[Block] = [Paragraph(told["summary"])]
+    solved = [part for part in told["parts"] if "loss_mmhg" in part["values"]]
+    if solved:
+        columns = (
+            Column("Solved in 3-D", width=1.1), Column("", width=0.8), Column("Flow (ml/s)", True, 0.8),
+            Column("Loss in 3-D (mmHg)", True, 0.85), Column("Reduced (mmHg)", True, 0.85),
+            Column("Difference in FFR", True, 0.85),
+            Column("Grid index", True, 0.7), Column("Cells", True, 0.8), Column("Across the throat", True, 0.75),
+            Column("Reynolds", True, 0.8),
+        )  # fmt: skip
+        caption = (
+            "Loss of energy between the ends of the part at the flow shown, and what the reduced-order model loses there. "
+        )
+        caption += "Grid index: what two grids leave uncertain, of the loss or of a fifth of aortic pressure. "
+        caption += "The checks are listed under Run checks."
+        blocks.append(Table(columns, tuple(_flow_row(part, result) for part in solved), caption, small=True))
+    for part in told["parts"]:
+        if part["reason"]:
+            blocks.append(Paragraph(f"{part['name']}: {part['state']}; {part['reason']}.", small=True))
+        if part["values"].get("transitional"):
+            said = f"{part['name']}: the Reynolds number is above 1000, where the jet is no longer steady in life."
+            blocks.append(Paragraph(said, small=True))
+    for kind in ("streamlines", "wall_shear"):
+        blocks += [Figure((picture,), entry["caption"]) for entry, picture in pictures if entry["kind"] == kind]
+    drawn = any(isinstance(block, Figure) for block in blocks)
+    return Section("Flow model", tuple(blocks), new_page=drawn)
+
+
+def _flow_row(part: Mapping[str, Any], result: Mapping[str, Any]) -> tuple[Cell, ...]:
+    values = part["values"]
+    check = next((c for c in result["checks"] if c.get("part") == part["name"] and c["name"].startswith("grid")), None)
+    numbers = [
+        f"{values[name]:{form}}" if name in values else NOT_AVAILABLE
+        for name, form in (
+            ("flow_ml_s", ".2f"), ("loss_mmhg", ".1f"), ("reduced_loss_mmhg", ".1f"), ("difference_ffr", "+.3f"),
+        )
+    ]  # fmt: skip
+    state = Badge("used", "negative") if part["state"] == "solved" else Badge(part["state"], "positive")
+    return (
+        part["name"], state, *(number.replace("-", "−") for number in numbers),
+        f"{check['value']:.3f}" if check else NOT_AVAILABLE, f"{values['cells']:,.0f}".replace(",", "\u2009"),
+        f"{values['cells_across_throat']:.1f}", f"{values['reynolds_number']:.0f}",
+    )  # fmt: skip
 
 
 def boundary_section(result: Mapping[str, Any]) -> Section | None:
@@ -198,7 +273,7 @@ def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
 LIMITS = (
     "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
     "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
-    "A reduced-order model stands for the blood's flow; collateral flow and the vessel wall's motion are left out.",
+    "A model stands for the blood's flow, steady and in rigid vessels; collaterals and the vessel wall's motion are left out.",
     "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
     "The software was developed on synthetic studies; its accuracy on patients is unknown.",
 )

@@ -9,10 +9,10 @@ from typing import Any
 from algorithms.report import words
 from algorithms.report.words import Vocabulary, shown
 
-UNITS = ("mmhg_s_ml", "ml_s", "mmhg", "pa_s", "kg_m3", "mm", "_g")
+UNITS = ("per_min", "mmhg_s_ml", "ml_s", "mmhg", "pa_s", "kg_m3", "mm", "_g")
 """Endings of field names that are units."""
 
-ABBREVIATIONS = {"ffr": "FFR", "lv": "LV", "hu": "HU", "reynolds": "Reynolds"}
+ABBREVIATIONS = {"ffr": "FFR", "lv": "LV", "hu": "HU", "reynolds": "Reynolds", "womersley": "Womersley"}
 
 FACTS = {
     "PatientSex": ("Sex", ""), "PatientAge": ("Age", ""), "PatientSize": ("Height", "m"), "PatientWeight": ("Weight", "kg"),

@@ -103,14 +103,17 @@ def _line(cells: Table, values: np.ndarray, seed: np.ndarray, limits: np.ndarray
     return path[:count].copy(), found[:count].copy()
 
 
-def write_streamlines(lines: Sequence[Streamline], aortic_pressure_pa: float, path: Path) -> None:
-    """Write velocity, speed, pressure, FFR and time since the inlet along every line."""
+def write_streamlines(lines: Sequence[Streamline], aortic_pressure_pa: float | None, path: Path) -> None:
+    """Write velocity, speed, pressure, FFR (where the aortic pressure is known) and time since the inlet along every line."""
     data = {
         "velocity_m_s": [line.velocity_m_s for line in lines],
         "speed_m_s": [np.linalg.norm(line.velocity_m_s, axis=1) for line in lines],
         "pressure_pa": [line.pressure_pa for line in lines],
-        "ffr": [line.pressure_pa / aortic_pressure_pa for line in lines],
         "time_s": [line.time_s for line in lines],
     }
+    facts = {}
+    if aortic_pressure_pa is not None:
+        data["ffr"] = [line.pressure_pa / aortic_pressure_pa for line in lines]
+        facts["aortic_pressure_pa"] = aortic_pressure_pa
     names = [f"line {number}" for number in range(1, len(lines) + 1)]
-    write_lines(path, [line.points_mm for line in lines], data, names, {"aortic_pressure_pa": aortic_pressure_pa})
+    write_lines(path, [line.points_mm for line in lines], data, names, facts)

@@ -13,17 +13,16 @@ CORNERS = np.array([(i, j, k) for k in (0, 1) for j in (0, 1) for i in (0, 1)])
 """The corners of a box in VTK's order for a voxel: x first."""
 
 
-def write_volume(cells: Cells, aortic_pressure_pa: float, path: Path) -> None:
-    """Write ``pressure_pa``, ``velocity_m_s`` and ``ffr`` (pressure over aortic pressure) of every cell."""
+def write_volume(cells: Cells, aortic_pressure_pa: float | None, path: Path) -> None:
+    """Write ``pressure_pa``, ``velocity_m_s`` and ``ffr`` (where the aortic pressure is known) of every cell."""
     index = cells.index
     shape = index.max(axis=0) + 2
     key = np.ravel_multi_index(tuple((index[:, None] + CORNERS).reshape(-1, 3).T), tuple(shape))
     used, corner = np.unique(key, return_inverse=True)
     points = cells.low_mm + cells.side_mm * np.stack(np.unravel_index(used, tuple(shape)), axis=1)
-    data = {
-        "pressure_pa": cells.pressure_pa,
-        "velocity_m_s": cells.velocity_m_s,
-        "ffr": cells.pressure_pa / aortic_pressure_pa,
-    }
-    facts = {"aortic_pressure_pa": aortic_pressure_pa, "cell_side_mm": cells.side_mm}
+    data = {"pressure_pa": cells.pressure_pa, "velocity_m_s": cells.velocity_m_s}
+    facts = {"cell_side_mm": cells.side_mm}
+    if aortic_pressure_pa is not None:
+        data["ffr"] = cells.pressure_pa / aortic_pressure_pa
+        facts["aortic_pressure_pa"] = aortic_pressure_pa
     write_voxels(path, points, corner.reshape(-1, 8), data, facts)

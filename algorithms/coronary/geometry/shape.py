@@ -28,11 +28,20 @@ class Opening:
 class Lumen(Protocol):
     """Where blood is: inside of a wall that is known to a part of a cell's size."""
 
-    openings: tuple[Opening, ...]
-    low_mm: np.ndarray
-    """(3,), the lower corner of a box that holds the lumen between its openings."""
-    high_mm: np.ndarray
-    """(3,), the upper corner of that box."""
+    @property
+    def openings(self) -> tuple[Opening, ...]:
+        """Where blood comes in and goes out."""
+        ...
+
+    @property
+    def low_mm(self) -> np.ndarray:
+        """(3,), the lower corner of a box that holds the lumen between its openings."""
+        ...
+
+    @property
+    def high_mm(self) -> np.ndarray:
+        """(3,), the upper corner of that box."""
+        ...
 
     def distance_mm(self, points_mm: np.ndarray) -> np.ndarray:
         """Return (n,) distances to the wall of (n, 3) points, positive in blood; far from the wall a lower bound is enough."""

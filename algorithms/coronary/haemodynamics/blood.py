@@ -41,6 +41,19 @@ ASSUMED_DIASTOLIC_MMHG = 76.0
 Cox et al., J Clin Invest 84:592 (1989), with standard errors of 4.3 and 1.9 mmHg.
 """
 
+ASSUMED_HEART_RATE_PER_MIN = 63.0
+"""Heart rate where none was measured: the mean at rest of 90 patients before coronary CT, 62.8 +- 8.9 per minute.
+
+Study of heart rate during cardiac CT (ctisus.com/learning/journalclub/231294).  It acts on the Womersley number alone.
+"""
+
+LARGEST_WOMERSLEY_NUMBER = 10.0
+"""Above it blood moves as a plug that inertia drives, and a steady profile stands for nothing (own bound).
+
+By Womersley's solution for a rigid tube (J Physiol 127:553 (1955)) the resistance of the mean flow is Poiseuille's whatever
+the number is; only the losses with the square of flow feel the pulse.
+"""
+
 MEASURED_PRESSURE_SD_MMHG = 5.3
 """Spread of the mean pressure computed from a cuff reading about the intra-arterial mean (Bos et al. 2007, study A)."""
 

@@ -9,7 +9,7 @@ walls.  An interval is therefore a lower bound of what is not known.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,13 @@ from algorithms.coronary.tree import Tree
 
 CORRELATION_LENGTH_MM = 10.0
 """Radius errors fade over this length: a plaque misjudged is misjudged as a whole (assumed, one lesion's length)."""
+
+LUMEN_VOXELS = 0.5
+"""A lumen's diameter is known to this part of a CT voxel, with a probability of 95 %.
+
+Own choice, between what is measured on phantoms (radii within 0.03 mm, docs/coronary.md) and what limits CT: an edge lies
+somewhere in the voxel that it crosses.
+"""
 
 LOSS_MODEL_SD = 0.05
 """Relative spread of what the tree loses: the model is within -4 to +3 % of the axisymmetric reference (docs/coronary.md)."""
@@ -46,8 +53,22 @@ class Source:
         return {"name": self.name, "sd": self.sd, "unit": self.unit, "source": self.source}
 
 
-def sources(given: Boundary, radius_bias_sd_mm: float) -> tuple[Source, ...]:
-    """Return what is moved, and how far, for a case with these boundary conditions."""
+def lumen_bias(given_mm: float, spacing_mm: Sequence[float]) -> Source:
+    """Return the spread of the radius error that the whole tree has in common.
+
+    ``given_mm`` where it is above 0; otherwise from the CT's voxel: :data:`LUMEN_VOXELS` of it in diameter are the half
+    width of a 95 % interval, so an eighth of a voxel is one standard deviation of the radius.  ``spacing_mm`` are the
+    voxel's three sides, whose geometric mean is taken.
+    """
+    if given_mm > 0:
+        return Source("radius_bias", given_mm, "mm", "parameter radius_bias_sd_mm, common to the whole tree")
+    voxel_mm = float(np.prod(spacing_mm)) ** (1 / 3)
+    told = f"lumen diameter known to half a CT voxel of {voxel_mm:.2f} mm (95 %), common to the whole tree"
+    return Source("radius_bias", round(LUMEN_VOXELS * voxel_mm / 4, 4), "mm", told)
+
+
+def sources(given: Boundary, bias: Source) -> tuple[Source, ...]:
+    """Return what is moved, and how far, for a case with these boundary conditions and this ``bias`` of the radius."""
     pressure_assumed = given.values["aortic_pressure_mmhg"].assumed
     mass_assumed = given.values["lv_mass_g"].assumed
     pressure_sd = blood.ASSUMED_PRESSURE_SD_MMHG if pressure_assumed else blood.MEASURED_PRESSURE_SD_MMHG
@@ -58,7 +79,7 @@ def sources(given: Boundary, radius_bias_sd_mm: float) -> tuple[Source, ...]:
     cox, bos = "assumed, Cox et al., J Clin Invest 84:592 (1989)", "cuff, Bos et al., J Hypertens 25:751 (2007)"
     return (
         Source("radius", 1.0, "radius_sd_mm", "per point, from the segmentation (tree.json)"),
-        Source("radius_bias", radius_bias_sd_mm, "mm", "parameter radius_bias_sd_mm, common to the whole tree"),
+        bias,
         Source("resting_flow", flow_sd, "relative", sdringola + mass),
         Source(
             "hyperaemic_resistance",

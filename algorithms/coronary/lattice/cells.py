@@ -12,19 +12,15 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.spatial import cKDTree
 
 from algorithms.contract.errors import DataError
+from algorithms.coronary.geometry.inside import TOUCHING, distances_mm, points_in_blood
 from algorithms.coronary.geometry.shape import Lumen, Opening
 from algorithms.coronary.lattice.profile import Profile, developed
 from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES
 
 log = logging.getLogger(__name__)
-
-COARSEST_CELLS = 64
-"""Side of the blocks with which the search for blood begins; each step takes a quarter of it."""
-
-SEARCH_MARGIN = 1.5
-"""A block is opened if the wall may lie within this times its half diagonal: shapes give distances that are a little wrong."""
 
 FEWEST_ACROSS = 4
 """A vessel narrower than this many cells has no velocity profile; its resistance would be a number without meaning."""
@@ -32,13 +28,8 @@ FEWEST_ACROSS = 4
 ROOT_STEPS = 6
 """Steps of the search for the wall on a link: the Illinois method is then below 1e-4 of a link on a smooth wall."""
 
-TOUCHING = 1e-6
-"""A cell nearer to the wall than this many sides lies on it: rounding may not decide to which part it belongs."""
-
 PLANE_STEPS = 3
 """Points to a cell's side at which an opening's profile is solved."""
-
-POINTS_AT_ONCE = 1_000_000
 
 SECTION_LEVELS = 6
 """Length of a section in links from the inlet: long against a stair of the grid, short against anything in a vessel."""
@@ -109,14 +100,14 @@ def find_cells(lumen: Lumen, side_mm: float) -> Cells:
     if side_mm <= 0:
         raise ValueError("side_mm must be positive")
     _check_openings(lumen.openings)
-    corner, index, distance = _in_blood(lumen, side_mm)
+    corner, index, distance = points_in_blood(lumen, side_mm)
     if not len(index):
         raise DataError(f"no cell of {side_mm:g} mm lies in the lumen; it is closed or thinner than a cell: use smaller cells")
     beside = _neighbours(index)
     crossing = [_crossing(opening, corner + side_mm * index, side_mm, beside) for opening in lumen.openings]
     level = _reached(lumen.openings, crossing, beside, side_mm)
     cells = _connected(lumen, side_mm, corner, (index, distance, beside, crossing, level))
-    narrowest = float(np.nanmin(cells_across(cells), initial=np.inf))
+    narrowest = narrowest_across(cells)
     if narrowest < FEWEST_ACROSS:
         raise DataError(
             f"the lumen is {narrowest:.1f} cells of {side_mm:g} mm across at its narrowest, at least "
@@ -132,33 +123,6 @@ def _check_openings(openings: tuple[Opening, ...]) -> None:
         raise DataError(f"the lumen has {inlets} inlets where one is wanted; name the opening through which blood comes in")
     if len(openings) < 2:
         raise DataError("the lumen has no outlet, blood cannot leave it; name at least one opening as an outlet")
-
-
-def _in_blood(lumen: Lumen, side_mm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the centre of cell 0, and index (N, 3) in lexicographic order and distance (N,) of the cells in blood."""
-    low, high = np.asarray(lumen.low_mm, float), np.asarray(lumen.high_mm, float)
-    corner = low - 2 * side_mm
-    shape = np.ceil((high - corner) / side_mm).astype(np.int64) + 3
-    size = COARSEST_CELLS
-    axes = [np.arange(0, extent, size) for extent in shape]
-    blocks = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    while True:
-        distance = _distances(lumen, corner + side_mm * (blocks + (size - 1) / 2))
-        if size == 1:
-            kept = (distance > TOUCHING * side_mm) & (blocks < shape).all(axis=1)
-            break
-        blocks = blocks[distance > -SEARCH_MARGIN * side_mm * size * np.sqrt(3) / 2]
-        size //= 4
-        steps = size * np.stack(np.meshgrid(*[np.arange(4)] * 3, indexing="ij"), -1).reshape(-1, 3)
-        blocks = (blocks[:, None] + steps).reshape(-1, 3)
-    blocks, distance = blocks[kept], distance[kept]
-    order = np.lexsort(blocks.T[::-1])
-    return corner, blocks[order], distance[order]
-
-
-def _distances(lumen: Lumen, points_mm: np.ndarray) -> np.ndarray:
-    parts = [lumen.distance_mm(points_mm[i : i + POINTS_AT_ONCE]) for i in range(0, len(points_mm), POINTS_AT_ONCE)]
-    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _neighbours(index: np.ndarray) -> np.ndarray:
@@ -178,6 +142,8 @@ def _crossing(opening: Opening, points_mm: np.ndarray, side_mm: float, beside: n
     """Return cell (M,) and direction (M,) of the links that leave through ``opening``, whatever the shape of its rim."""
     away = points_mm - opening.centre_mm
     height = away @ opening.normal
+    # A cell on the plane lies before it: rounding may not let a link along the plane cross it.
+    height[np.abs(height) < TOUCHING * side_mm] = 0.0
     aside = np.linalg.norm(away - height[:, None] * opening.normal, axis=1)
     near = (np.abs(height) <= 2 * side_mm) & (aside <= 3 * opening.radius_mm + 2 * side_mm)
     if not near.any() or aside[near].min() > opening.radius_mm:
@@ -289,6 +255,7 @@ def _connected(
     points = corner + side_mm * index
     wall_direction, wall_cell = np.nonzero(beside == -1)
     fraction = _wall_fraction(lumen, side_mm, points[wall_cell], wall_direction, distance[wall_cell])
+    distance = _deepened(points, distance, np.unique(wall_cell), side_mm)
     walls = _links(wall_cell, wall_direction, fraction, slots)
     planes = []
     for opening, (cell, direction) in zip(lumen.openings, gates, strict=True):
@@ -313,6 +280,18 @@ def _connected(
     )
 
 
+def _deepened(points_mm: np.ndarray, distance_mm: np.ndarray, wall: np.ndarray, side_mm: float) -> np.ndarray:
+    """Return (N,) distances that are right far from the wall too: a surface knows but a lower bound there.
+
+    To the nearest cell at the wall and on from there it is a part of a cell too far; where that is a whole cell more than was
+    told, a bound was told.
+    """
+    away, nearest = cKDTree(points_mm[wall]).query(points_mm)
+    around = away + distance_mm[wall[nearest]]
+    deepened: np.ndarray = np.where(around - distance_mm > side_mm, around, distance_mm)
+    return deepened
+
+
 def _links(cell: np.ndarray, direction: np.ndarray, fraction: np.ndarray, slots: np.ndarray) -> Links:
     slot = slots[OPPOSITE[direction], cell]
     return Links(cell.astype(np.int32), direction.astype(np.int32), slot, fraction.astype(np.float64))
@@ -322,7 +301,7 @@ def _wall_fraction(lumen: Lumen, side_mm: float, start: np.ndarray, direction: n
     """Return (M,) the part of each link before the wall: a false position with halved ends (Illinois)."""
     step = side_mm * VELOCITIES[direction]
     a, b = np.zeros(len(start)), np.ones(len(start))
-    fa, fb = inside.astype(float), _distances(lumen, start + step)
+    fa, fb = inside.astype(float), distances_mm(lumen, start + step)
     if (fb > TOUCHING * side_mm).any():
         raise DataError(
             f"blood leaves the lumen's box through {int((fb > TOUCHING * side_mm).sum())} links away from any opening; the "
@@ -332,7 +311,7 @@ def _wall_fraction(lumen: Lumen, side_mm: float, start: np.ndarray, direction: n
     x = fa / (fa - fb)
     for _ in range(ROOT_STEPS):
         x = (a * fb - b * fa) / np.where(fb == fa, 1, fb - fa)
-        fx = _distances(lumen, start + x[:, None] * step)
+        fx = distances_mm(lumen, start + x[:, None] * step)
         inner = fx > 0
         fb = np.where(inner & (np.abs(fx) > 0.5 * np.abs(fa)), fb / 2, fb)
         fa = np.where(~inner & (np.abs(fx) > 0.5 * np.abs(fb)), fa / 2, fa)
@@ -342,18 +321,55 @@ def _wall_fraction(lumen: Lumen, side_mm: float, start: np.ndarray, direction: n
     return fraction
 
 
-def cells_across(cells: Cells) -> np.ndarray:
-    """Return (S,) the cells across the vessel in each of its sections, NaN in one that an opening cuts short.
+def narrowest_across(cells: Cells) -> float:
+    """Return the cells across the lumen where it is narrowest, in a section or in an opening."""
+    openings = [2 * np.sqrt(profile.area_mm2 / np.pi) / cells.side_mm for profile in cells.profiles]
+    return float(np.nanmin([*cells_across(cells), *openings]))
 
-    Twice the greatest distance to the wall.
+
+def cells_across(cells: Cells) -> np.ndarray:
+    """Return (S,) the cells across the narrowest place of each section, NaN in one that ends blind or is cut short.
+
+    Over a round cut three times the mean distance to the wall is the radius, whatever the slant of the cut and wherever
+    its cells lie; no radius is longer than from the wall to the deepest cell and on to the corner of the four around it.
+    The greatest distance in a whole section read up to a third too high at a throat, which is shorter than a section.
     """
     count = int(cells.section.max()) + 1
-    depth = np.zeros(count)
-    np.maximum.at(depth, cells.section, cells.distance_mm)
-    stretch = np.zeros((count, SECTION_LEVELS), bool)
-    stretch[cells.section, cells.level % SECTION_LEVELS] = True
-    across: np.ndarray = np.where(stretch.all(axis=1), 2 * depth / cells.side_mm, np.nan)
+    place = cells.section.astype(np.int64) * SECTION_LEVELS + cells.level % SECTION_LEVELS
+    size = count * SECTION_LEVELS
+    found = np.bincount(place, minlength=size).astype(float)
+    total = np.bincount(place, cells.distance_mm, size)
+    deepest = np.zeros(size)
+    np.maximum.at(deepest, place, cells.distance_mm)
+    complete = (found.reshape(count, SECTION_LEVELS) > 0).all(axis=1) & _leads_on(cells)
+    # A slanted level that an outlet cuts has lost a part of its cells.
+    for gate, opening in zip(cells.gates, cells.openings, strict=True):
+        if not opening.inlet:
+            found[place[gate.cell]] = 0
+    counted, summed, deep = (values.reshape(count, SECTION_LEVELS) for values in (found, total, deepest))
+    across = np.full(count, np.nan)
+    # A level is one cell thick and has too few cells for a mean.
+    for k in range(SECTION_LEVELS - 2):
+        three = slice(k, k + 3)
+        whole = complete & (counted[:, three] > 0).all(axis=1)
+        mean = summed[whole, three].sum(axis=1) / counted[whole, three].sum(axis=1)
+        radius = np.minimum(3 * mean, deep[whole, three].max(axis=1) + cells.side_mm / np.sqrt(2))
+        across[whole] = np.fmin(across[whole], 2 * radius / cells.side_mm)
     return across
+
+
+def _leads_on(cells: Cells) -> np.ndarray:
+    """Return (S,) whether blood goes on from a section to a later one or out of the lumen: a bulge of the wall has an end."""
+    leads = np.zeros(int(cells.section.max()) + 1, bool)
+    for gate, opening in zip(cells.gates, cells.openings, strict=True):
+        if not opening.inlet:
+            leads[cells.section[gate.cell]] = True
+    stretch = cells.level // SECTION_LEVELS
+    for source in cells.source[1:]:
+        here = np.flatnonzero(source < len(cells))
+        before = source[here]
+        leads[cells.section[before[stretch[here] > stretch[before]]]] = True
+    return leads
 
 
 @numba.njit(cache=True)

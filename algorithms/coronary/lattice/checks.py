@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algorithms.coronary.lattice.cells import cells_across
+from algorithms.coronary.lattice.cells import cells_across, narrowest_across
 from algorithms.coronary.lattice.scale import LARGEST_MACH
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.velocities import SOUND_SPEED
@@ -50,14 +50,12 @@ def checks(found: Solution) -> tuple[Check, ...]:
     speed = np.linalg.norm(found.velocity_m_s, axis=1)
     mach = float(speed.max() / found.scale.velocity_m_s / SOUND_SPEED)
     return (
-        _most("mass balance", balance, MASS_BALANCE, "flow in less flow out, over flow in"),
-        _most("flow between sections", spread, FLOW_SPREAD, "largest difference from the flow in, over it"),
-        _most("pressure drift", found.residual[-1], found.steady, "last change of section pressures and flows, relative"),
-        _most("mach number", mach, LARGEST_MACH, "of the fastest blood; errors go with its square"),
-        _least(
-            "cells across the throat", float(np.nanmin(cells_across(found.cells))), FEWEST_CELLS, "where the lumen is narrowest"
-        ),
-        _most(
+        at_most("mass balance", balance, MASS_BALANCE, "flow in less flow out, over flow in"),
+        at_most("flow between sections", spread, FLOW_SPREAD, "largest difference from the flow in, over it"),
+        at_most("pressure drift", found.residual[-1], found.steady, "last change of section pressures and flows, relative"),
+        at_most("mach number", mach, LARGEST_MACH, "of the fastest blood; errors go with its square"),
+        at_least("cells across the throat", narrowest_across(found.cells), FEWEST_CELLS, "where the lumen is narrowest"),
+        at_most(
             "reynolds number",
             reynolds_number(found, speed),
             TRANSITIONAL_REYNOLDS,
@@ -74,11 +72,13 @@ def reynolds_number(found: Solution, speed_m_s: np.ndarray) -> float:
     return float(np.nanmax(mean * diameter / found.scale.fluid.kinematic_m2_s))
 
 
-def _most(name: str, value: float, limit: float, help_text: str) -> Check:
+def at_most(name: str, value: float, limit: float, help_text: str) -> Check:
+    """Return the check that a value without a unit is not above its limit."""
     return Check(name, float(f"{value:.4g}"), "1", f"<= {limit:g}", bool(value <= limit), help_text)
 
 
-def _least(name: str, value: float, limit: float, help_text: str) -> Check:
+def at_least(name: str, value: float, limit: float, help_text: str) -> Check:
+    """Return the check that a value without a unit is not below its limit."""
     return Check(name, float(f"{value:.4g}"), "1", f">= {limit:g}", bool(value >= limit), help_text)
 
 

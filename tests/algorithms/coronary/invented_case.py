@@ -12,16 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.coronary.fields.streamlines import seeds, streamlines, write_streamlines
+from algorithms.coronary.fields.wall import wall_map, write_wall
 from algorithms.coronary.grid import Grid, write_grid
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
+from tests.algorithms.coronary.fields.known_flow import throat
 
 CENTRE_MM = np.array([10.0, -20.0, 140.0])
 AXES_MM = np.array([46.0, 40.0, 52.0])
 """Centre and half axes of the ellipsoid, LPS mm."""
 
 
-def build(folder: Path, spacing_mm: float = 0.8, doubts: tuple[str, ...] = (), check_passes: bool = True) -> dict[str, Path]:
-    """Write every artefact that render and report read below ``folder``; return them by name, without the pictures."""
+def build(
+    folder: Path, spacing_mm: float = 0.8, doubts: tuple[str, ...] = (), check_passes: bool = True, part: str = ""
+) -> dict[str, Path]:
+    """Write every artefact that render and report read below ``folder``; return them by name, without the pictures.
+
+    ``part`` is the state of a solution in three dimensions at the first lesion, "" for none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tree = invented_tree(doubts)
     paths = {name: folder / f"{name}.json" for name in DOCUMENTS}
@@ -38,11 +46,56 @@ def build(folder: Path, spacing_mm: float = 0.8, doubts: tuple[str, ...] = (), c
     }
     for name, document in documents.items():
         paths[name].write_text(json.dumps(document))
+    three = invented_part(part, folder / "fields")
+    paths["flow"].write_text(json.dumps(documents["flow"] | {"three_dimensional": three}))
+    paths["fields"] = folder / "fields"
     paths["volume"] = folder / "volume.nii"
     write_grid(invented_volume(tree, spacing_mm), paths["volume"])
     paths["heart"] = folder / "heart.nii.gz"
     write_grid(invented_heart(), paths["heart"])
     return paths
+
+
+def invented_part(state: str, fields: Path) -> dict[str, Any] | None:
+    """Return what flow.json says of a part in three dimensions in ``state``, and write the files of one that is solved."""
+    fields.mkdir(exist_ok=True)
+    if not state:
+        return None
+    values = {
+        "flow_ml_s": 2.41, "loss_mmhg": 14.2, "reduced_loss_mmhg": 13.5, "difference_ffr": 0.0075, "ratio": 1.05,
+        "cells": 184213.0, "cell_mm": 0.056, "cells_across_throat": 16.4, "steps": 61000.0, "grid_convergence_index": 0.04,
+        "reynolds_number": 412.0, "transitional": 0.0,
+    }  # fmt: skip
+    passed = state != "failed"
+    checks = [
+        _check("mass balance", 2e-5 if passed else 0.004, "1", "<= 0.001", passed=passed, help="flow in less flow out"),
+        _check("grid convergence", 0.028, "1", "<= 0.1", passed=True, help="of the loss, from two grids"),
+    ]
+    part: dict[str, Any] = {"name": "LAD L1", "stenoses": [0], "state": state, "reason": "", "folder": None, "openings": []}
+    part |= {"values": values, "checks": checks}
+    if state == "failed":
+        part["reason"] = "mass balance is 0.004, wanted <= 0.001"
+    if state == "not solved":
+        part |= {"reason": "its solution would take about 41 minutes and 15 are allowed", "values": {}, "checks": []}
+    if state == "solved":
+        lumen, cells, points = throat(0.25)
+        (fields / "LAD-L1").mkdir()
+        write_wall(wall_map(lumen, cells, points), fields / "LAD-L1" / "wall.vtp")
+        lines = streamlines(cells, seeds(lumen.openings[0], 60, 0.3), 60)
+        write_streamlines(lines, 12000.0, fields / "LAD-L1" / "streamlines.vtp")
+        openings = [
+            {"name": o.name, "inlet": o.inlet, "centre_mm": o.centre_mm.tolist(), "normal": o.normal.tolist(), "radius_mm": 1.5}
+            for o in lumen.openings
+        ]
+        part |= {"folder": "LAD-L1", "openings": openings}
+    used = "lesion3d" if state == "solved" else "reduced"
+    where = "Solved in three dimensions at LAD L1, by the reduced-order model elsewhere."
+    summary = (
+        where
+        if state == "solved"
+        else "The reduced-order model stands everywhere: no lesion could be solved in three dimensions."
+    )
+    return {"asked": "lesion3d", "used": used, "summary": summary, "parts": [part]}
 
 
 DOCUMENTS = ("selection", "privacy", "quality", "anatomy", "tree", "boundary", "flow", "ffr")
@@ -126,6 +179,13 @@ def _ffr(tree: Tree, index: int) -> np.ndarray:
     return start - loss
 
 
+def _probability(value: float, wide: float) -> dict[str, float]:
+    """Return shares of a uniform spread about the value, in thousandths."""
+    low, high = (float(np.clip((edge - value + wide) / (2 * wide), 0, 1)) for edge in (0.755, 0.805))
+    positive, grey = round(low, 3), round(high - low, 3)
+    return {"negative": round(1 - positive - grey, 3), "grey": grey, "positive": positive}
+
+
 def _band(value: float) -> str:
     return "negative" if value > 0.80 else "grey" if value > 0.75 else "positive"
 
@@ -150,6 +210,7 @@ def _ffr_document(tree: Tree, ffr: list[np.ndarray]) -> dict[str, Any]:
                 "distal_mm": distance[point] - distance[stenosis.end],
                 "delta_ffr": values[stenosis.start] - values[point],
                 "band": _band(values[point]),
+                "band_probability": _probability(values[point], wide[point]),
             }
         )
     vessels = []
@@ -164,6 +225,7 @@ def _ffr_document(tree: Tree, ffr: list[np.ndarray]) -> dict[str, Any]:
                 "ffr_low": value - wide,
                 "ffr_high": min(value + wide, 1.0),
                 "band": _band(value),
+                "band_probability": _probability(value, wide),
                 "branch": index,
                 "point": point,
                 "tip_ffr": ffr[index][-1],

@@ -16,6 +16,7 @@ from algorithms.coronary.boundary import (
     Boundary,
     Quantity,
     boundary,
+    heart_rate,
     lv_mass,
     mean_aortic_pressure_mmhg,
     pressure,
@@ -35,6 +36,40 @@ from tests.algorithms.coronary.tubes import coronary_tree, tube
 def conditions(tree: Tree, mass_g: float = 130.0) -> Boundary:
     """Return the boundary conditions of a case with a measured LV mass and pressure."""
     return boundary(tree, quantities(pressure(120, 80), Quantity(mass_g, "g", False, ""), DEFAULTS))
+
+
+@pytest.mark.parametrize(
+    ("given", "facts", "value", "assumed"),
+    [
+        pytest.param(72.0, {"HeartRate": 60}, 72.0, False, id="given"),
+        pytest.param(0.0, {"HeartRate": 58}, 58.0, False, id="the scanner's"),
+        pytest.param(0.0, {}, blood.ASSUMED_HEART_RATE_PER_MIN, True, id="assumed"),
+        pytest.param(0.0, {"HeartRate": 0}, blood.ASSUMED_HEART_RATE_PER_MIN, True, id="a header without a value"),
+    ],
+)
+def test_the_heart_rate_says_whether_it_was_assumed(given: float, facts: dict, value: float, assumed: bool) -> None:
+    """What was given outweighs the scanner's, and that outweighs an assumption."""
+    found = heart_rate(given, facts)
+
+    assert (found.value, found.assumed) == (value, assumed)
+
+
+def test_a_heart_rate_that_nobody_has_is_refused() -> None:
+    """7 for 70."""
+    with pytest.raises(DataError, match="25 to 220"):
+        heart_rate(7.0, {})
+
+
+def test_the_womersley_number_is_that_of_the_widest_vessel() -> None:
+    """R sqrt(2 pi f rho / mu): 2.25 mm at 60 per minute with 1060 kg/m3 and 3.5 mPa s is 3.10, worked by hand."""
+    tree = coronary_tree()
+    values = quantities(pressure(120, 80), Quantity(130.0, "g", False, ""), DEFAULTS) | {
+        "heart_rate_per_min": heart_rate(60, {})
+    }
+    given = boundary(tree, values)
+
+    assert flow.womersley_number(tree, given) == pytest.approx(3.10, abs=0.005)
+    assert flow.checks(tree, given, flow.solve(tree, given))[-1]["name"] == "womersley number"
 
 
 def test_mean_pressure_is_four_tenths_up_the_pulse() -> None:

@@ -7,13 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from algorithms.coronary import ffr, flow
 from algorithms.coronary.boundary import Boundary, Quantity, boundary, pressure, quantities, write_boundary
-from algorithms.coronary.haemodynamics.interval import CORRELATION_LENGTH_MM, Source, pressure_samples, radius_samples, sources
+from algorithms.coronary.haemodynamics.interval import (
+    CORRELATION_LENGTH_MM,
+    Source,
+    lumen_bias,
+    pressure_samples,
+    radius_samples,
+    sources,
+)
 from algorithms.coronary.pipeline import FFR
 from algorithms.coronary.tree import Tree, read_tree, write_tree
 from algorithms.coronary.truth import DEFAULTS, true_ffr, write_true_ffr
+from algorithms.report.words import shared_out
 from tests.algorithms.coronary.tubes import coronary_tree, stenosis, tube
 
 
@@ -30,7 +40,7 @@ def read_at(tree: Tree, lesion: int) -> tuple[int, int, float]:
 
 def still(given: Boundary, **moved: float) -> tuple[Source, ...]:
     """Return the sources of uncertainty with every spread 0, but for those named."""
-    return tuple(Source(s.name, moved.get(s.name, 0.0), s.unit, s.source) for s in sources(given, 0.0))
+    return tuple(Source(s.name, moved.get(s.name, 0.0), s.unit, s.source) for s in sources(given, lumen_bias(0.05, ())))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +221,7 @@ def test_what_was_not_measured_widens_the_spreads() -> None:
     tree = coronary_tree()
     measured = conditions(tree, 120, 80)
     assumed = boundary(tree, quantities(pressure(0, 0), Quantity(130.0, "g", True, ""), DEFAULTS))
-    spread = [{s.name: s.sd for s in sources(given, 0.05)} for given in (measured, assumed)]
+    spread = [{s.name: s.sd for s in sources(given, lumen_bias(0.05, ()))} for given in (measured, assumed)]
 
     assert spread[1]["aortic_pressure"] > spread[0]["aortic_pressure"]
     assert spread[1]["resting_flow"] > spread[0]["resting_flow"]
@@ -226,8 +236,19 @@ def stage(folder: Path, **settings: int) -> bytes:
     solved = flow.solve(tree, given)
     write_boundary(given, folder / "boundary.json")
     flow.write_flow(tree, solved, flow.checks(tree, given, solved), folder / "flow.json")
+    (folder / "quality.json").write_text(json.dumps({"facts": {"spacing_mm": [0.4, 0.4, 0.4]}}))
     ffr.run({name: folder / f"{name}.json" for name in FFR.inputs}, folder, **FFR.settings(settings))  # type: ignore[arg-type]
     return (folder / "ffr.json").read_bytes()
+
+
+def test_samples_spread_about_an_answer_that_loses_more() -> None:
+    """Where the answer loses a fifth more than the reduced model, each sample does; where nothing is lost, nothing changes."""
+    reduced, value = (np.array([1.0, 0.8]),), (np.array([1.0, 0.76]),)
+    samples = (np.array([[1.0, 0.8], [0.99, 0.7], [1.0, 0.1]]),)
+
+    moved = ffr.about(samples, reduced, value)[0]
+
+    assert moved == pytest.approx(np.array([[1.0, 0.76], [0.99, 0.64], [1.0, 0.0]]))  # no pressure below 0
 
 
 def test_two_runs_are_equal_byte_for_byte_and_another_seed_is_not(tmp_path: Path) -> None:
@@ -255,6 +276,48 @@ def test_200_samples_know_the_interval_of_a_severe_lesion_to_a_few_hundredths(tm
 
     assert np.ptp([lesion["ffr_low"] for lesion in lesions]) < 0.06
     assert np.ptp([lesion["ffr_high"] for lesion in lesions]) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([0.9, 0.9, 0.78, 0.7], {"negative": 0.5, "grey": 0.25, "positive": 0.25}, id="quarters"),
+        pytest.param([0.9, 0.78, 0.7], {"negative": 0.334, "grey": 0.333, "positive": 0.333}, id="thirds"),
+        pytest.param([0.804, 0.754], {"negative": 0.0, "grey": 0.5, "positive": 0.5}, id="judged as shown"),
+    ],
+)
+def test_the_probability_of_a_band_is_its_share_of_the_samples(values: list[float], expected: dict[str, float]) -> None:
+    """Three equal thirds are 0.334, 0.333 and 0.333: rounded each for itself they would add up to 0.999."""
+    assert ffr.band_probability(np.array(values)) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0.3, 1.0), min_size=1, max_size=300))
+def test_probabilities_add_up_to_one_and_to_a_hundred_per_cent(values: list[float]) -> None:
+    """In thousandths in the file and in whole per cent in the report, whatever the samples are."""
+    shares = ffr.band_probability(np.array(values))
+
+    assert shares is not None
+    assert round(sum(1000 * share for share in shares.values()), 6) == 1000
+    assert sum(shared_out(list(shares.values()), 100)) == 100
+
+
+def test_a_lesion_on_the_edge_is_as_likely_on_either_side() -> None:
+    """A spread alike on both sides of 0.805 makes half of 400 samples negative, but for 2.5 %, of which three are allowed."""
+    tree = coronary_tree(0.85)
+    values = tuple(np.full(len(b.radius_mm), 0.805) for b in tree.branches)
+    noise = 0.02 * np.random.default_rng(3).standard_normal((400, 1))
+    samples = tuple(np.clip(v + noise, 0, 1) for v in values)
+
+    lesion = ffr.answer(tree, values, samples)["lesions"][0]
+
+    assert lesion["band_probability"]["negative"] == pytest.approx(0.5, abs=0.075)
+
+
+def test_half_a_voxel_of_diameter_is_two_deviations_of_it() -> None:
+    """Voxels of 0.5 x 0.4 x 0.32 mm are 0.4 mm in the mean: 0.2 mm of diameter, 0.1 mm of radius, 0.05 mm one deviation."""
+    assert lumen_bias(0.0, (0.5, 0.4, 0.32)).sd == pytest.approx(0.05)
+    assert lumen_bias(0.02, (0.5, 0.4, 0.32)).sd == 0.02
 
 
 def test_the_truth_is_the_same_model_on_the_same_tree(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary import flow
+from algorithms.coronary import flow, flow_models
 from algorithms.coronary.boundary import Boundary, Quantity, boundary, pressure, quantities, write_boundary
 from algorithms.coronary.haemodynamics.blood import DENSITY_KG_M3, PA_PER_MMHG, VISCOSITY_PA_S
 from algorithms.coronary.haemodynamics.network import EXPANSION_AREA_RATIO, Network, losses, network, throats, viscous_mmhg_s_ml
+from algorithms.coronary.pipeline import FLOW
 from algorithms.coronary.tree import Branch, Tree, read_tree, write_tree
 from algorithms.coronary.truth import DEFAULTS
 from tests.algorithms.coronary.svzerod_network import edge_coefficients, svzerod_answer, svzerod_network
@@ -343,7 +344,8 @@ def test_the_stage_writes_one_value_a_point_and_its_checks(tmp_path: Path) -> No
     tree = read_tree(tmp_path / "tree.json")
     write_boundary(physiological(tree), tmp_path / "boundary.json")
 
-    measured = flow.run({"tree": tmp_path / "tree.json", "boundary": tmp_path / "boundary.json"}, tmp_path)
+    inputs = {"tree": tmp_path / "tree.json", "boundary": tmp_path / "boundary.json"}
+    measured = flow_models.run(inputs, tmp_path, **FLOW.settings({"flow_model": "reduced"}))  # type: ignore[arg-type]
 
     document = json.loads((tmp_path / "flow.json").read_text())
     for branch, entry in zip(tree.branches, document["branches"], strict=True):

@@ -13,6 +13,7 @@ import pytest
 from algorithms.coronary import report
 from algorithms.coronary.answer.cadrads import suggest
 from algorithms.coronary.answer.page_one import answered
+from algorithms.coronary.answer.sections import probability_text
 from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.coronary.pipeline import PIPELINE
 from tests.algorithms.coronary.invented_case import build, record
@@ -70,6 +71,21 @@ def test_an_answered_case_gives_the_measured_values(artefacts, tmp_path):
     assert shown in (out / "report.html").read_text()
 
 
+def test_every_band_has_its_probability_in_all_three_files(artefacts, tmp_path):
+    """Copied into the document, and in whole per cent that add up to 100 on the page and in print, at lesion and vessel."""
+    out = reported(artefacts, tmp_path, record())
+    told = json.loads(artefacts["ffr"].read_text())
+    document = answer(out)
+
+    for name, source in (("stenoses", told["lesions"]), ("vessels", told["vessels"])):
+        assert [e["band_probability"] for e in document[name]] == [e["band_probability"] for e in source]
+    for entry in [*document["stenoses"], *document["vessels"]]:
+        shown = probability_text(entry)
+        assert sum(int(part) for part in shown.removesuffix(" %").split(" · ")) == 100
+        assert shown in words(out)
+        assert shown in (out / "report.html").read_text()
+
+
 def test_a_doubt_holds_the_case_and_its_values(tmp_path):
     """A physician needs the preliminary values to settle a doubt, so they are carried but not released."""
     out = reported(build(tmp_path / "case", 4.0, doubts=(DOUBT,)), tmp_path, record())
@@ -89,8 +105,41 @@ def test_a_failed_run_check_withholds_every_ffr(tmp_path):
 
     assert (document["verdict"], document["ffr_withheld"]) == ("held", True)
     assert set(values) == {None}
+    assert {entry["band_probability"] for name in ("stenoses", "vessels") for entry in document[name]} == {None}
     assert document["reasons"][0]["message"] == "Mass balance is 0.031, wanted ≤ 10⁻⁶"
     assert document["cad_rads"]["modifier"] is None
+
+
+def test_a_part_that_failed_in_three_dimensions_holds_the_case_with_reduced_values(tmp_path):
+    """No FFR is taken from it; the reduced model's own checks passed, so its values are shown, preliminary, with the reason."""
+    out = reported(build(tmp_path / "case", 4.0, part="failed"), tmp_path, record())
+    document = answer(out)
+
+    assert (document["verdict"], document["released"], document["ffr_withheld"]) == ("held", False, False)
+    assert document["stenoses"][0]["ffr"] is not None
+    assert document["flow"]["used"] == "reduced"
+    assert [reason["stage"] for reason in document["reasons"]] == ["flow"]
+    assert "three-dimensional flow at LAD L1 failed its checks (mass balance is 0.004" in document["reasons"][0]["message"]
+    assert {c["passed"] for c in document["checks"] if c.get("part") == "LAD L1"} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        pytest.param("solved", "Solved in three dimensions at LAD L1, by the reduced-order model elsewhere.", id="solved"),
+        pytest.param("not solved", "its solution would take about 41 minutes and 15 are allowed", id="no time"),
+        pytest.param("", "The reduced-order model was used everywhere, as asked.", id="reduced"),
+    ],
+)
+def test_the_report_says_which_flow_model_stands_where(tmp_path, part, said):
+    """An answer without 3-D is an answer; that the time did not suffice is said plainly, on the page and in print."""
+    out = reported(build(tmp_path / "case", 4.0, part=part), tmp_path, record())
+    document = answer(out)
+
+    assert document["verdict"] == "answered"
+    assert said in words(out)
+    assert said in (out / "report.html").read_text()
+    assert document["flow"]["used"] == ("lesion3d" if part == "solved" else "reduced")
 
 
 def test_pictures_of_ffr_are_left_out_where_ffr_is_withheld(tmp_path):
