@@ -23,8 +23,8 @@ SCHEMA_PATH = Path(__file__).with_name("flow.schema.json")
 FLAGS = ("reynolds number",)
 """Checks that, failed, make an answer doubtful and not wrong: above, flow is transitional and a steady one is a mean."""
 
-DIGITS = 6
-"""Significant digits of the values: more than any grid gives, fewer than a file of a whole tree must hold."""
+DIGITS = 7
+"""Significant digits of the values: a thousandth of a Pa at the pressure of an aorta."""
 
 
 def verdict(answer: Answer, given: Conditions) -> dict[str, Any]:

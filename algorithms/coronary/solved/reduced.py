@@ -56,7 +56,7 @@ def reduced_answer(tree: Tree, openings: tuple[Opening, ...], given: Conditions)
     net = network(tree)
     lost = losses(tree, tuple(b.radius_mm for b in tree.branches), given.viscosity_pa_s, given.density_kg_m3)
     root = _roots(tree)
-    names = {index: ("inlet" if len(set(root)) == 1 else f"{tree.branches[index].name} inlet") for index in set(root)}
+    names = {index: _inlet_at(tree.branches[index].points_mm[0], openings).name for index in sorted(set(root))}
     pressure, flow, residual = _flows(net, lost, given, (tree, root, names))
     for place, q in zip(net.places, flow, strict=True):
         if q <= 0:
@@ -87,6 +87,10 @@ def means_of(tree: Tree, outlet_m3_s: np.ndarray, inlet_pa: dict[int, float], gi
     root = _roots(tree)
     pressures = tuple(inlet_pa[root[i]] - v - e for i, (v, e) in enumerate(zip(viscous, expansion, strict=True)))
     return Means(flows, pressures, viscous, expansion)
+
+
+def _inlet_at(place_mm: np.ndarray, openings: tuple[Opening, ...]) -> Opening:
+    return min((o for o in openings if o.inlet), key=lambda o: float(np.linalg.norm(o.centre_mm - place_mm)))
 
 
 def _roots(tree: Tree) -> list[int]:

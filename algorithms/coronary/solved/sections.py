@@ -40,7 +40,7 @@ def section_means(found: Solution, tree: Tree, given: Conditions) -> Means:
     out = np.array([at[tree.branches[place.branch].name].flow_m3_s for place in net.places])
     reduced = means_of(tree, out, {0: inlet.pressure_pa}, given)
     entering = inlet.pressure_pa + _kinetic_pa(found)
-    tips = {place.branch: at[tree.branches[place.branch].name].pressure_pa for place in net.places}
+    friction = reduced.viscous_pa
     clear = _clear(tree)
     cells = _sorted_cells(found, tree)
     flows: list[np.ndarray] = []
@@ -59,13 +59,11 @@ def section_means(found: Solution, tree: Tree, given: Conditions) -> Means:
             pressure[0], total[0] = pressures[branch.parent][point], entering - totals[branch.parent][point]
         there[0] = True
         # Within its parent a branch has the total pressure of blood that is on its way to it, which is not its own cells'.
-        lost = there & (own | (np.arange(len(there)) == 0))
-        if index in tips:
-            pressure[-1] = tips[index]
-            there[-1] = True
+        lost = own.copy()
+        lost[0] = True
         flows.append(np.where(own, cut.flow_m3_s, reduced.flow_m3_s[index]))
-        pressures.append(np.interp(branch.distance_mm, branch.distance_mm[there], pressure[there]))
-        totals.append(entering - np.interp(branch.distance_mm, branch.distance_mm[lost], total[lost]))
+        pressures.append(_filled(branch.distance_mm, pressure, there, friction[index]))
+        totals.append(entering - _filled(branch.distance_mm, total, lost, friction[index]))
         measured.append(own)
     return replace(
         reduced,
@@ -74,6 +72,23 @@ def section_means(found: Solution, tree: Tree, given: Conditions) -> Means:
         total_pa=tuple(totals),
         measured=tuple(measured),
     )
+
+
+def outlets_of(at: tuple[AtOpening, ...], tree: Tree, means: Means) -> tuple[AtOpening, ...]:
+    """Return the openings with the mean pressure of blood at the outlets.
+
+    What the lattice holds at an outlet's plane is up to twice the mean dynamic pressure lower than blood two cells before it.
+    """
+    tips = {branch.name: float(pressure[-1]) for branch, pressure in zip(tree.branches, means.pressure_pa, strict=True)}
+    return tuple(end if end.opening.inlet else replace(end, pressure_pa=tips[end.opening.name]) for end in at)
+
+
+def _filled(along: np.ndarray, values: np.ndarray, known: np.ndarray, friction: np.ndarray) -> np.ndarray:
+    """Return pressures (N,) linear between known ones; behind the last, near an opening, they fall by friction."""
+    last = int(np.flatnonzero(known)[-1])
+    filled = np.interp(along, along[known], values[known])
+    filled[last:] = values[last] - (friction[last:] - friction[last])
+    return np.asarray(filled)
 
 
 @dataclass(frozen=True, eq=False)

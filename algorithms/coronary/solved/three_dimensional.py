@@ -25,9 +25,9 @@ from algorithms.coronary.lattice.scale import MACH
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.solve import How, solve
 from algorithms.coronary.lattice.velocities import SOUND_SPEED
-from algorithms.coronary.solved.answer import Answer
+from algorithms.coronary.solved.answer import Answer, Means
 from algorithms.coronary.solved.files import Run
-from algorithms.coronary.solved.sections import at_openings, section_means
+from algorithms.coronary.solved.sections import at_openings, outlets_of, section_means
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +121,12 @@ def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpo
     found = solve(lumen, conditions, fluid, chosen.sides_mm, How(checkpoint=checkpoint))
     coarse, fine = (_raised(each, level_pa) for each in found)
     means = section_means(fine, first.tree, given)
-    answer = Answer(
-        "3d", first.tree, at_openings(fine), means, (), first.doubts, tuple(_facts(each) for each in (coarse, fine))
-    )
-    run = Run(lumen, fine, coarse)
     inlet = next(opening.name for opening in lumen.openings if opening.inlet)
-    return replace(answer, checks=(*checks(fine), *_of_two(run, answer, given.inlets[inlet].pressure_pa))), run
+    before = section_means(coarse, first.tree, given)
+    compared = _of_two(before, means, chosen.sides_mm[0] / chosen.sides_mm[1], given.inlets[inlet].pressure_pa)
+    at = outlets_of(at_openings(fine), first.tree, means)
+    grids = tuple(_facts(each) for each in (coarse, fine))
+    return Answer("3d", first.tree, at, means, (*checks(fine), *compared), first.doubts, grids), Run(lumen, fine, coarse)
 
 
 def lattice_conditions(lumen: Lumen, given: Conditions) -> tuple[dict[str, Condition], float | None]:
@@ -175,29 +175,19 @@ def _facts(found: Solution) -> dict[str, float]:
     }
 
 
-def _resistance(found: Solution) -> tuple[float, float]:
-    """Return what is lost on the way to the outlet of the lowest pressure over the flow in, and what is lost."""
-    inlet = next(i for i, opening in enumerate(found.cells.openings) if opening.inlet)
-    lost = float(found.opening_pa[inlet] - found.opening_pa.min())
-    return lost / -float(found.flow_m3_s[inlet]), lost
-
-
-def _of_two(run: Run, answer: Answer, inlet_pa: float | None) -> tuple[Check, ...]:
+def _of_two(coarse: Means, fine: Means, ratio: float, inlet_pa: float | None) -> tuple[Check, ...]:
     """Return the checks that compare: the two grids, and the two models.  Losses are set against no less than is decisive."""
-    assert run.coarse is not None
-    ratio = run.coarse.cells.side_mm / run.fine.cells.side_mm
-    (coarse, _), (fine, fall) = _resistance(run.coarse), _resistance(run.fine)
     decisive = DECISIVE_LOSS * (inlet_pa or 0.0)
-    index = grid_convergence_index(coarse, fine, ratio) * abs(fall) / max(abs(fall), decisive)
-    means, tips = answer.means, []
-    for viscous, expansion, total in zip(means.viscous_pa, means.expansion_pa, means.total_pa or (), strict=True):
-        tips.append((float(total[-1]), float(viscous[-1] + expansion[-1])))
-    lost, reduced = max(tips)
+    # Where pressures are given it is flow that differs between the grids: what the lumen resists tells of both.
+    index, lost = max(enumerate(float(total[-1]) for total in fine.total_pa or ()), key=lambda tip: tip[1])
+    before, now = (float(each.total_pa[index][-1] / each.flow_m3_s[0][0]) for each in (coarse, fine) if each.total_pa)
+    convergence = grid_convergence_index(before, now, ratio) * abs(lost) / max(abs(lost), decisive)
+    reduced = float(fine.viscous_pa[index][-1] + fine.expansion_pa[index][-1])
     against = (
         "of the loss" if inlet_pa is None else f"of the loss, or of {DECISIVE_LOSS:g} of the inlet's pressure if that is more"
     )
     return (
-        at_most("grid convergence index", index, GRID_CONVERGENCE, f"{against}, from cells {ratio:g} times as large"),
+        at_most("grid convergence index", convergence, GRID_CONVERGENCE, f"{against}, from cells {ratio:g} times as large"),
         at_most(
             "reduced model",
             # A loss of nothing differs from every other by everything: that, too, is no answer.
