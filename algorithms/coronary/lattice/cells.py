@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+from scipy.spatial import cKDTree
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary.geometry.inside import TOUCHING, distances_mm, points_in_blood
@@ -252,6 +253,7 @@ def _connected(
     points = corner + side_mm * index
     wall_direction, wall_cell = np.nonzero(beside == -1)
     fraction = _wall_fraction(lumen, side_mm, points[wall_cell], wall_direction, distance[wall_cell])
+    distance = _deepened(points, distance, np.unique(wall_cell), side_mm)
     walls = _links(wall_cell, wall_direction, fraction, slots)
     planes = []
     for opening, (cell, direction) in zip(lumen.openings, gates, strict=True):
@@ -274,6 +276,18 @@ def _connected(
         level,
         _sections(source, level),
     )
+
+
+def _deepened(points_mm: np.ndarray, distance_mm: np.ndarray, wall: np.ndarray, side_mm: float) -> np.ndarray:
+    """Return (N,) distances that are right far from the wall too: a surface knows but a lower bound there.
+
+    To the nearest cell at the wall and on from there it is a part of a cell too far; where that is a whole cell more than was
+    told, a bound was told.
+    """
+    away, nearest = cKDTree(points_mm[wall]).query(points_mm)
+    around = away + distance_mm[wall[nearest]]
+    deepened: np.ndarray = np.where(around - distance_mm > side_mm, around, distance_mm)
+    return deepened
 
 
 def _links(cell: np.ndarray, direction: np.ndarray, fraction: np.ndarray, slots: np.ndarray) -> Links:
