@@ -142,8 +142,14 @@ def _tips(mask: np.ndarray, spacing_mm: np.ndarray, at_border: list[End]) -> lis
         return []
     places = [(path.voxels, path.radius_mm) for path in paths]
     if not at_border:
-        places.append((paths[0].voxels[::-1], paths[0].radius_mm[::-1]))
-    return [_tip(line * spacing_mm, widths, spacing_mm) for line, widths in places]
+        places.insert(1, (paths[0].voxels[::-1], paths[0].radius_mm[::-1]))
+    kept: list[End] = []
+    for line, widths in places:
+        tip = _tip(line * spacing_mm, widths, spacing_mm)
+        # Two ends that lie nearer than they are wide are the middle and a corner of one.
+        if all(np.linalg.norm((tip.index - other.index) * spacing_mm) > 2 * other.radius_mm for other in kept):
+            kept.append(tip)
+    return kept
 
 
 def _tip(line_mm: np.ndarray, radius_mm: np.ndarray, spacing_mm: np.ndarray) -> End:

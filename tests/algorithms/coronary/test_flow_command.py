@@ -118,6 +118,19 @@ def test_without_a_pressure_at_the_inlet_there_is_no_ffr(tmp_path):
     assert found["openings"][1]["ffr"] is found["branches"][0]["ffr"] is None
 
 
+def test_ends_that_no_label_names_are_flagged(tmp_path):
+    """The same labels without faces: an answer, and a sentence for each end that was found."""
+    write_labels(tmp_path / "v.nii", tube_labels() > 0)
+    boundary = write_boundary(tmp_path, {"inlet": PRESSURE}, {"opening 1": RESISTANCE})
+    code = main([str(tmp_path / "v.nii"), "--boundary", str(boundary), "--out", str(tmp_path / "out"), "--model", "reduced"])
+    said = json.loads((tmp_path / "out" / "flow.json").read_text())["verdict"]
+
+    assert (code, said["kind"], said["ffr"]) == (0, "flagged", "given")
+    assert ["inlet was not labelled" in reason or "opening 1 was not labelled" in reason for reason in said["reasons"]] == [
+        True
+    ] * 2
+
+
 def test_fast_blood_is_flagged_as_transitional(tmp_path):
     """4 ml/s through a throat of 1.2 mm: a Reynolds number of 4 Q / (pi nu D) = 1285 there; the value stands."""
     write_table(tmp_path / "v.csv", [("LAD", "", (0, 0, 0), (0, 0, 20), narrowed(1.5, 10, 6, 0.84))])

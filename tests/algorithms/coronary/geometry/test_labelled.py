@@ -106,6 +106,14 @@ def test_ends_without_faces_are_found_and_doubted():
     assert "where a branch of the label ends" in lumen.doubts[0]
 
 
+@pytest.mark.parametrize("length_mm", [12.0, 13.0, 14.0, 15.0])
+def test_a_corner_of_a_square_end_is_no_end(length_mm):
+    """A way into a corner may be longer than the vessel is wide; it made a third end of the tube in test_flow_command.py."""
+    labels, _ = oblique_tube(length_mm=length_mm, faces=False)
+
+    assert len(labelled_lumen(labels).openings) == 2
+
+
 def test_a_lumen_cut_by_the_border_is_open_there_and_doubted():
     """A tube that leaves the volume at both ends, 31 degrees to its border: the cut is put where all of it lies inside."""
     shape = np.array([40, 44, 36])
