@@ -22,6 +22,8 @@ def test_a_coarse_mesh_finds_the_kept_values():
     # Measured 0.24 %.
     assert [u for _, u in AXIS_VELOCITY] == pytest.approx(found, rel=0.01)
     assert pytest.approx(flow.mean_pressure(-16) - flow.mean_pressure(-0.1), rel=0.01) == PRESSURE_FALL
-    # An element over the edge of the cone keeps its flow in the mean only.
-    assert [flow.flow(z) for z in (-16, -12, -5, 10)] == pytest.approx(np.pi / 4, rel=0.01)
+    passing = [flow.flow(z) for z in np.arange(-21.9, 60, 0.5)]
+    # Mass is kept in the mean over elements: single sections were up to 0.8 % off.
+    assert np.pi / 4 == pytest.approx(np.mean(passing), rel=1e-3)
+    assert [np.pi / 4] * len(passing) == pytest.approx(passing, rel=0.015)
     assert AXIS_VELOCITY[0][1] == pytest.approx(2 / 9, abs=5e-5)
