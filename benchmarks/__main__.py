@@ -8,7 +8,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CLAIMS = sorted(
-    path.stem for path in HERE.glob("*.py") if path.stem not in {"__init__", "__main__", "evidence", "fleet", "table"}
+    path.stem
+    for path in HERE.glob("*.py")
+    if path.stem not in {"__init__", "__main__", "evidence", "fleet", "markdown", "table", "table_flow"}
 )
 
 

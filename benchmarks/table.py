@@ -7,13 +7,14 @@ tests/test_evidence.py fails when it is not what is measured.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence import RESULTS
+from benchmarks.markdown import measured, table
+from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/prostate.md")
@@ -30,25 +31,6 @@ def main() -> None:
 def filled(text: str) -> str:
     """Return ``text`` with every evidence table as measured."""
     return MARK.sub(lambda mark: mark[1] + TABLES[mark[2]]() + mark[3], text)
-
-
-def table(head: list[Any], rows: list[list[Any]]) -> str:
-    """Return a Markdown table."""
-    lines: list[list[Any]] = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
-
-
-def measured(benchmark: str) -> dict[str, Any]:
-    """Return what a benchmark kept."""
-    document: dict[str, Any] = json.loads((RESULTS / f"{benchmark}.json").read_text())
-    return document
-
-
-def provenance(benchmark: str) -> str:
-    """Return where and with what a benchmark was taken."""
-    document = measured(benchmark)
-    machine = document["machine"]
-    return f"commit {document['commit']}, {machine['cpu']}, {machine['cores']} cores"
 
 
 def readme() -> str:
@@ -156,33 +138,6 @@ def coronary_stages() -> str:
     peak = max(case["peak_memory_mib"] for case in cases)
     rows.append(["**whole case, wall**", f"{_median(walls):.0f}", "", f"{peak:.0f}"])
     return table(["stage", "seconds", "CPU seconds", "peak memory (MiB)"], rows)
-
-
-def flow_agreement() -> str:
-    """Return how far the tree flow is from closed forms, the Navier-Stokes reference and svzerod."""
-    results = measured("flow")["results"]
-    rows: list[list[Any]] = [
-        [r["name"], f"{r['exact']:.6g}", f"{r['relative_difference']:.0e}"] for r in results["closed_forms"]
-    ]
-    for r in results["smooth_stenoses"]:
-        name = f"cosine stenosis, {100 * r['area_stenosis']:.0f} % of area, Re {r['reynolds']}: drop / (rho U^2)"
-        rows.append([name, r["reference"], f"{r['difference_percent'] / 100:+.3f}"])
-    for r in results["svzerod"]:
-        name = f"{r['tree']}, {r['outlets']} outlets: pressures and flows"
-        rows.append([name, f"svzerod {results['svzerod_version']}", f"{r['largest_relative_difference']:.0e}"])
-    return table(["case", "expected", "relative difference"], rows)
-
-
-def flow_cost() -> str:
-    """Return the CPU time of the tree flow beside svzerod's, and of the interval."""
-    results = measured("flow")["results"]
-    rows: list[list[Any]] = [
-        [r["tree"], *(f"{1000 * r[f'cpu_seconds_{part}']:.1f}" for part in ("network", "tree_to_pressures", "svzerod"))]
-        for r in results["svzerod"]
-    ]
-    spread = results["interval"]
-    rows.append([f"{spread['samples']} perturbed coronary trees", "", f"{1000 * spread['cpu_seconds']:.0f}", ""])
-    return table(["tree", "network solution (ms)", "tree to pressures (ms)", "svzerod (ms)"], rows)
 
 
 def survival_ranking() -> str:
@@ -351,6 +306,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "faults_cluster": faults_cluster,
     "flow_agreement": flow_agreement,
     "flow_cost": flow_cost,
+    "lattice_accuracy": lattice_accuracy,
+    "lattice_cost": lattice_cost,
     "scale": scale,
     "slides_reading": slides_reading,
     "slides_memory": slides_memory,
