@@ -33,7 +33,6 @@ def answer_section(result: Mapping[str, Any], pictures: Pictures, notes: Sequenc
 
 def _findings(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str]) -> list[Block]:
     blocks: list[Block] = sections.vessel_blocks(result)
-    blocks += [replace(figure, lead=True) for figure in figures(pictures, kind="tree")]
     blocks += [Paragraph(note, small=True) for note in notes]
     if result["flow"] and not result["ffr_withheld"]:
         blocks.append(Paragraph(f"Flow model: {result['flow']['summary']}", small=True))
@@ -41,7 +40,8 @@ def _findings(result: Mapping[str, Any], pictures: Pictures, notes: Sequence[str
     if suggestion:
         text = f"{suggestion['text']}: {suggestion['meaning']}."
         blocks.append(Paragraph(f"{text} A suggestion from the measured stenoses and FFR; the reader decides.", small=True))
-    return blocks
+    # Last, for it takes what the page leaves.
+    return [*blocks, *(replace(figure, lead=True) for figure in figures(pictures, kind="tree"))]
 
 
 def answered(result: Mapping[str, Any]) -> Verdict:
