@@ -34,12 +34,16 @@ from algorithms.coronary.lattice.walls import Walls, walls
 log = logging.getLogger(__name__)
 
 STEADY = 5e-4
-"""Largest relative change of a flow or a section's pressure in a quarter of the time that blood takes through the lumen."""
+"""Largest relative change of a flow or a section's pressure in a stretch.
+
+A stretch is a quarter of the time that blood takes through the lumen, or the time in which viscosity reaches the axis from
+the wall where that is shorter: creeping blood is steady long before it has passed.
+"""
 
 STRETCHES_PER_PASSAGE = 4
 
 MOST_PASSAGES = 12.0
-"""A flow that is not steady after blood has passed this many times will not be: the run ends, and its check fails."""
+"""A flow that is not steady after four times this many stretches will not be: the run ends, and its check fails."""
 
 FASTER_THAN_COARSE = 1.1
 """The fastest blood on a fine grid, over that on a grid of twice the side: wall and throat are seen better."""
@@ -173,7 +177,8 @@ class _Run:
         inlet = np.array([opening.inlet for opening in cells.openings])
         self.inflow = float(np.abs(lattice.state.openings.mean_flow[inlet]).sum())
         passage = len(cells) / max(self.inflow, 1e-12)
-        self.stretch = max(int(passage / STRETCHES_PER_PASSAGE), 100)
+        diffusion = (float(cells.distance_mm.max()) / cells.side_mm) ** 2 / units.viscosity
+        self.stretch = max(int(min(passage / STRETCHES_PER_PASSAGE, diffusion)), 100)
         self.most = int(how.most_passages * STRETCHES_PER_PASSAGE)
 
     @property

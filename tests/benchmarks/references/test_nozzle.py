@@ -14,6 +14,7 @@ def test_the_flow_has_the_throats_reynolds_number():
     assert 4 * DENSITY * FLOW_M3_S / (np.pi * VISCOSITY_PA_S * THROAT_MM * 1e-3) == pytest.approx(500, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_coarse_mesh_finds_the_kept_values():
     """Half the elements, and the flow is kept through step and cone; 2 U / 9 is the parabola of the inlet."""
     flow = computed(5, 0.15)

@@ -185,7 +185,7 @@ def test_a_cut_in_a_bifurcation_is_moved_upstream(from_mm):
     assert [o.name for o in lumen.openings] == ["inlet", "LAD", "LCx"]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_every_lesion_of_a_phantom_can_be_cut_out(seed, tmp_path):
     """From 10 mm before to 20 mm behind each stenosis of a painted tree, and the whole tree too."""
     path = tmp_path / "tree.json"

@@ -72,6 +72,17 @@ def test_blood_may_come_back_through_an_outlet():
     assert found.steps > 3000
 
 
+def test_creeping_blood_is_steady_before_it_has_passed():
+    """Reynolds 0.5: Poiseuille's fall after a few times R^2 / nu, a fifth of what passing once would take."""
+    lumen = vessel(1.5, 9, (0, 1, 4), beyond_mm=3)
+    (found,) = solve(lumen, {"inlet": Flow(Q / 100), "outlet": Pressure(0.0)}, BLOOD, (0.3,))
+    passage_steps = np.pi * RADIUS**2 * 9e-3 / (Q / 100) / found.scale.step_s
+
+    assert 100 * slope(lumen, found) == pytest.approx(1, rel=0.03)
+    assert found.steps < passage_steps / 5
+    assert [check.name for check in checks(found) if not check.passed] == []
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
     """Ended after a quarter of a passage and begun again, it takes the same steps to the same flow."""
     lumen = vessel(1.5, 4.5, (0, 1, 4), beyond_mm=3)
