@@ -1,6 +1,6 @@
 """The lattice's step, compiled for the cores of this machine: walls, then one pass that streams and collides.
 
-Populations are kept as their difference from those at rest, f - w, in float32, after collision: (27, width).
+Populations are kept as their difference from those at rest, f - w, in float32, after collision; ``layout`` says where.
 Density is then its difference from 1, momentum is velocity (the incompressible equilibrium of He and Luo), and a steady
 state has no divergence.  Collision keeps only density, momentum and the stress (Latt and Chopard), the stress's trace
 is dropped: that lets pressure waves die and changes nothing in a steady state.
@@ -21,12 +21,10 @@ import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
 from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
+from algorithms.coronary.lattice.layout import BLOCK, layout
 from algorithms.coronary.lattice.state import Lattice, State
 from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES, WEIGHTS
 from algorithms.coronary.lattice.walls import BEND_RATE, Walls
-
-BLOCK = 256
-"""Cells that are worked on together: 27 rows of them fit in the first cache, and each row is one run of vector operations."""
 
 W0, W1, W2, W3 = (np.float32(WEIGHTS[i]) for i in (0, 1, 7, 19))
 THIRD, THREE, NINE, HALVES_3, HALVES_9 = (np.float32(x) for x in (1 / 3, 3, 9, 1.5, 4.5))
@@ -42,17 +40,17 @@ class Compiled(Lattice):
         self.cells, self.wall, self.gates = cells, wall, gates
         self.keep = np.float32(1 - 1 / tau)
         self.threads = numba.get_num_threads()
-        self.f, self.bend, self.openings = start.f.copy(), start.bend.copy(), start.openings.copy()
+        self.at = layout(cells, wall, gates)
+        self.f, self.bend, self.openings = self.at.packed(start.f), start.bend.copy(), start.openings.copy()
         self.spare = np.zeros_like(self.f)
         self.near = _unsigned(np.unique(np.concatenate([wall.cell, wall.before])))
         self.stress = np.zeros((6, len(cells)), np.float32)
-        self.source = _unsigned(cells.source)
         self.step = start.step
 
     @property
     def state(self) -> State:
-        """A view of what changes."""
-        return State(self.f, self.bend, self.openings, self.step)
+        """A view of what changes; of the populations a copy."""
+        return State(self.at.unpacked(self.f), self.bend, self.openings, self.step)
 
     def curve(self) -> None:
         """Let the wall's correction follow the curvature of the velocity."""
@@ -62,23 +60,21 @@ class Compiled(Lattice):
 
     def reflect(self) -> None:
         """Fill the slots of the wall."""
-        w = self.wall
-        _reflect(
-            self.f.reshape(-1), _unsigned(w.hit), _unsigned(w.back), _unsigned(w.behind), _unsigned(w.slot),
-            w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend,
-        )  # fmt: skip
+        w, at = self.wall, self.at
+        came = self.f[at.first_wall : at.first_gate]
+        _reflect(self.f, at.hit, at.back, at.behind, w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend, came)
 
     def open_gates(self) -> None:
         """Fill the slots of the openings, and bring their state one step on."""
         g, o = self.gates, self.openings
         _open_gates(
-            self.f, g.cell, g.direction, g.slot, g.unit, g.speed, g.normal, g.start, g.kind,
+            self.f, self.f[self.at.first_gate :], g.cell, g.direction, g.unit, g.speed, g.normal, g.start, g.kind,
             g.admittance, g.memory, g.law, o.density, o.flow, o.mean_density, o.mean_flow,
         )  # fmt: skip
 
     def collide(self) -> None:
         """Stream and collide every cell."""
-        _collide(self.f, self.source, self.spare, self.keep, self.threads)
+        _collide(self.f, self.at.source, self.spare, self.keep, self.threads)
         self.f, self.spare = self.spare, self.f
 
 
@@ -87,9 +83,15 @@ def _unsigned(places: np.ndarray) -> np.ndarray:
     return places.view(np.uint32)
 
 
+@numba.njit(fastmath=True, cache=True, inline="always")
+def _first(cell: int) -> int:
+    """Return the place of a cell's population at rest; ``layout.place``."""
+    return cell // BLOCK * (DIRECTIONS * BLOCK) + cell % BLOCK
+
+
 @numba.njit(fastmath=True, cache=True)
 def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
-    f: np.ndarray, cell: np.ndarray, direction: np.ndarray, slot: np.ndarray, unit: np.ndarray, speed: np.ndarray,
+    f: np.ndarray, came: np.ndarray, cell: np.ndarray, direction: np.ndarray, unit: np.ndarray, speed: np.ndarray,
     normal: np.ndarray, start: np.ndarray, kind: np.ndarray, admittance: np.ndarray, memory: float, law: np.ndarray,
     density: np.ndarray, flow: np.ndarray, mean_density: np.ndarray, mean_flow: np.ndarray,
 ) -> None:  # fmt: skip
@@ -100,15 +102,16 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
         head = kind[gate] == GIVEN_HEAD
         into = -mean_flow[gate] if head else law[gate, 0]
         for k in range(first, last):
-            i, x = direction[k], cell[k]
-            rho, jx, jy, jz = f[0, x], np.float32(0), np.float32(0), np.float32(0)
+            i, x = direction[k], _first(cell[k])
+            rho, jx, jy, jz = f[x], np.float32(0), np.float32(0), np.float32(0)
             for m in range(1, DIRECTIONS):
-                rho += f[m, x]
-                jx += CX[m] * f[m, x]
-                jy += CY[m] * f[m, x]
-                jz += CZ[m] * f[m, x]
+                g = f[x + m * BLOCK]
+                rho += g
+                jx += CX[m] * g
+                jy += CY[m] * g
+                jz += CZ[m] * g
             seen += rho
-            comes = f[OPPOSITE[i], x]
+            comes = f[x + OPPOSITE[i] * BLOCK]
             if kind[gate] <= GIVEN_HEAD:
                 u = speed[k] * into
                 across, along = CX[i] * nx + CY[i] * ny + CZ[i] * nz, CX[i] * jx + CY[i] * jy + CZ[i] * jz
@@ -118,8 +121,8 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
                 comes += np.float32(WEIGHTS_32[i] * (density[gate] - rho))
             else:
                 comes = np.float32(WEIGHTS_32[i] * density[gate])
-            out += f[i, x] - comes
-            f[OPPOSITE[i], slot[k]] = comes
+            out += f[x + i * BLOCK] - comes
+            came[k] = comes
         if kind[gate] <= GIVEN_HEAD:
             seen /= last - first
             excess = seen - (law[gate, 0] if head else mean_density[gate])
@@ -129,7 +132,7 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
             mean_density[gate] += (seen - mean_density[gate]) * memory
             density[gate] = seen
             for k in range(first, last):
-                f[OPPOSITE[direction[k]], slot[k]] += np.float32(unit[k] * (out - wanted))
+                came[k] += np.float32(unit[k] * (out - wanted))
             out = wanted
         flow[gate] = out
     _laws(kind, admittance, memory, law, density, flow, mean_density, mean_flow)
@@ -167,10 +170,11 @@ def _stresses(f: np.ndarray, near: np.ndarray, stress: np.ndarray) -> None:
     """Fill the columns ``near`` of ``stress`` (6: xx yy zz xy xz yz, N): what the populations mean beyond their equilibrium."""
     for k in numba.prange(len(near)):
         x = near[k]
-        rho, jx, jy, jz = f[0, x], np.float32(0), np.float32(0), np.float32(0)
+        first = _first(x)
+        rho, jx, jy, jz = f[first], np.float32(0), np.float32(0), np.float32(0)
         xx, yy, zz, xy, xz, yz = jx, jx, jx, jx, jx, jx
         for m in range(1, DIRECTIONS):
-            g = f[m, x]
+            g = f[first + m * BLOCK]
             rho += g
             jx += CX[m] * g
             jy += CY[m] * g
@@ -205,38 +209,35 @@ def _curve(  # noqa: PLR0917
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _reflect(  # noqa: PLR0917
-    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, slot: np.ndarray,
-    of_hit: np.ndarray, of_back: np.ndarray, of_behind: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray,
+    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, of_hit: np.ndarray, of_back: np.ndarray,
+    of_behind: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray, came: np.ndarray,
 ) -> None:  # fmt: skip
     for section in numba.prange(len(start) - 1):
         leak = 0.0
         for k in range(start[section], start[section + 1]):
             gone = f[hit[k]]
-            same, before = f[back[k]], f[behind[k]]
-            comes = of_hit[k] * gone + of_back[k] * same + of_behind[k] * before + bend[k]
+            comes = of_hit[k] * gone + of_back[k] * f[back[k]] + of_behind[k] * f[behind[k]] + bend[k]
             leak += gone - comes
-            f[slot[k]] = comes
+            came[k] = comes
         given = np.float32(leak)
         for k in range(start[section], start[section + 1]):
-            f[slot[k]] += share[k] * given
+            came[k] += share[k] * given
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _collide(f: np.ndarray, source: np.ndarray, out: np.ndarray, keep: np.float32, threads: int) -> None:
-    n = source.shape[1]
-    blocks = (n + BLOCK - 1) // BLOCK
+    blocks = len(source) // (DIRECTIONS * BLOCK)
     for thread in numba.prange(threads):
         g = np.empty((DIRECTIONS, BLOCK), np.float32)
         for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
-            low = block * BLOCK
-            size = min(BLOCK, n - low)
+            first = block * DIRECTIONS * BLOCK
             for i in range(DIRECTIONS):
-                for k in range(size):
-                    g[i, k] = f[i, source[i, low + k]]
-            _collide_block(g, size, keep)
+                for k in range(BLOCK):
+                    g[i, k] = f[source[first + i * BLOCK + k]]
+            _collide_block(g, BLOCK, keep)
             for i in range(DIRECTIONS):
-                for k in range(size):
-                    out[i, low + k] = g[i, k]
+                for k in range(BLOCK):
+                    out[first + i * BLOCK + k] = g[i, k]
 
 
 @numba.njit(fastmath=True, cache=True, inline="always")

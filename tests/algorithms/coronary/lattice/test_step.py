@@ -63,9 +63,9 @@ def test_what_the_lumen_gains_came_through_its_openings(cells, kind, law):
     """Nothing passes the wall, which interpolation alone lets through: the sum over all cells to rounding."""
     lattice = Compiled(cells, walls(cells, TAU), gates(cells, np.array(kind), np.array(law)), TAU, start=stirred(cells))
     lattice.advance(16)
-    before = lattice.f[:, : len(cells)].sum(dtype=float)
+    before = lattice.state.f[:, : len(cells)].sum(dtype=float)
     lattice.advance(1)
-    gained = lattice.f[:, : len(cells)].sum(dtype=float) - before
+    gained = lattice.state.f[:, : len(cells)].sum(dtype=float) - before
 
     assert gained == pytest.approx(-lattice.openings.flow.sum(), abs=2e-5)  # 40,000 float32 numbers of 1e-3
     assert abs(lattice.openings.flow).max() > 0.1
@@ -83,7 +83,7 @@ def test_blood_at_rest_stays_at_rest(cells):
     lattice = Compiled(cells, walls(cells, TAU), openings, TAU, start=rest)
     lattice.advance(50)
     lattice.fill()
-    found = moments(cells, lattice.f)
+    found = moments(cells, lattice.state.f)
 
     assert np.abs(found.velocity).max() < 1e-6
     assert found.density == pytest.approx(0.02, abs=1e-6)
