@@ -15,9 +15,13 @@ from algorithms.coronary.conditions import Conditions, read_conditions, require_
 from algorithms.coronary.geometry.centrelines import centrelines
 from algorithms.coronary.geometry.read import kind_of, read_centrelines, read_lumen
 from algorithms.coronary.geometry.shape import Lumen
+from algorithms.coronary.openfoam.case import Numerics
+from algorithms.coronary.openfoam.program import require
+from algorithms.coronary.openfoam.solve import FoamSolution, require_new
 from algorithms.coronary.solved.answer import Answer
+from algorithms.coronary.solved.by_openfoam import solved_by_openfoam
 from algorithms.coronary.solved.document import document, inlet_pressure_pa, verdict, write_document
-from algorithms.coronary.solved.files import Run, write_fields_of, write_lines_of
+from algorithms.coronary.solved.files import Run, write_fields_of, write_foam_volume, write_lines_of
 from algorithms.coronary.solved.reduced import reduced_answer
 from algorithms.coronary.solved.three_dimensional import plan, solved
 from algorithms.coronary.tree import Tree
@@ -28,8 +32,12 @@ FILES = {"centreline": "centreline.vtp", "volume": "volume.vtu", "wall": "wall.v
 
 CHECKPOINT = "checkpoint"
 
+OPENFOAM = "openfoam"
+"""The model, and the folder of its case."""
+
 DESCRIPTION = """\
-Solve the steady flow of blood in a geometry, in three dimensions or with the reduced model.
+Solve the steady flow of blood in a geometry, in three dimensions (our lattice, or OpenFOAM where it is
+installed) or with the reduced model.
 
 GEOMETRY is one of
   a labelled NIfTI volume   1 lumen, 2 the face of the inlet, 3 and up those of outlets ("outlet 3" ...);
@@ -47,9 +55,10 @@ If the names are wrong, the message says which openings the geometry has.
 """
 
 EPILOG = """\
-DIR then holds flow.json (openings, section means, checks, verdict; docs/result.md), centreline.vtp, and in
-three dimensions volume.vtu, wall.vtp and streamlines.vtp for ParaView.  A killed run goes on where it was
-when the same command is given again.
+DIR then holds flow.json (openings, section means, checks, verdict; docs/result.md), centreline.vtp, and of
+the model 3d volume.vtu, wall.vtp and streamlines.vtp for ParaView.  A killed run of 3d goes on where it was
+when the same command is given again.  The model openfoam writes volume.vtu too, and its case stays in
+DIR/openfoam for OpenFOAM's own tools; it starts with a DIR in which there is no such case.
 FFR is pressure over the pressure given at the inlet; where a flow is given there, there is no FFR.
 
 The path of flow.json goes to standard output, progress to standard error.
@@ -67,6 +76,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _answered(options: argparse.Namespace) -> int:
+    case: Path = options.out / OPENFOAM
+    if options.model == OPENFOAM:
+        require(options.processes or 1)
+        require_new(case)
+    elif options.processes is not None:
+        raise DataError(f"--processes is for --model openfoam, not for {options.model}; leave it out")
     given = read_conditions(options.boundary)
     lumen, tree = geometry(options.geometry, options.inlet)
     require_openings(given, lumen.openings)
@@ -75,10 +90,13 @@ def _answered(options: argparse.Namespace) -> int:
     # Whatever happens from here on, no answer of an earlier run is taken for one of this.
     for name in ("flow.json", *FILES.values()):
         (folder / name).unlink(missing_ok=True)
-    answer, run = reduced_answer(tree, lumen.openings, given), None
+    run: Run | FoamSolution | None = None
+    answer = reduced_answer(tree, lumen.openings, given)
     _tell_first(answer, lumen)
     if options.model == "3d":
         answer, run = _in_3d(lumen, answer, given, (options.cell_mm, folder / CHECKPOINT))
+    elif options.model == OPENFOAM:
+        answer, run = _by_openfoam(lumen, answer, given, (options.cell_mm, options.processes or 1, case))
     said = verdict(answer, given)
     _write(answer, run, (given, said), folder)
     for kept in folder.glob(f"{CHECKPOINT}-*.npz"):
@@ -122,19 +140,33 @@ def _in_3d(lumen: Lumen, first: Answer, given: Conditions, how: tuple[float | No
     return solved(lumen, first, given, chosen, how[1])
 
 
+def _by_openfoam(
+    lumen: Lumen, first: Answer, given: Conditions, how: tuple[float | None, int, Path]
+) -> tuple[Answer, FoamSolution]:
+    cell_mm, processes, case = how
+    chosen = plan(first, cell_mm)
+    log.info(
+        "about %.2g cells of %.3g mm, %.1f across the throat, in %d processes; how long that takes is not known beforehand",
+        chosen.cells, chosen.sides_mm[1], chosen.across, processes,
+    )  # fmt: skip
+    return solved_by_openfoam(lumen, first, given, Numerics(chosen.sides_mm[1], processes=processes), case)
+
+
 def _duration(seconds: float) -> str:
     return f"{max(seconds, 60) / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _write(answer: Answer, run: Run | None, said: tuple[Conditions, dict[str, Any]], folder: Path) -> None:
+def _write(answer: Answer, run: Run | FoamSolution | None, said: tuple[Conditions, dict[str, Any]], folder: Path) -> None:
     given, words = said
     reference = inlet_pressure_pa(given) if words["ffr"] == "given" else None
     write_lines_of(answer, reference, folder)
-    written = {"centreline"}
-    if run is not None:
+    names = {"centreline": FILES["centreline"]}
+    if isinstance(run, Run):
         write_fields_of(run, reference, folder)
-        written = set(FILES)
-    names = {what: name for what, name in FILES.items() if what in written}
+        names = FILES
+    elif run is not None:
+        write_foam_volume(folder / OPENFOAM, run, reference, folder / FILES["volume"])
+        names |= {"volume": FILES["volume"], OPENFOAM: OPENFOAM}
     # Last: where there is a flow.json, everything that it names is there.
     write_document(document(answer, given, names), folder / "flow.json")
 
@@ -160,9 +192,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go; made if it is not there")
     parser.add_argument(
         "--model",
-        choices=("reduced", "3d"),
+        choices=("reduced", "3d", OPENFOAM),
         default="3d",
-        help="reduced: a tree of resistances, at once; 3d: lattice (default)",
+        help="reduced: a tree of resistances, at once; 3d: lattice (default); openfoam: OpenFOAM's simpleFoam, where it is "
+        "installed",
     )
     parser.add_argument(
         "--cell-mm",
@@ -171,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         help="side of the cells in three dimensions (default: a sixteenth of the throat, larger where that makes more than "
         "2 million cells); a throat under 10 cells gets no FFR",
     )
+    parser.add_argument("--processes", type=_count, metavar="N", help="processes of OpenFOAM, started by mpirun (default: 1)")
     parser.add_argument("--inlet", metavar="NAME", help="which opening of a volume or surface blood comes in through")
     return parser
 
@@ -179,6 +213,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < 10:
         raise argparse.ArgumentTypeError(f"{text} mm is no side of a cell, wanted above 0 and below 10")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} processes solve nothing, wanted 1 or more")
     return value
 
 

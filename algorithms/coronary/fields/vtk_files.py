@@ -19,11 +19,17 @@ def write_voxels(
 ) -> None:
     """Write a ``.vtu`` of boxes: points (p, 3), corners (n, 8) in VTK's order for a voxel, arrays (n,) or (n, c)."""
     from vtkmodules.vtkCommonDataModel import vtkUnstructuredGrid
-    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
     grid = vtkUnstructuredGrid()
     grid.SetPoints(_points(points_mm))
     grid.SetCells(VTK_VOXEL, _cells(corners.ravel(), 8 * np.arange(len(corners) + 1)))
+    write_grid(path, grid, cell_data, facts)
+
+
+def write_grid(path: Path, grid: Any, cell_data: Mapping[str, np.ndarray], facts: Mapping[str, float]) -> None:
+    """Write a ``vtkUnstructuredGrid`` as ``.vtu``, with arrays (n,) or (n, c) of its cells."""
+    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+
     _add(grid.GetCellData(), cell_data)
     _add(grid.GetFieldData(), {name: np.array([value]) for name, value in facts.items()})
     _write(vtkXMLUnstructuredGridWriter(), grid, path)

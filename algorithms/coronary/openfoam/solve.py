@@ -27,6 +27,8 @@ SURFACE_STEP = 0.4
 PROFILE_STEPS = 24
 """Points across an opening's radius at which its profile is solved."""
 SECTION_HALF_CELLS = 2.0
+ENOUGH = 10.0
+"""Times the residual that was asked for: a run that ends above it has not found its flow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +81,27 @@ def solve(lumen: Lumen, given: Mapping[str, Condition], fluid: Fluid, how: Numer
         If OpenFOAM is not installed or one of its programs fails, or lumen or conditions allow no answer.
     """
     require(how.processes)
-    if folder.exists() and any(folder.iterdir()):
-        raise DataError(f"the folder {folder} is not empty; name a new one for the case")
+    require_new(folder)
     conditions = ordered(lumen.openings, given)
     plugs = [isinstance(condition, Flow) and condition.plug for condition in conditions]
     case = _Case(lumen, plugs, fluid, how, folder)
     ties = Ties(lumen.openings, conditions)
     level_pa = settled(ties, case.flows, fluid)
-    if case.residual > 10 * how.residual:
+    if case.residual > ENOUGH * how.residual:
         log.warning("simpleFoam stopped at residual %.1e, %.1e was wanted", case.residual, how.residual)
     return case.solution(level_pa)
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder in which something lies: a case of hours is never written over.
+
+    Raises
+    ------
+    DataError
+        If it is there and not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"the folder {folder} is not empty; name a new one for the case, or move away what is in it")
 
 
 def section(found: FoamSolution, centre_mm: np.ndarray, normal: np.ndarray, reach_mm: float) -> FoamSection:

@@ -41,11 +41,11 @@ class Answer:
     """A solved flow."""
 
     model: str
-    """``reduced`` or ``3d``."""
+    """``reduced``, ``3d`` (lattice) or ``openfoam``."""
     tree: Tree
     openings: tuple[AtOpening, ...]
     means: Means
     checks: tuple[Check, ...]
     doubts: tuple[str, ...]
     grids: tuple[dict[str, float], ...] = ()
-    """Side of the cells, their number, steps taken and so on, for each grid, the finest last."""
+    """Side of the cells, their number, steps or iterations and so on, for each grid, the finest last."""

@@ -1,5 +1,6 @@
-"""The files of one solved flow, for ParaView: ``centreline.vtp`` of either model; ``volume.vtu``, ``wall.vtp`` and
-``streamlines.vtp`` of a flow in three dimensions.  Pressures are Pa and velocities m/s, but mmHg and ml/s along the lines.
+"""The files of one solved flow, for ParaView: ``centreline.vtp`` of any model; ``volume.vtu``, ``wall.vtp`` and
+``streamlines.vtp`` of the lattice's, ``volume.vtu`` of OpenFOAM's.  Pressures are Pa and velocities m/s, but mmHg and ml/s
+along the lines.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from scipy.spatial import cKDTree
 from algorithms.coronary.fields.cells import Cells
 from algorithms.coronary.fields.centreline import Along, write_centreline
 from algorithms.coronary.fields.streamlines import seeds, streamlines, write_streamlines
-from algorithms.coronary.fields.volume import write_volume
+from algorithms.coronary.fields.volume import write_unstructured_volume, write_volume
 from algorithms.coronary.fields.wall import NEIGHBOURS, WallPoints, wall_map, write_wall
 from algorithms.coronary.geometry.shape import Lumen
 from algorithms.coronary.haemodynamics.blood import PA_PER_MMHG
 from algorithms.coronary.lattice.checks import ORDER
 from algorithms.coronary.lattice.solution import Solution
+from algorithms.coronary.openfoam.grid import vtk_grid
+from algorithms.coronary.openfoam.solve import FoamSolution
 from algorithms.coronary.solved.answer import Answer
 
 STREAMLINES = 150
@@ -61,6 +64,12 @@ def write_fields_of(run: Run, reference_pa: float | None, folder: Path) -> list[
     lines = streamlines(cells, seeds(inlet, STREAMLINES, found.cells.side_mm), longest)
     write_streamlines(lines, reference_pa, paths[2])
     return paths
+
+
+def write_foam_volume(case: Path, found: FoamSolution, reference_pa: float | None, path: Path) -> None:
+    """Write ``volume.vtu`` with the cells of OpenFOAM's grid in ``case``; FFR as in ``write_lines_of``."""
+    values = Cells(found.points_mm, found.side_mm, found.velocity_m_s, found.pressure_pa)
+    write_unstructured_volume(vtk_grid(case), values, reference_pa, path)
 
 
 def wall_points(found: Solution, coarse: Solution | None) -> WallPoints:

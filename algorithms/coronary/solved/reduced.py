@@ -148,12 +148,17 @@ def _checks(tree: Tree, at: tuple[AtOpening, ...], means: Means, how: tuple[Cond
     given, residual = how
     inflow = sum(o.flow_m3_s for o in at if o.opening.inlet)
     balance = abs(inflow - sum(o.flow_m3_s for o in at if not o.opening.inlet)) / inflow
-    reynolds = max(
-        float(reynolds_number(q / M3_S, b.radius_mm, given.viscosity_pa_s, given.density_kg_m3).max())
-        for q, b in zip(means.flow_m3_s, tree.branches, strict=True)
-    )
+    reynolds = highest_reynolds(tree, means, given)
     return (
         at_most("mass balance", balance, MASS_BALANCE, "flow in less flow out, over flow in"),
         at_most("residual", residual, RESIDUAL, "imbalance along the worst path, over the driving pressure"),
         at_most("reynolds number", reynolds, TRANSITIONAL_REYNOLDS, "highest in a section; above, flow is transitional"),
+    )
+
+
+def highest_reynolds(tree: Tree, means: Means, given: Conditions) -> float:
+    """Return the highest Reynolds number of mean speed and diameter of a section."""
+    return max(
+        float(reynolds_number(q / M3_S, b.radius_mm, given.viscosity_pa_s, given.density_kg_m3).max())
+        for q, b in zip(means.flow_m3_s, tree.branches, strict=True)
     )

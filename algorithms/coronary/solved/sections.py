@@ -15,8 +15,9 @@ from scipy.spatial import cKDTree
 
 from algorithms.coronary.conditions import Conditions
 from algorithms.coronary.haemodynamics.network import network
-from algorithms.coronary.lattice.solution import SECTION_HALF_CELLS, Solution
+from algorithms.coronary.lattice.solution import SECTION_HALF_CELLS
 from algorithms.coronary.solved.answer import AtOpening, Means
+from algorithms.coronary.solved.in_cells import InCells
 from algorithms.coronary.solved.reduced import means_of
 from algorithms.coronary.tree import Tree
 
@@ -24,21 +25,18 @@ CLEAR = 0.95
 """A section is clear of a division where the other vessel's wall is farther than this part of its own radius."""
 
 
-def at_openings(found: Solution) -> tuple[AtOpening, ...]:
+def at_openings(found: InCells) -> tuple[AtOpening, ...]:
     """Return pressure and flow of every opening, flow positive the way blood should go."""
     return tuple(
         AtOpening(opening, float(p), float(-q if opening.inlet else q))
-        for opening, p, q in zip(found.cells.openings, found.opening_pa, found.flow_m3_s, strict=True)
+        for opening, p, q in zip(found.openings, found.opening_pa, found.flow_m3_s, strict=True)
     )
 
 
-def section_means(found: Solution, tree: Tree, given: Conditions) -> Means:
+def section_means(found: InCells, tree: Tree, given: Conditions) -> Means:
     """Return the means along ``tree``, whose root starts at the inlet and whose tips end at the outlets of the same names."""
-    at = {end.opening.name: end for end in at_openings(found)}
-    inlet = next(end for end in at.values() if end.opening.inlet)
-    net = network(tree)
-    out = np.array([at[tree.branches[place.branch].name].flow_m3_s for place in net.places])
-    reduced = means_of(tree, out, {0: inlet.pressure_pa}, given)
+    inlet = next(end for end in at_openings(found) if end.opening.inlet)
+    reduced = _reduced(found, tree, given)
     entering = inlet.pressure_pa + _kinetic_pa(found)
     friction = reduced.viscous_pa
     clear = _clear(tree)
@@ -72,6 +70,22 @@ def section_means(found: Solution, tree: Tree, given: Conditions) -> Means:
         total_pa=tuple(totals),
         measured=tuple(measured),
     )
+
+
+def _reduced(found: InCells, tree: Tree, given: Conditions) -> Means:
+    """Return what the reduced model has along the tree for the flows and the inlet's pressure that were found."""
+    at = {end.opening.name: end for end in at_openings(found)}
+    inlet = next(end for end in at.values() if end.opening.inlet)
+    out = np.array([at[tree.branches[place.branch].name].flow_m3_s for place in network(tree).places])
+    return means_of(tree, out, {0: inlet.pressure_pa}, given)
+
+
+def flow_spread(found: InCells, tree: Tree, means: Means, given: Conditions) -> float:
+    """Return the largest difference between a section's measured flow and what the outlets behind it take, over flow in."""
+    asked = _reduced(found, tree, given).flow_m3_s
+    inflow = sum(end.flow_m3_s for end in at_openings(found) if end.opening.inlet)
+    differences = (np.abs(flow - out).max(initial=0.0) for flow, out in zip(means.flow_m3_s, asked, strict=True))
+    return float(max(differences)) / inflow
 
 
 def outlets_of(at: tuple[AtOpening, ...], tree: Tree, means: Means) -> tuple[AtOpening, ...]:
@@ -108,47 +122,46 @@ class _Near:
     first: np.ndarray
 
 
-def _sorted_cells(found: Solution, tree: Tree) -> list[_Near]:
+def _sorted_cells(found: InCells, tree: Tree) -> list[_Near]:
     lines = [branch.points_mm for branch in tree.branches]
     begin = np.cumsum([0, *map(len, lines)])
-    nearest = cKDTree(np.concatenate(lines)).query(found.cells.points_mm)[1]
+    nearest = cKDTree(np.concatenate(lines)).query(found.points_mm)[1]
     order = np.argsort(nearest, kind="stable")
     first = np.searchsorted(nearest[order], np.arange(begin[-1] + 1))
     return [_Near(order, first[a : b + 1]) for a, b in pairwise(begin)]
 
 
-def _cuts(found: Solution, near: _Near, line: np.ndarray) -> _Cuts:
-    side = found.cells.side_mm
-    thick = SECTION_HALF_CELLS * side
+def _cuts(found: InCells, near: _Near, line: np.ndarray) -> _Cuts:
+    thick = SECTION_HALF_CELLS * found.side_mm
     tangent = np.gradient(line, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     reach = thick + float(np.diff(along).max())
     values = np.full((3, len(line)), np.nan)
-    density = found.scale.fluid.density_kg_m3
+    density = found.fluid.density_kg_m3
     for i, (centre, normal) in enumerate(zip(line, tangent, strict=True)):
         low, high = np.searchsorted(along, [along[i] - reach, along[i] + reach])
         cell = near.cell[near.first[low] : near.first[high]]
-        height = (found.cells.points_mm[cell] - centre) @ normal
+        height = (found.points_mm[cell] - centre) @ normal
         cell, height = cell[np.abs(height) < thick], height[np.abs(height) < thick]
         if not len(cell):
             continue
-        weight = 1 - np.abs(height) / thick
+        weight = found.volume_mm3[cell] * (1 - np.abs(height) / thick)
         speed = found.velocity_m_s[cell]
         through = weight * (speed @ normal)
         pressure = found.pressure_pa[cell]
-        values[0, i] = through.sum() * side**3 / thick * 1e-6
+        values[0, i] = through.sum() / thick * 1e-6
         values[1, i] = (weight * pressure).sum() / weight.sum()
         if through.sum() > 0:
             values[2, i] = (through * (pressure + density / 2 * (speed**2).sum(axis=1))).sum() / through.sum()
     return _Cuts(*values)
 
 
-def _near_opening(found: Solution, line: np.ndarray) -> np.ndarray:
+def _near_opening(found: InCells, line: np.ndarray) -> np.ndarray:
     """Return (N,) whether the cells around a point's section are cut short by an opening."""
-    thick = SECTION_HALF_CELLS * found.cells.side_mm
+    thick = SECTION_HALF_CELLS * found.side_mm
     cut = np.zeros(len(line), bool)
-    for opening in found.cells.openings:
+    for opening in found.openings:
         away = line - opening.centre_mm
         height = away @ opening.normal
         aside = np.linalg.norm(away - height[:, None] * opening.normal, axis=1)
@@ -170,11 +183,9 @@ def _clear(tree: Tree) -> list[np.ndarray]:
     return found
 
 
-def _kinetic_pa(found: Solution) -> float:
+def _kinetic_pa(found: InCells) -> float:
     """Return the kinetic energy that comes in with a volume of blood: its profile has more than the mean velocity's."""
-    cells = found.cells
-    number = next(i for i, opening in enumerate(cells.openings) if opening.inlet)
-    profile = cells.profiles[number]
+    number = next(i for i, opening in enumerate(found.openings) if opening.inlet)
     # Speed per unit of flow is 1/mm2: its cube over the plane is 1/mm4, 1e12 of 1/m4.
-    cubed = float((profile.speed**3).sum()) * profile.step_mm**2 * 1e12
-    return found.scale.fluid.density_kg_m3 / 2 * float(found.flow_m3_s[number]) ** 2 * cubed
+    cubed = float((found.inlet.speed**3).sum()) * found.inlet.step_mm**2 * 1e12
+    return found.fluid.density_kg_m3 / 2 * float(found.flow_m3_s[number]) ** 2 * cubed

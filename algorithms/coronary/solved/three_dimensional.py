@@ -27,6 +27,7 @@ from algorithms.coronary.lattice.solve import How, solve
 from algorithms.coronary.lattice.velocities import SOUND_SPEED
 from algorithms.coronary.solved.answer import Answer, Means
 from algorithms.coronary.solved.files import Run
+from algorithms.coronary.solved.in_cells import at_level, of_lattice
 from algorithms.coronary.solved.sections import at_openings, outlets_of, section_means
 
 log = logging.getLogger(__name__)
@@ -120,11 +121,12 @@ def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpo
     conditions, level_pa = lattice_conditions(lumen, given)
     found = solve(lumen, conditions, fluid, chosen.sides_mm, How(checkpoint=checkpoint))
     coarse, fine = (_raised(each, level_pa) for each in found)
-    means = section_means(fine, first.tree, given)
+    cells = of_lattice(fine)
+    means = section_means(cells, first.tree, given)
     inlet = next(opening.name for opening in lumen.openings if opening.inlet)
-    before = section_means(coarse, first.tree, given)
+    before = section_means(of_lattice(coarse), first.tree, given)
     compared = _of_two(before, means, chosen.sides_mm[0] / chosen.sides_mm[1], given.inlets[inlet].pressure_pa)
-    at = outlets_of(at_openings(fine), first.tree, means)
+    at = outlets_of(at_openings(cells), first.tree, means)
     grids = tuple(_facts(each) for each in (coarse, fine))
     return Answer("3d", first.tree, at, means, (*checks(fine), *compared), first.doubts, grids), Run(lumen, fine, coarse)
 
@@ -158,10 +160,7 @@ def lattice_conditions(lumen: Lumen, given: Conditions) -> tuple[dict[str, Condi
 
 
 def _raised(found: Solution, inlet_pa: float | None) -> Solution:
-    if inlet_pa is None:
-        return found
-    inlet = next(i for i, opening in enumerate(found.cells.openings) if opening.inlet)
-    more = inlet_pa - float(found.opening_pa[inlet])
+    more = at_level(found.cells.openings, found.opening_pa, inlet_pa)
     return replace(found, pressure_pa=found.pressure_pa + more, opening_pa=found.opening_pa + more)
 
 
@@ -177,22 +176,33 @@ def _facts(found: Solution) -> dict[str, float]:
 
 def _of_two(coarse: Means, fine: Means, ratio: float, inlet_pa: float | None) -> tuple[Check, ...]:
     """Return the checks that compare: the two grids, and the two models.  Losses are set against no less than is decisive."""
-    decisive = DECISIVE_LOSS * (inlet_pa or 0.0)
     # Where pressures are given it is flow that differs between the grids: what the lumen resists tells of both.
-    index, lost = max(enumerate(float(total[-1]) for total in fine.total_pa or ()), key=lambda tip: tip[1])
+    index, lost = _most_lost(fine)
     before, now = (float(each.total_pa[index][-1] / each.flow_m3_s[0][0]) for each in (coarse, fine) if each.total_pa)
-    convergence = grid_convergence_index(before, now, ratio) * abs(lost) / max(abs(lost), decisive)
-    reduced = float(fine.viscous_pa[index][-1] + fine.expansion_pa[index][-1])
-    against = (
-        "of the loss" if inlet_pa is None else f"of the loss, or of {DECISIVE_LOSS:g} of the inlet's pressure if that is more"
+    convergence = grid_convergence_index(before, now, ratio) * abs(lost) / max(abs(lost), DECISIVE_LOSS * (inlet_pa or 0.0))
+    help_text = f"{_against(inlet_pa)}, from cells {ratio:g} times as large"
+    return at_most("grid convergence index", convergence, GRID_CONVERGENCE, help_text), models_differ(fine, inlet_pa)
+
+
+def models_differ(means: Means, inlet_pa: float | None) -> Check:
+    """Return the check that the reduced model and a flow in three dimensions lose about the same."""
+    index, lost = _most_lost(means)
+    reduced = float(means.viscous_pa[index][-1] + means.expansion_pa[index][-1])
+    return at_most(
+        "reduced model",
+        # A loss of nothing differs from every other by everything: that, too, is no answer.
+        abs(reduced - lost) / max(lost, DECISIVE_LOSS * (inlet_pa or 0.0), 1e-9 * abs(reduced)),
+        MODELS_DIFFER,
+        f"difference of the two models' losses to the tip that lost most, {_against(inlet_pa)}",
     )
-    return (
-        at_most("grid convergence index", convergence, GRID_CONVERGENCE, f"{against}, from cells {ratio:g} times as large"),
-        at_most(
-            "reduced model",
-            # A loss of nothing differs from every other by everything: that, too, is no answer.
-            abs(reduced - lost) / max(lost, decisive, 1e-9 * abs(reduced)),
-            MODELS_DIFFER,
-            f"difference of the two models' losses to the tip that lost most, {against}",
-        ),
-    )
+
+
+def _most_lost(means: Means) -> tuple[int, float]:
+    """Return the branch whose tip lost most of its total pressure, and how much."""
+    return max(enumerate(float(total[-1]) for total in means.total_pa or ()), key=lambda tip: tip[1])
+
+
+def _against(inlet_pa: float | None) -> str:
+    if inlet_pa is None:
+        return "of the loss"
+    return f"of the loss, or of {DECISIVE_LOSS:g} of the inlet's pressure if that is more"

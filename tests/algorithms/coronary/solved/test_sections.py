@@ -13,6 +13,7 @@ from algorithms.coronary.lattice.cells import find_cells
 from algorithms.coronary.lattice.scale import scale
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.solved.files import wall_points
+from algorithms.coronary.solved.in_cells import of_lattice
 from algorithms.coronary.solved.reduced import tips_only
 from algorithms.coronary.solved.sections import section_means
 from tests.algorithms.coronary.lattice.shapes import fork, turned
@@ -26,7 +27,7 @@ def test_a_tube_has_poiseuilles_means(axis):
     """Flow within 2 % (20 cells across, summed), pressure within a cell's fall, and what is lost is Poiseuille's fall."""
     lumen, found = poiseuille(axis=axis)
     tree = tips_only(centrelines(lumen))
-    means = section_means(found, tree, GIVEN)
+    means = section_means(of_lattice(found), tree, GIVEN)
     fall = INLET_PA - found.opening_pa[1]
     along = tree.branches[0].distance_mm / 12
 
@@ -56,7 +57,7 @@ def test_flow_in_a_division_is_what_the_outlets_behind_it_take():
         np.array([100.0, 100, 100]), np.zeros(1), (0.0,), 1.0, 1,
     )  # fmt: skip
     tree = tips_only(centrelines(lumen))
-    means = section_means(found, tree, GIVEN)
+    means = section_means(of_lattice(found), tree, GIVEN)
     side = tree.branches[1]
     where = {branch.name: index for index, branch in enumerate(tree.branches)}
     takes = {"left": 0.4e-6, "right": 0.6e-6}
