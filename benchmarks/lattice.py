@@ -173,7 +173,7 @@ FORK_CELLS_MM = 0.12
 def bends() -> list[dict[str, Any]]:
     """Return the pressure gradient of developed flow in a bent tube against White's correlation, at two Dean numbers."""
     rows = []
-    across, ratio, angle = 16, 16.0, 2.4
+    across, ratio, angle = 20, 16.0, 2.4
     for dean in (100.0, 200.0):
         reynolds = dean / dean_number(1.0, DIAMETER_MM, ratio * DIAMETER_MM)
         circle_mm = ratio * DIAMETER_MM / 2

@@ -122,7 +122,7 @@ def test_a_run_that_ended_too_early_fails_its_check():
     "rotation", [pytest.param(turned((0, 0, 1)), id="along"), pytest.param(turned((1, 2, 3), 0.7), id="turned")]
 )
 def test_a_symmetric_fork_divides_its_flow_alike(rotation):
-    """Two equal daughters at equal pressure take half each, whatever the angle of the grid: 1 % at 20 cells across (issue 5)."""
+    """Two equal daughters at equal pressure take half each, at any angle to the grid: 1 % at 20 cells across (issue 5)."""
     given = {"inlet": Flow(Q), "left": Pressure(0.0), "right": Pressure(0.0)}
     found = solve(fork(1.5, (1.2, 1.2), 5.0, rotation), given, BLOOD, (0.24, 0.12))[-1]
 
