@@ -35,6 +35,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[CoronaryPhantom, Gr
     return phantom, read_grid(folder / "lumen.nii.gz"), measured
 
 
+@pytest.mark.slow
 def test_no_lesion_parts_a_main_vessel(found):
     """From a root's ostium to 0.6 of each main vessel's length the mask is one piece, stenoses included."""
     phantom, lumen, _ = found
@@ -51,6 +52,7 @@ def test_no_lesion_parts_a_main_vessel(found):
         assert {piece(branches[root][4])} == {piece(p) for p in points}
 
 
+@pytest.mark.slow
 def test_measurements_are_those_of_the_mask(found):
     """The volume in the manifest is the number of voxels times their volume."""
     _, lumen, measured = found

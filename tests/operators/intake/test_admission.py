@@ -50,6 +50,7 @@ def admit_again(intake: Intake, content: str) -> Case:
     return admit(study, "coronary", intake.here.home_folder, region=SITE["region"], site=SITE["site"])
 
 
+@pytest.mark.slow
 def test_fifty_copies_of_a_message_in_any_order_make_one_case(queue: Intake) -> None:
     """SQS delivers at least once and in no order; here three uploads, one of them announced fifty times, with five workers."""
     uploads = [queue.send(name) for name in ("one", "two", "three")]

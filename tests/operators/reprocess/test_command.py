@@ -45,6 +45,7 @@ def test_cases_are_found_answered_again_and_compared(
     assert len(open_store(here.store_uri).list("reprocess/")) == 3
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_end_as_one(here: Settings, answered: Answer) -> None:
     """Both may find the same case stale and compute it: one result, one report, one line of the audit for each."""
     case = answered(earlier(CORONARY, "render", version=0))

@@ -51,4 +51,11 @@ def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
 
 def gone(pids: list[int]) -> bool:
     """Return whether all processes have ended, though nobody may have waited for some yet."""
-    return all(not psutil.pid_exists(p) or psutil.Process(p).status() == psutil.STATUS_ZOMBIE for p in pids)
+    return all(map(_ended, pids))
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -253,6 +253,7 @@ def test_an_engine_that_does_not_answer_is_tried_again(case: Case, monkeypatch: 
         stage(case, "pass").execute(context(case))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
 @pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
 def test_a_whole_case_runs_in_containers(airflow_tables: None, tmp_path: Path, engine: Podman) -> None:

@@ -102,6 +102,7 @@ def test_a_pipeline_without_a_case_says_nought(server: StatsD) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("waiting")
 def test_the_same_goes_to_opentelemetry() -> None:
     """The process of its own, with Airflow's options for OTLP over HTTP; what it has to say is sent before it ends."""
