@@ -27,6 +27,7 @@ def used(case: Answer) -> dict[str, bool]:
     return {slide["label"]: slide["used"] for slide in case.result["slides"]}
 
 
+@pytest.mark.slow
 def test_slides_end_in_an_answer_with_a_report(case):
     """Four risks within their intervals, growing with the years; exit code 0 also for a case that is held for review."""
     assert case.code == 0, case.text
@@ -39,6 +40,7 @@ def test_slides_end_in_an_answer_with_a_report(case):
     assert all(used(case).values())
 
 
+@pytest.mark.slow
 def test_nothing_of_the_identity_leaves_the_vault(study, case):
     """Every value that the phantom planted in labels' text, descriptions, names and dates; the original is deleted."""
     planted = json.loads((study.parent / "truth" / "planted.json").read_text())
@@ -49,6 +51,7 @@ def test_nothing_of_the_identity_leaves_the_vault(study, case):
     assert [] == leaks(case, values)
 
 
+@pytest.mark.slow
 def test_a_second_run_of_a_case_computes_nothing(study, case):
     """Everything is found by its key, although the original is received again; it is deleted again."""
     again = answer("prostate", study, case.home)
@@ -123,6 +126,7 @@ def test_an_empty_folder_ends_in_a_report(tmp_path):
     assert "no " in rejection(answer("prostate", tmp_path / "empty", tmp_path / "home"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(REAL_DATA is None, reason="HEARTWOOD_REAL_DATA names no folder")
 def test_a_real_slide_runs_whole(tmp_path):
     """Aperio's CMU-1 small region, 2220 x 2967 at 0.499 mpp: a skin section, so whatever its risk, it must not be believed."""
