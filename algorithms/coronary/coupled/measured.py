@@ -58,6 +58,7 @@ def lattice_solver(fluid: Fluid, aortic_mmhg: float, device: str) -> Solver:
     how = How(device=None if device == "cpu" else device)
 
     def solver(domain: Domain, grid: Grid, flow: Through, earlier: Solved | None) -> Solved:
+        """Solve ``domain`` at ``flow``, from ``earlier`` where there is one."""
         try:
             lumen = earlier.lumen if earlier and earlier.lumen else swept_lumen(domain.crop.tree, ends=domain.crop.ends)
             given = conditions(lumen.openings, flow)

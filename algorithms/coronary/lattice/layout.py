@@ -28,11 +28,10 @@ def place(direction: np.ndarray | int, cell: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Places in one array of ``size``; all are unsigned, so that numba need not look whether they count from the end."""
+    """Places in one array; all are unsigned, so that numba need not look whether they count from the end."""
 
     cells: int
     width: int
-    size: int
     source: np.ndarray
     """(blocks x 27 x BLOCK,) from where each population comes."""
     hit: np.ndarray
@@ -79,7 +78,6 @@ def layout(cells: Cells, wall: Walls, gates: Gates) -> Layout:
     return Layout(
         cells=n,
         width=width,
-        size=first_wall + len(slots),
         source=source.reshape(DIRECTIONS, blocks, BLOCK).transpose(1, 0, 2).reshape(-1),
         hit=_placed(wall.hit, width),
         back=_placed(wall.back, width),
