@@ -104,7 +104,13 @@ class _Job:
 def _execute_one(job: _Job) -> Result:
     reused = job.state.manifest is not None
     if not reused:
-        _execute_now(job)
+        try:
+            _execute_now(job)
+        except Exception:
+            # An equal run may have ended meanwhile and deleted what both were reading.
+            if job.again().state.manifest is None:
+                raise
+            log.info("%s: an equal run has the result", job.stage.name)
         job = job.again()
     if not job.stub:
         _delete_consumed(job.stage, job.case, job.home)

@@ -17,6 +17,9 @@ from tests.faults.cases import LIGHT, LIGHT_SETTINGS, ShellCase, contents, half_
 KILLS = 40
 KILLS_OF_ENCODE = 10
 KILLS_A_STAGE = 10
+SOONER = 0.8
+"""After a stage that ended before its KILL: the machine may have had more to do when the stage was timed."""
+
 BEFORE_ENCODE = ("receive", "deidentify", "clinical", "tissue", "tiles")
 
 
@@ -43,7 +46,7 @@ def test_stages_that_are_killed_at_random_moments_end_as_undisturbed_ones(
 
     while kills < KILLS:
         rounds += 1
-        assert rounds <= 4, "the stages ended before they could be killed"
+        assert rounds <= 10, "the stages ended before they could be killed"
         case = undisturbed.again(tmp_path / f"killed {rounds}")
         for stage in LIGHT:
             for _ in range(min(KILLS_A_STAGE, KILLS - kills)):
@@ -51,6 +54,7 @@ def test_stages_that_are_killed_at_random_moments_end_as_undisturbed_ones(
                 assert [] == [half for folder in case.home.glob("cases/*") for half in half_published(folder)]
                 kills += struck
                 if not struck:
+                    seconds[stage] *= SOONER
                     break
             recovery_s = max(recovery_s, timed(case, stage))
 
@@ -78,7 +82,9 @@ def test_a_stage_that_goes_on_ends_as_an_undisturbed_one_however_often_it_is_kil
     kills = 0
 
     for _ in range(3 * KILLS_OF_ENCODE):
-        kills += before.killed("encode", after_s=moments.uniform(0, seconds))
+        struck = before.killed("encode", after_s=moments.uniform(0, seconds))
+        kills += struck
+        seconds *= 1 if struck else SOONER
         assert [] == half_published(before.folder)
         if kills == KILLS_OF_ENCODE:
             break

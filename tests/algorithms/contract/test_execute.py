@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from algorithms.contract import execute as execution
 from algorithms.contract.case import Case, Home
 from algorithms.contract.command import leave_failure
 from algorithms.contract.errors import DataError, failure_kind
@@ -166,6 +167,24 @@ def test_two_equal_runs_at_once_both_succeed_with_one_result(case, home):
 
     assert [p.exitcode for p in processes] == [0, 0]
     assert [states(TOY, case, {"slow_s": 1.0})["count"].folder] == list((case.folder / "count").iterdir())
+
+
+def test_a_run_whose_originals_an_equal_run_has_used_up_takes_that_one_s_result(case, home, monkeypatch):
+    """The other run deletes the originals while this one still reads them: neither has failed."""
+    execute(TOY, COUNT, case, home, {})
+    call = execution._call
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(execution, "_call", call)
+        execute(TOY, DOUBLE, case, home, {})
+        raise FileNotFoundError(case.input_path("study", home))
+
+    monkeypatch.setattr(execution, "_call", overtaken)
+
+    result = execute(TOY, DOUBLE, case, home, {})
+
+    assert not case.input_path("study", home).exists()
+    assert [result.folder] == list((case.folder / "double").iterdir())
 
 
 def test_a_killed_run_leaves_no_result_and_the_next_one_cleans_up(case, home):
