@@ -20,14 +20,14 @@ import numba
 import numpy as np
 
 from algorithms.coronary.lattice.cells import Cells
+from algorithms.coronary.lattice.collide import collide
 from algorithms.coronary.lattice.gates import GIVEN_HEAD, GIVEN_RESISTANCE, GIVEN_SHARE, HEAD_GAIN, Gates
-from algorithms.coronary.lattice.layout import BLOCK, layout
+from algorithms.coronary.lattice.layout import layout
 from algorithms.coronary.lattice.state import Lattice, State
 from algorithms.coronary.lattice.velocities import DIRECTIONS, OPPOSITE, VELOCITIES, WEIGHTS
 from algorithms.coronary.lattice.walls import BEND_RATE, Walls
 
-W0, W1, W2, W3 = (np.float32(WEIGHTS[i]) for i in (0, 1, 7, 19))
-THIRD, THREE, NINE, HALVES_3, HALVES_9 = (np.float32(x) for x in (1 / 3, 3, 9, 1.5, 4.5))
+THIRD, NINE = np.float32(1 / 3), np.float32(9)
 CX, CY, CZ = (np.ascontiguousarray(axis, dtype=np.float32) for axis in VELOCITIES.T)
 RATE = np.float32(BEND_RATE)
 WEIGHTS_32 = WEIGHTS.astype(np.float32)
@@ -40,11 +40,13 @@ class Compiled(Lattice):
         self.cells, self.wall, self.gates = cells, wall, gates
         self.keep = np.float32(1 - 1 / tau)
         self.threads = numba.get_num_threads()
-        self.at = layout(cells, wall, gates)
+        self.at = layout(cells, wall, gates, self.threads)
         self.f, self.bend, self.openings = self.at.packed(start.f), start.bend.copy(), start.openings.copy()
         self.spare = np.zeros_like(self.f)
         self.near = np.unique(np.concatenate([wall.cell, wall.before])).astype(np.uint32)
-        self.stress = np.zeros((6, len(cells)), np.float32)
+        self.stress = np.zeros((len(cells), 6), np.float32)
+        self.comes = np.zeros(len(wall.hit), np.float32)
+        self.before_gate = self.at.first[gates.cell], self.at.stride[gates.cell]
         self.step = start.step
 
     @property
@@ -52,43 +54,49 @@ class Compiled(Lattice):
         """A view of what changes; of the populations a copy."""
         return State(self.at.unpacked(self.f), self.bend, self.openings, self.step)
 
+    @property
+    def bytes_a_step(self) -> int:
+        """What a step must read and write at least: populations, the tables of runs, and those of the wall's links."""
+        runs, wall = self.at.runs, self.wall
+        tables = runs.source.nbytes + runs.target.nbytes + runs.stride.nbytes + runs.length.nbytes
+        places = self.at.hit.nbytes + self.at.back.nbytes + self.at.behind.nbytes + self.at.wall.nbytes
+        factors = wall.of_hit.nbytes + wall.of_back.nbytes + wall.of_behind.nbytes + wall.share.nbytes + self.bend.nbytes
+        return 2 * DIRECTIONS * 4 * len(self.cells) + tables + places + factors + 2 * self.comes.nbytes
+
     def curve(self) -> None:
         """Let the wall's correction follow the curvature of the velocity."""
         w = self.wall
-        _stresses(self.f, self.near, self.stress)
+        _stresses(self.f, self.near, self.at.first, self.at.stride, self.stress)
         _curve(self.stress, w.direction, w.cell, w.before, w.of_bend, self.bend)
 
     def reflect(self) -> None:
         """Fill the slots of the wall."""
         w, at = self.wall, self.at
-        came = self.f[at.first_wall : at.first_gate]
-        _reflect(self.f, at.hit, at.back, at.behind, w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend, came)
+        _reflect(
+            self.f, at.hit, at.back, at.behind, at.wall, w.of_hit, w.of_back, w.of_behind, w.share, w.start, self.bend,
+            self.comes,
+        )  # fmt: skip
 
     def open_gates(self) -> None:
         """Fill the slots of the openings, and bring their state one step on."""
         g, o = self.gates, self.openings
         _open_gates(
-            self.f, self.f[self.at.first_gate :], g.cell, g.direction, g.unit, g.speed, g.normal, g.start, g.kind,
+            self.f, self.at.gate, *self.before_gate, g.direction, g.unit, g.speed, g.normal, g.start, g.kind,
             g.admittance, g.memory, g.law, o.density, o.flow, o.mean_density, o.mean_flow,
         )  # fmt: skip
 
     def collide(self) -> None:
         """Stream and collide every cell."""
-        _collide(self.f, self.at.source, self.spare, self.keep, self.threads)
+        r = self.at.runs
+        collide(self.f, self.spare, r.source, r.target, r.stride, r.length, r.parts, self.keep)
         self.f, self.spare = self.spare, self.f
-
-
-@numba.njit(fastmath=True, cache=True, inline="always")
-def _first(cell: int) -> int:
-    """Return the place of a cell's population at rest; ``layout.place``."""
-    return cell // BLOCK * (DIRECTIONS * BLOCK) + cell % BLOCK
 
 
 @numba.njit(fastmath=True, cache=True)
 def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
-    f: np.ndarray, came: np.ndarray, cell: np.ndarray, direction: np.ndarray, unit: np.ndarray, speed: np.ndarray,
-    normal: np.ndarray, start: np.ndarray, kind: np.ndarray, admittance: np.ndarray, memory: float, law: np.ndarray,
-    density: np.ndarray, flow: np.ndarray, mean_density: np.ndarray, mean_flow: np.ndarray,
+    f: np.ndarray, slot: np.ndarray, place: np.ndarray, stride: np.ndarray, direction: np.ndarray, unit: np.ndarray,
+    speed: np.ndarray, normal: np.ndarray, start: np.ndarray, kind: np.ndarray, admittance: np.ndarray, memory: float,
+    law: np.ndarray, density: np.ndarray, flow: np.ndarray, mean_density: np.ndarray, mean_flow: np.ndarray,
 ) -> None:  # fmt: skip
     for gate in range(len(kind)):
         first, last = start[gate], start[gate + 1]
@@ -96,17 +104,19 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
         nx, ny, nz = normal[gate]
         head = kind[gate] == GIVEN_HEAD
         into = -mean_flow[gate] if head else law[gate, 0]
+        rho, jx, jy, jz = f[0], f[0], f[0], f[0]
         for k in range(first, last):
-            i, x = direction[k], _first(cell[k])
-            rho, jx, jy, jz = f[x], np.float32(0), np.float32(0), np.float32(0)
-            for m in range(1, DIRECTIONS):
-                g = f[x + m * BLOCK]
-                rho += g
-                jx += CX[m] * g
-                jy += CY[m] * g
-                jz += CZ[m] * g
+            i, x, to_next = direction[k], np.int64(place[k]), np.int64(stride[k])
+            if k == first or place[k] != place[k - 1]:  # the links of one cell follow one another
+                rho, jx, jy, jz = f[x], np.float32(0), np.float32(0), np.float32(0)
+                for m in range(1, DIRECTIONS):
+                    g = f[x + m * to_next]
+                    rho += g
+                    jx += CX[m] * g
+                    jy += CY[m] * g
+                    jz += CZ[m] * g
             seen += rho
-            comes = f[x + OPPOSITE[i] * BLOCK]
+            comes = f[x + OPPOSITE[i] * to_next]
             if kind[gate] <= GIVEN_HEAD:
                 u = speed[k] * into
                 across, along = CX[i] * nx + CY[i] * ny + CZ[i] * nz, CX[i] * jx + CY[i] * jy + CZ[i] * jz
@@ -116,8 +126,8 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
                 comes += np.float32(WEIGHTS_32[i] * (density[gate] - rho))
             else:
                 comes = np.float32(WEIGHTS_32[i] * density[gate])
-            out += f[x + i * BLOCK] - comes
-            came[k] = comes
+            out += f[x + i * to_next] - comes
+            f[slot[k]] = comes
         if kind[gate] <= GIVEN_HEAD:
             seen /= last - first
             excess = seen - (law[gate, 0] if head else mean_density[gate])
@@ -127,7 +137,7 @@ def _open_gates(  # noqa: PLR0917 - numba takes no keyword-only arguments
             mean_density[gate] += (seen - mean_density[gate]) * memory
             density[gate] = seen
             for k in range(first, last):
-                came[k] += np.float32(unit[k] * (out - wanted))
+                f[slot[k]] += np.float32(unit[k] * (out - wanted))
             out = wanted
         flow[gate] = out
     _laws(kind, admittance, memory, law, density, flow, mean_density, mean_flow)
@@ -161,15 +171,15 @@ def _square(i: int, jx: Any, jy: Any, jz: Any) -> float:
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
-def _stresses(f: np.ndarray, near: np.ndarray, stress: np.ndarray) -> None:
-    """Fill the columns ``near`` of ``stress`` (6: xx yy zz xy xz yz, N): what the populations mean beyond their equilibrium."""
+def _stresses(f: np.ndarray, near: np.ndarray, place: np.ndarray, stride: np.ndarray, stress: np.ndarray) -> None:
+    """Fill the rows ``near`` of ``stress`` (N, 6: xx yy zz xy xz yz): what the populations mean beyond their equilibrium."""
     for k in numba.prange(len(near)):
         x = near[k]
-        first = _first(x)
+        first, to_next = np.int64(place[x]), np.int64(stride[x])
         rho, jx, jy, jz = f[first], np.float32(0), np.float32(0), np.float32(0)
         xx, yy, zz, xy, xz, yz = jx, jx, jx, jx, jx, jx
         for m in range(1, DIRECTIONS):
-            g = f[first + m * BLOCK]
+            g = f[first + m * to_next]
             rho += g
             jx += CX[m] * g
             jy += CY[m] * g
@@ -181,8 +191,8 @@ def _stresses(f: np.ndarray, near: np.ndarray, stress: np.ndarray) -> None:
             xz += CX[m] * CZ[m] * g
             yz += CY[m] * CZ[m] * g
         rest = THIRD * rho
-        stress[0, x], stress[1, x], stress[2, x] = xx - rest - jx * jx, yy - rest - jy * jy, zz - rest - jz * jz
-        stress[3, x], stress[4, x], stress[5, x] = xy - jx * jy, xz - jx * jz, yz - jy * jz
+        stress[x, 0], stress[x, 1], stress[x, 2] = xx - rest - jx * jx, yy - rest - jy * jy, zz - rest - jz * jz
+        stress[x, 3], stress[x, 4], stress[x, 5] = xy - jx * jy, xz - jx * jz, yz - jy * jz
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
@@ -193,106 +203,26 @@ def _curve(  # noqa: PLR0917
         if of_bend[k] != 0:
             i, x, y = direction[k], cell[k], before[k]
             # Populations after collision hold nothing but density, velocity and stress: a pair's stress is its projection.
-            change = CX[i] * CX[i] * (stress[0, x] - stress[0, y])
-            change += CY[i] * CY[i] * (stress[1, x] - stress[1, y])
-            change += CZ[i] * CZ[i] * (stress[2, x] - stress[2, y])
-            change += np.float32(2) * CX[i] * CY[i] * (stress[3, x] - stress[3, y])
-            change += np.float32(2) * CX[i] * CZ[i] * (stress[4, x] - stress[4, y])
-            change += np.float32(2) * CY[i] * CZ[i] * (stress[5, x] - stress[5, y])
+            change = CX[i] * CX[i] * (stress[x, 0] - stress[y, 0])
+            change += CY[i] * CY[i] * (stress[x, 1] - stress[y, 1])
+            change += CZ[i] * CZ[i] * (stress[x, 2] - stress[y, 2])
+            change += np.float32(2) * CX[i] * CY[i] * (stress[x, 3] - stress[y, 3])
+            change += np.float32(2) * CX[i] * CZ[i] * (stress[x, 4] - stress[y, 4])
+            change += np.float32(2) * CY[i] * CZ[i] * (stress[x, 5] - stress[y, 5])
             bend[k] += RATE * (NINE * WEIGHTS_32[i] * change * of_bend[k] - bend[k])
 
 
 @numba.njit(parallel=True, fastmath=True, cache=True)
 def _reflect(  # noqa: PLR0917
-    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, of_hit: np.ndarray, of_back: np.ndarray,
-    of_behind: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray, came: np.ndarray,
+    f: np.ndarray, hit: np.ndarray, back: np.ndarray, behind: np.ndarray, slot: np.ndarray, of_hit: np.ndarray,
+    of_back: np.ndarray, of_behind: np.ndarray, share: np.ndarray, start: np.ndarray, bend: np.ndarray, comes: np.ndarray,
 ) -> None:  # fmt: skip
     for section in numba.prange(len(start) - 1):
         leak = 0.0
         for k in range(start[section], start[section + 1]):
             gone = f[hit[k]]
-            comes = of_hit[k] * gone + of_back[k] * f[back[k]] + of_behind[k] * f[behind[k]] + bend[k]
-            leak += gone - comes
-            came[k] = comes
+            comes[k] = of_hit[k] * gone + of_back[k] * f[back[k]] + of_behind[k] * f[behind[k]] + bend[k]
+            leak += gone - comes[k]
         given = np.float32(leak)
         for k in range(start[section], start[section + 1]):
-            came[k] += share[k] * given
-
-
-@numba.njit(parallel=True, fastmath=True, cache=True)
-def _collide(f: np.ndarray, source: np.ndarray, out: np.ndarray, keep: np.float32, threads: int) -> None:
-    blocks = len(source) // (DIRECTIONS * BLOCK)
-    for thread in numba.prange(threads):
-        g = np.empty((DIRECTIONS, BLOCK), np.float32)
-        for block in range(blocks * thread // threads, blocks * (thread + 1) // threads):
-            first = block * DIRECTIONS * BLOCK
-            for i in range(DIRECTIONS):
-                for k in range(BLOCK):
-                    g[i, k] = f[source[first + i * BLOCK + k]]
-            _collide_block(g, BLOCK, keep)
-            for i in range(DIRECTIONS):
-                for k in range(BLOCK):
-                    out[first + i * BLOCK + k] = g[i, k]
-
-
-@numba.njit(fastmath=True, cache=True, inline="always")
-def _collide_block(g: np.ndarray, size: int, keep: np.float32) -> None:
-    for k in range(size):
-        s1, s3, s5 = g[1, k] + g[2, k], g[3, k] + g[4, k], g[5, k] + g[6, k]
-        pxy, mxy, pxz, mxz, pyz, myz = (
-            g[7, k] + g[8, k],
-            g[9, k] + g[10, k],
-            g[11, k] + g[12, k],
-            g[13, k] + g[14, k],
-            g[15, k] + g[16, k],
-            g[17, k] + g[18, k],
-        )
-        b1, b2, b3, b4 = g[19, k] + g[20, k], g[21, k] + g[22, k], g[23, k] + g[24, k], g[25, k] + g[26, k]
-        dxy, exy, dxz, exz, dyz, eyz = (
-            g[7, k] - g[8, k],
-            g[9, k] - g[10, k],
-            g[11, k] - g[12, k],
-            g[13, k] - g[14, k],
-            g[15, k] - g[16, k],
-            g[17, k] - g[18, k],
-        )
-        d1, d2, d3, d4 = g[19, k] - g[20, k], g[21, k] - g[22, k], g[23, k] - g[24, k], g[25, k] - g[26, k]
-        sxy, sxz, syz = pxy + mxy, pxz + mxz, pyz + myz
-        body = b1 + b2 + b3 + b4
-        rho = g[0, k] + s1 + s3 + s5 + sxy + sxz + syz + body
-        jx = g[1, k] - g[2, k] + dxy + exy + dxz + exz + d1 + d2 + d3 - d4
-        jy = g[3, k] - g[4, k] + dxy - exy + dyz + eyz + d1 + d2 - d3 + d4
-        jz = g[5, k] - g[6, k] + dxz - exz + dyz - eyz + d1 - d2 + d3 + d4
-        xx, yy, zz = s1 + sxy + sxz + body - jx * jx, s3 + sxy + syz + body - jy * jy, s5 + sxz + syz + body - jz * jz
-        trace = (xx + yy + zz) * THIRD
-        xx, yy, zz = keep * (xx - trace) + jx * jx, keep * (yy - trace) + jy * jy, keep * (zz - trace) + jz * jz
-        xy = keep * (pxy - mxy + b1 + b2 - b3 - b4 - jx * jy) + jx * jy
-        xz = keep * (pxz - mxz + b1 - b2 + b3 - b4 - jx * jz) + jx * jz
-        yz = keep * (pyz - myz + b1 - b2 - b3 + b4 - jy * jz) + jy * jz
-        total = xx + yy + zz
-        base = rho - HALVES_3 * total
-        g[0, k] = W0 * base
-        ax, ay, az = W1 * (base + HALVES_9 * xx), W1 * (base + HALVES_9 * yy), W1 * (base + HALVES_9 * zz)
-        ux, uy, uz = W1 * THREE * jx, W1 * THREE * jy, W1 * THREE * jz
-        g[1, k], g[2, k], g[3, k], g[4, k], g[5, k], g[6, k] = ax + ux, ax - ux, ay + uy, ay - uy, az + uz, az - uz
-        ux, uy, uz = W2 * THREE * jx, W2 * THREE * jy, W2 * THREE * jz
-        bxy, bxz, byz = (
-            W2 * (base + HALVES_9 * (xx + yy)),
-            W2 * (base + HALVES_9 * (xx + zz)),
-            W2 * (base + HALVES_9 * (yy + zz)),
-        )
-        cxy, cxz, cyz = W2 * NINE * xy, W2 * NINE * xz, W2 * NINE * yz
-        g[7, k], g[8, k] = bxy + cxy + (ux + uy), bxy + cxy - (ux + uy)
-        g[9, k], g[10, k] = bxy - cxy + (ux - uy), bxy - cxy - (ux - uy)
-        g[11, k], g[12, k] = bxz + cxz + (ux + uz), bxz + cxz - (ux + uz)
-        g[13, k], g[14, k] = bxz - cxz + (ux - uz), bxz - cxz - (ux - uz)
-        g[15, k], g[16, k] = byz + cyz + (uy + uz), byz + cyz - (uy + uz)
-        g[17, k], g[18, k] = byz - cyz + (uy - uz), byz - cyz - (uy - uz)
-        ux, uy, uz = W3 * THREE * jx, W3 * THREE * jy, W3 * THREE * jz
-        body = W3 * (rho + THREE * total)
-        cxy, cxz, cyz = W3 * NINE * xy, W3 * NINE * xz, W3 * NINE * yz
-        b1, b2, b3, b4 = body + cxy + cxz + cyz, body + cxy - cxz - cyz, body - cxy + cxz - cyz, body - cxy - cxz + cyz
-        g[19, k], g[20, k] = b1 + (ux + uy + uz), b1 - (ux + uy + uz)
-        g[21, k], g[22, k] = b2 + (ux + uy - uz), b2 - (ux + uy - uz)
-        g[23, k], g[24, k] = b3 + (ux - uy + uz), b3 - (ux - uy + uz)
-        g[25, k], g[26, k] = b4 + (uy + uz - ux), b4 - (uy + uz - ux)
+            f[slot[k]] = comes[k] + share[k] * given
