@@ -21,7 +21,7 @@ WANTED_ACROSS, FEWEST_ACROSS = 17.0, 11.0
 COARSER = 1.5
 """The first of the two grids has cells this many times as large."""
 
-UPDATES_S = {"cpu": 1.6e7, "cuda": 1e9}
+UPDATES_S = {"cpu": 4e7, "cuda": 1e9}
 """Cell updates a second that are reckoned with: two threads at what ``solved.three_dimensional`` reckons with for one, and an
 accelerator by torch, which was not measured.
 """

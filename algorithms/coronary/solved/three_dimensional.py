@@ -43,7 +43,7 @@ RATIO = 1.5
 PASSAGES = 4.0
 """Times that blood passes a lumen of a few diameters before nothing changes any more."""
 
-UPDATES_PER_S = 8e6
+UPDATES_PER_S = 2e7
 """Cells that a thread steps in a second, for the estimate; the log says what is left while a run goes on."""
 
 DECISIVE_LOSS = 0.2

@@ -1,4 +1,4 @@
-"""Where the compiled lattice keeps its populations: every place once, whichever way the vessel lies, for any number of threads."""
+"""Where the compiled lattice keeps its populations: every place once, however the vessel lies, for any number of threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def every_place(found: Layout) -> np.ndarray:
 
 
 def test_no_two_populations_share_a_place(made):
-    """A slot lies where a cell would be, and there is none: 27 populations a cell and one a link, each with a place of its own."""
+    """A slot lies where a cell would be and is none: 27 populations a cell and one a link, each with a place of its own."""
     cells, wall, opening = made
 
     places = every_place(layout(*made, threads=2))
