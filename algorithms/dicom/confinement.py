@@ -49,10 +49,13 @@ class Confinement:
         Address space of the child.
     item_seconds
         Wall time for one item.
+    most_deaths
+        Children that one call may lose before it gives up.
     """
 
-    def __init__(self, *, memory_gib: float = 1.5, item_seconds: int = 60) -> None:
+    def __init__(self, *, memory_gib: float = 1.5, item_seconds: int = 60, most_deaths: int = MOST_DEATHS) -> None:
         self._limits = (str(int(memory_gib * 2**30)), str(item_seconds))
+        self._most_deaths = most_deaths
         self._child: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Confinement:
@@ -67,7 +70,8 @@ class Confinement:
         Parameters
         ----------
         function
-            ``"package.module:name"``; takes and returns values that JSON can carry.
+            ``"package.module:name"``; takes and returns values that JSON can carry.  If it is a class, each child makes
+            one of it with the context, and calls that with every item.
         context
             Given to every call.
         items
@@ -76,7 +80,7 @@ class Confinement:
         Raises
         ------
         DataError
-            If the function raises it, or if more than ``MOST_DEATHS`` items kill their child.
+            If the function raises it, or if more than ``most_deaths`` items kill their child.
         TransientError
             If the function meets an error of the operating system that passes, such as a full disk.
         RuntimeError
@@ -89,7 +93,7 @@ class Confinement:
                 yield answer
             if done < len(items):
                 deaths += 1
-                if deaths > MOST_DEATHS:
+                if deaths > self._most_deaths:
                     raise DataError(
                         f"{deaths} files kill the parser (too much memory or time); send a study without damaged files"
                     )
@@ -173,6 +177,8 @@ def _serve(memory_bytes: int, item_seconds: int) -> None:
         if "function" in asked:
             module, name = asked["function"].split(":")
             call, context = getattr(importlib.import_module(module), name), asked["context"]
+            if isinstance(call, type):
+                call = _Made(call(context))
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
             continue
         assert call is not None
@@ -181,6 +187,16 @@ def _serve(memory_bytes: int, item_seconds: int) -> None:
         signal.alarm(0)
         answers.write(json.dumps(message) + "\n")
         answers.flush()
+
+
+class _Made:
+    """Calls an object that was made for a context."""
+
+    def __init__(self, made: Callable[[Any], Any]) -> None:
+        self._made = made
+
+    def __call__(self, _context: Any, item: Any) -> Any:
+        return self._made(item)
 
 
 def _message(call: Callable[[Any, Any], Any], context: Any, item: Any) -> dict[str, Any]:

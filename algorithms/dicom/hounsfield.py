@@ -1,6 +1,6 @@
 """A folder of CT images as a volume of Hounsfield units.
 
-The files are those that `algorithms.dicom.deidentification` wrote: their headers were parsed once in confinement.
+The files are those that `algorithms.dicom.privacy` wrote: their headers were parsed once in confinement.
 Arrays are (Z, Y, X) with z from feet to head, y from front to back, x from right to left (LPS).
 """
 

@@ -17,10 +17,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from algorithms.contract.errors import DataError
-from algorithms.dicom.deidentification import Subject, deidentified, grouped_age
+from algorithms.dicom.privacy.syntax import Refused
+from algorithms.dicom.privacy.values import grouped_age
 from tests.algorithms.dicom.ct_series import IDENTITY, ROOT, assert_nameless, image
+from tests.algorithms.dicom.privacy.cleaning import deidentified
 
-SUBJECT = Subject(bytes(range(32)), "KH7301942", "study")
 PIXELS = np.random.default_rng(3).integers(-1000, 1500, (16, 16)).astype(np.int16)
 SECRET_WORD = "Xanthippe"
 
@@ -40,7 +41,7 @@ def planted(change: Callable[[FileDataset], None]) -> bytes:
 
 
 def output(data: bytes) -> tuple[bytes, FileDataset]:
-    clean, _ = deidentified(data, SUBJECT)
+    clean, _ = deidentified(data)
     return clean, pydicom.dcmread(BytesIO(clean))
 
 
@@ -322,7 +323,7 @@ def test_spare_bits_of_the_pixels_are_cleared():
     def overlaid(dataset):
         dataset.PixelData = (np.frombuffer(dataset.PixelData, "<u2") | 0x8000).tobytes()
 
-    clean, outcome = deidentified(planted(overlaid), SUBJECT)
+    clean, outcome = deidentified(planted(overlaid))
 
     assert pydicom.dcmread(BytesIO(clean)).PixelData == image(PIXELS, 7).PixelData
     assert outcome.actions["PixelData", "C"] == 1
@@ -347,7 +348,7 @@ def test_what_cannot_be_cleaned_is_refused(values, found):
             setattr(dataset, keyword, value)
 
     with pytest.raises(DataError, match=found) as failure:
-        deidentified(planted(changed), SUBJECT)
+        deidentified(planted(changed))
 
     assert "send" in str(failure.value)
     assert_nameless(str(failure.value))
@@ -378,4 +379,8 @@ def test_a_planted_word_never_survives(keywords, prefix, vr):
             )
         dataset.SpecificCharacterSet = "ISO_IR 100"
 
-    assert_gone(SECRET_WORD, output(planted(plant))[0])
+    try:
+        clean, _ = output(planted(plant))
+    except Refused:  # an ImageType that no scanner writes
+        return
+    assert_gone(SECRET_WORD, clean)

@@ -1,7 +1,7 @@
 """What the standard asks: PS3.15 Table E.1-1 (edition 2024e) as data, and the options of the profile.
 
-The table says what *must* go; what *may* stay is said by an allow-list (`algorithms.dicom.ct_policy`), and a test holds one
-against the other.  Attributes that a later edition added to the table are not on the allow-list either, so they go too.
+The table says what *must* go; what *may* stay is said by an allow-list (`attributes.tsv`), and a test holds one against the
+other.  Attributes that a later edition added to the table are not on the allow-list either, so they go too.
 """
 
 from __future__ import annotations
@@ -14,16 +14,21 @@ from pathlib import Path
 EDITION = "2024e"
 """Edition of PS3.15 that the table was made from."""
 
-TABLE = Path(__file__).with_name("confidentiality_profile.tsv")
+TABLE = Path(__file__).with_name("table.tsv")
 
 STRICTNESS = {"K": 0, "C": 1, "U": 2, "D": 2, "Z": 2, "X": 3}
 """Actions from keep to remove: one may stand in for a weaker one.  The standard's Z allows a dummy value, as D does."""
 
 
 class Option(Enum):
-    """Options of the profile (PS3.15 E.3), named as the table's columns; the value is the code in CID 7050 and its meaning."""
+    """Options of the profile (PS3.15 E.3), named as the table's columns; the value is the code in CID 7050 and its meaning.
+
+    The two that are about pixels have no column.
+    """
 
     BASIC = ("113100", "Basic Application Confidentiality Profile")
+    CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
+    CLEAN_RECOGNIZABLE_VISUAL_FEATURES = ("113102", "Clean Recognizable Visual Features Option")
     CLEAN_GRAPHICS = ("113103", "Clean Graphics Option")
     CLEAN_STRUCTURED_CONTENT = ("113104", "Clean Structured Content Option")
     CLEAN_DESCRIPTORS = ("113105", "Clean Descriptors Option")

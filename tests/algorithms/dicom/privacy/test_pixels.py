@@ -11,10 +11,10 @@ import pytest
 import SimpleITK
 
 from algorithms.contract.errors import DataError
-from algorithms.dicom.deidentification import Subject, deidentified
 from algorithms.dicom.hounsfield import read_headers, read_hounsfield, series_grid
-from algorithms.dicom.pixel_data import Layout, cleaned_codestream, cleaned_raw, encapsulated, encapsulated_frame
+from algorithms.dicom.privacy.pixels import Layout, cleaned_codestream, cleaned_raw, encapsulated, frames_of
 from tests.algorithms.dicom.ct_series import image
+from tests.algorithms.dicom.privacy.cleaning import deidentified
 
 WORD = b"Quastenflosser"
 LAYOUT = Layout(rows=32, columns=48, bits_allocated=16, bits_stored=16, signed=True)
@@ -30,7 +30,7 @@ def compressed(tmp_path: Path, compressor: str) -> bytes:
     writer.UseCompressionOn()
     writer.SetCompressor(compressor)
     writer.Execute(SimpleITK.GetImageFromArray(PIXELS[None]))
-    return encapsulated_frame(pydicom.dcmread(tmp_path / "x.dcm").PixelData)
+    return frames_of(pydicom.dcmread(tmp_path / "x.dcm").PixelData, 1)[0]
 
 
 def with_segment(frame: bytes, marker: int, at: int) -> bytes:
@@ -72,7 +72,7 @@ def decoded(tmp_path: Path, frame: bytes, syntax: str) -> np.ndarray:
         dataset["PixelData"].VR = "OB"
         buffer = BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)
-        clean, _ = deidentified(buffer.getvalue(), Subject(bytes(32), "", ""))
+        clean, _ = deidentified(buffer.getvalue())
         (folder / f"{number}.dcm").write_bytes(clean)
     headers = read_headers(folder)
     return read_hounsfield(folder, headers, series_grid(headers))[0]
@@ -137,10 +137,29 @@ def test_unknown_compression_is_refused(syntax):
 def test_fragments_are_joined_and_written_as_one():
     """An encoder may split a frame anywhere; the offset table is rebuilt empty."""
     item = b"\xfe\xff\x00\xe0"
-    value = item + b"\4\0\0\0" + b"\0\0\0\0" + item + b"\2\0\0\0ab" + item + b"\4\0\0\0cdef" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    value = item + b"\4\0\0\0" + b"\0\0\0\0" + item + b"\2\0\0\0ab" + item + b"\4\0\0\0cdef"
 
-    assert encapsulated_frame(value) == b"abcdef"
-    assert encapsulated_frame(encapsulated(b"abcde")) == b"abcde\0"
+    assert frames_of(value, 1) == [b"abcdef"]
+    assert encapsulated([b"abcde"]) == item + b"\0\0\0\0" + item + b"\6\0\0\0abcde\0" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+def test_frames_are_told_apart_by_the_offset_table():
+    """Two frames in three fragments: the table says that the second frame begins at the third fragment (PS3.5 A.4)."""
+    item = b"\xfe\xff\x00\xe0"
+    table = (0).to_bytes(4, "little") + (20).to_bytes(4, "little")
+    value = item + b"\x08\0\0\0" + table + item + b"\2\0\0\0ab" + item + b"\2\0\0\0cd" + item + b"\2\0\0\0ef"
+
+    assert frames_of(value, 2) == [b"abcd", b"ef"]
+    assert frames_of(encapsulated([b"abcd", b"ef"])[:-8], 2) == [b"abcd", b"ef"]
+
+
+def test_frames_that_nothing_tells_apart_are_refused():
+    """Three fragments, two frames and no table: each cut would be a guess."""
+    item = b"\xfe\xff\x00\xe0"
+    value = item + b"\0\0\0\0" + (item + b"\2\0\0\0ab") * 3
+
+    with pytest.raises(DataError, match="does not say where its frames begin"):
+        frames_of(value, 2)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +188,7 @@ def test_run_length_encoding_leaves_as_plain_pixels():
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
 
-    clean = pydicom.dcmread(BytesIO(deidentified(buffer.getvalue(), Subject(bytes(32), "", ""))[0]))
+    clean = pydicom.dcmread(BytesIO(deidentified(buffer.getvalue())[0]))
 
     assert clean.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
     assert clean.PixelData == image(PIXELS, 7).PixelData

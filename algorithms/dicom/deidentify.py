@@ -1,0 +1,124 @@
+"""De-identify any folder of DICOM files: ``python -m algorithms.dicom.deidentify IN OUT --key-file KEY``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from algorithms.contract.errors import EXIT_DATA, EXIT_OK, DataError
+from algorithms.contract.shell import exit_code, log_to_stderr
+from algorithms.dicom.privacy.folder import deidentify_folder
+from algorithms.dicom.privacy.policy import site_policy
+
+log = logging.getLogger("algorithms.dicom.deidentify")
+
+EXPLAINED = """\
+IN may hold any files in any folders, several patients and studies mixed.  Original CT and MR images are written to
+
+    OUT/<patient>/<study>/<series>/0001.dcm ...    in the order of their positions, all names made anew
+    OUT/<patient>/<study>/privacy.json             what was done to each attribute, and what was searched; no values
+
+Whatever may show or hold text (captures, dose sheets, localizers, reports, damaged files) is refused: it is counted by
+reason in the summary, and copied to the quarantine folder, if one is given, under a new name beside a file with the reason.
+The quarantine holds identifying data.  IN is never changed.
+
+Before anything appears in OUT, every byte written for a patient is searched for every value that was taken out of that
+patient's files.  If one is found, nothing of that patient appears.
+
+The key makes all pseudonyms: the same key gives the same patient the same pseudonym, UIDs and date shift in every run.
+Keep it secret; whoever has it can tell whether a pseudonym belongs to a known identifier.
+
+exit codes: 0 done (some files may have been refused: see the summary); 65 nothing could be de-identified, or a value was
+found in a patient's output; 75 try again later; 70 a bug
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    command = argparse.ArgumentParser(
+        prog="python -m algorithms.dicom.deidentify",
+        description="Take the identity out of DICOM images, and prove that it is gone (PS3.15 Annex E).",
+        epilog=EXPLAINED,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("source", type=Path, metavar="IN", help="folder to read; every file below it")
+    command.add_argument("target", type=Path, metavar="OUT", help="folder to write; must be empty or missing")
+    command.add_argument(
+        "--key-file", type=Path, required=True, metavar="KEY",
+        help="secret of the pseudonyms, 64 hexadecimal digits, readable by its owner only; made where it is missing",
+    )  # fmt: skip
+    command.add_argument(
+        "--policy", type=Path, metavar="FILE",
+        help="a site's policy in YAML (docs/privacy.md); default: basic profile, dates shifted, age, sex, size, weight kept",
+    )  # fmt: skip
+    command.add_argument(
+        "--quarantine",
+        type=Path,
+        metavar="DIR",
+        help="folder for refused files and their reasons; default: they stay in IN only",
+    )
+    return command
+
+
+def key_of(path: Path) -> bytes:
+    """Return the key in a file; a new one is made where there is no file.
+
+    Raises
+    ------
+    DataError
+        If others may read the file, or it holds no key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+        log.info("made a new key file")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise DataError(f"the key file has mode {mode:04o}, wanted 0600: others can read it; run chmod 600 on it")
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except (ValueError, UnicodeDecodeError):
+        key = b""
+    if len(key) < 32:
+        raise DataError("the key file holds no key, wanted 64 hexadecimal digits; name another file, or a new one to be made")
+    return key
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for, and write the summary to standard output."""
+    given = parser().parse_args(arguments)
+    policy = site_policy(given.policy)
+    if not given.source.is_dir():
+        raise DataError("IN is no folder; name a folder with DICOM files")
+    if given.target.exists() and (not given.target.is_dir() or any(given.target.iterdir())):
+        raise DataError("OUT is not empty; name a new or empty folder, so that files of two runs are not mixed")
+    summary = deidentify_folder(given.source, given.target, key_of(given.key_file), policy, given.quarantine)
+    sys.stdout.write(json.dumps(summary) + "\n")
+    if summary["patients_stopped"]:
+        log.error(
+            "values of removed attributes were found in the output of %d patients (%s); nothing of them was written; "
+            "report this to the operator", summary["patients_stopped"], summary["values_found_in"],
+        )  # fmt: skip
+        return EXIT_DATA
+    if not summary["files_written"]:
+        log.error("none of %d files could be de-identified; the summary counts the reasons", summary["files_read"])
+        return EXIT_DATA
+    return EXIT_OK
+
+
+def main() -> int:
+    """Run the command, and turn failures into exit codes."""
+    log_to_stderr()
+    return exit_code(run, log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

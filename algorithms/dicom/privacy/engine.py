@@ -1,0 +1,399 @@
+"""One image without its patient: a new file made of what the policy lets through, and a list of what was taken out.
+
+The output is not the input with things deleted.  It starts empty; an attribute of the input gets in only through its rule.
+Most elements are equal in every slice of a study, so an element that was judged once is known by its bytes from then on, and
+raw pixels are copied unread where nothing but pixels is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
+from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
+from algorithms.dicom.privacy.policy import Policy, Rule
+from algorithms.dicom.privacy.subject import Subject
+from algorithms.dicom.privacy.syntax import (
+    BIG_ENDIAN,
+    EXPLICIT,
+    PIXEL_DATA,
+    File,
+    Readers,
+    Refused,
+    Span,
+    damaged,
+    encoded,
+    encoded_items,
+    read,
+)
+from algorithms.dicom.privacy.table import Option
+from algorithms.dicom.privacy.taken import Place, Taken, charset_of, taken, texts
+from algorithms.dicom.privacy.values import Value, Values, grouped_age
+from algorithms.dicom.pseudonym import dicom_date, replaced_uid
+
+IMPLEMENTATION_CLASS_UID = b"2.25.196130207213462373498427512103386912047"
+IMPLEMENTATION_VERSION_NAME = b"HEARTWOOD"
+
+PRESENT = {
+    "*": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
+          "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+          "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber"),
+    "CT": ("AcquisitionNumber", "KVP"),
+    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength"),
+}  # fmt: skip
+"""Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
+
+LATE = frozenset({"text"})
+"""Rules for free text, judged after all others, because it must not hold any name found elsewhere."""
+
+MOST_REMEMBERED = 50000
+LONGEST_REMEMBERED = 65536
+"""Elements, and bytes of one, that are remembered; beyond that memory would grow with the study."""
+
+CHARACTER_SET, SOP_INSTANCE, PATIENT_AGE, SIGNED = 0x00080005, 0x00080018, 0x00101010, 0x00280103
+META_TEXTS = (0x00020003, 0x00020013, 0x00020016, 0x00020017, 0x00020018, 0x00020026, 0x00020027, 0x00020028, 0x00020102)
+UTF8_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+LAYOUT = tuple(tag_of(k) or 0 for k in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
+                                        "SamplesPerPixel", "NumberOfFrames", "HighBit"))  # fmt: skip
+
+
+class Judged(NamedTuple):
+    """What became of one element: the output's bytes, and (keyword, action) for the count."""
+
+    tag: int
+    output: bytes
+    done: tuple[str, str]
+    source: bytes
+    inner: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Cleaned:
+    """One image without identity: the pieces of the new file, and the counts of (keyword, action)."""
+
+    pieces: list[Any] = field(repr=False)
+    sop_class: str
+    done: list[tuple[str, str]]
+
+    def data(self) -> bytes:
+        """Return the whole file."""
+        return b"".join(self.pieces)
+
+
+class Engine:
+    """Cleans the images of one patient; ``actions``, ``taken`` and ``kept`` grow with each.
+
+    Parameters
+    ----------
+    policy, subject
+        What becomes of each attribute, and whose images these are.
+    """
+
+    def __init__(self, policy: Policy, subject: Subject) -> None:
+        self._policy, self._subject = policy, subject
+        self._values = Values(policy, subject)
+        self._readers = Readers()
+        self._rules = policy.rules["image"]
+        self._keeps_texts = any(rule.name in {"text", "words"} for rule in self._rules.values())
+        self._known: dict[tuple[str, tuple[str, ...], bool], dict[bytes, Judged]] = {}
+        self._admitted: dict[tuple[bytes | None, ...], str] = {}
+        self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
+        self._required: dict[str, dict[int, bytes]] = {}
+        self._marks = _marks(policy)
+        self.actions: Counter[tuple[str, str]] = Counter()
+        self.taken: dict[Taken, None] = {}
+
+    @property
+    def kept(self) -> set[str]:
+        """Return the free texts that were let through."""
+        return self._values.kept
+
+    def fresh(self) -> list[Taken]:
+        """Return the texts taken out since the last call."""
+        found = list(self.taken)
+        self.taken.clear()
+        return found
+
+    def clean(self, data: bytes) -> Cleaned:
+        """Return the file of one image without identity.
+
+        Raises
+        ------
+        Refused
+            If it is not an image that can be cleaned: another object, burned-in text, unknown compression, damage.
+        """
+        file = read(data, self._readers)
+        judged, pixel_spans = self._judged(file)
+        by_tag = {one.tag: one for one in judged}
+        if len(by_tag) != len(judged) or len(pixel_spans) > 1:
+            raise damaged("an attribute stands in it twice")
+        sop_class = self._admission(file, by_tag)
+        pixel_head, pixel_data, syntax, action = self._pixels(file, by_tag, pixel_spans)
+        done = [one.done for one in judged]
+        done += [pair for one in judged if one.inner for pair in one.inner]
+        done.append(("PixelData", action))
+        outputs = {one.tag: one.output for one in judged if one.output}
+        done += self._completed(outputs, file, by_tag, sop_class)
+        done += self._outside(file, data)
+        self.actions.update(done)
+        head = _meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"), syntax.encode())
+        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), pixel_head, *pixel_data], sop_class, done)
+
+    def _outside(self, file: File, data: bytes) -> list[tuple[str, str]]:
+        """Note what lies outside the data set: file meta information, preamble, bytes behind the end."""
+        done = []
+        for tag in META_TEXTS:
+            if tag in file.meta:
+                self._take(texts(label_of(tag), tag, vr_of(tag), file.meta[tag], ()))
+        if file.trailing:
+            done.append(("bytes behind the data set", "X"))
+            self._take(texts("bytes behind the data set", 0, "UN", file.trailing, ()))
+        if any(data[:128]):
+            done.append(("preamble", "X"))
+            self._take(texts("preamble", 0, "OB", data[:128], ()))
+        return done
+
+    def _judged(self, file: File) -> tuple[list[Judged], list[Span]]:
+        """Return what becomes of each element, and the elements that hold pixels."""
+        data, spans = file.data, file.spans
+        terms = charset_of(data, spans)
+        signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in spans)
+        known = self._known.setdefault((file.transfer_syntax, terms, signed), {})
+        if len(known) > MOST_REMEMBERED:
+            known.clear()
+        found: list[Judged] = []
+        late: list[Span] = []
+        pixel_spans: list[Span] = []
+        for span in spans:
+            source = data[span[2] : span[5]] if span[5] - span[2] < LONGEST_REMEMBERED else b""
+            one = known.get(source)
+            if one is None:
+                tag = span[0]
+                if tag == PIXEL_DATA:
+                    pixel_spans.append(span)
+                    continue
+                rule = self._private_rule(file, tag) if tag >> 16 & 1 else self._rules.get(tag)
+                if rule is not None and rule.name in LATE:
+                    late.append(span)
+                    continue
+                wide = rule is not None and signed and rule.vrs == ("US", "SS")
+                one = self._judge(data, (tag, "SS", *span[2:]) if wide else span, Place(file.reader, terms, 0), rule)
+                if source and not (tag >> 16 & 1 and self._policy.private):
+                    known[source] = one
+            found.append(one)
+        found += [self._judge(data, span, Place(file.reader, terms, 0), self._rules[span[0]]) for span in late]
+        return found, pixel_spans
+
+    def _private_rule(self, file: File, tag: int) -> Rule | None:
+        """Return the rule of a safe private attribute, or of the creator that reserves its block."""
+        if not self._policy.private or tag & 0xFFFF < 0x10:
+            return None
+        group, block = tag >> 16, tag >> 8 & 0xFF
+        creator_tag = tag if block == 0 else group << 16 | block
+        creator = next((file.data[s[3] : s[4]] for s in file.spans if s[0] == creator_tag), b"").strip(b" \0").decode("latin-1")
+        if block == 0:
+            safe = any(name == creator and number == group for name, number, _ in self._policy.private)
+            return Rule("codes", "K", ("LO",), terms=frozenset({creator.upper(), creator})) if safe else None
+        return self._policy.private.get((creator, group, tag & 0xFF))
+
+    def _judge(self, data: bytes, span: Span, place: Place, rule: Rule | None) -> Judged:
+        tag, vr, begin, value, stop, end = span
+        source = data[begin:end]
+        if rule is None:
+            self._take(taken(data, span, place))
+            return Judged(tag, b"", (label_of(tag), "X"), source)
+        if rule.name == "items":
+            items, inner = self._items(data, span, place, rule)
+            return Judged(tag, items, (label_of(tag), rule.action), source, inner)
+        order = place.reader.order
+        if vr == "UN":
+            vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so
+        raw = data[value:stop]
+        output = self._values.applied(rule, Value(vr, raw, order, place.terms)) if vr in rule.vrs else None
+        same = output is not None and rule.action == "K" and output.count(b"\\") == raw.count(b"\\")
+        if not same and not (rule.name == "age" and output):
+            self._take(texts(label_of(tag), tag, vr, raw, place.terms))
+        if output is None:
+            return Judged(tag, b"", (label_of(tag), "X"), source)
+        return Judged(tag, encoded(tag, vr, output), (label_of(tag), rule.action), source)
+
+    def _items(self, data: bytes, span: Span, place: Place, rule: Rule) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+        """Return a sequence whose items hold what their set of rules lets through, and the count; items that end empty go."""
+        inside = place.reader.datasets(data, span, place.depth)
+        if inside is None:
+            self._take(taken(data, span, place))
+            return b"", ()
+        inner, datasets = inside
+        rules = self._policy.rules[rule.items]
+        items: list[bytes] = []
+        done: list[tuple[str, str]] = []
+        for dataset in datasets:
+            own = place.below(inner, data, dataset)
+            judged = [self._judge(data, one, own, rules.get(one[0])) for one in dataset]
+            done += [pair for one in judged for pair in (one.done, *one.inner)]
+            if output := b"".join(one.output for one in sorted(judged)):
+                items.append(output)
+        return encoded(span[0], "SQ", encoded_items(items)), tuple(done)
+
+    def _take(self, found: Iterable[Taken]) -> None:
+        for one in found:
+            self.taken[one] = None
+            if one.kind in {"PN", "ID"}:
+                self._values.names |= {part for part in _parts(one.text) if len(part) > 2}
+
+    def _admission(self, file: File, by_tag: dict[int, Judged]) -> str:
+        """Return the SOP class; what decides is equal in most images, so it is decided once."""
+        key = tuple(by_tag[tag].source if tag in by_tag else None for tag in ASKED.values())
+        meta_class = file.meta.get(0x00020002, b"")
+        sop_class = self._admitted.get((*key, meta_class))
+        if sop_class is None:
+            asked = {tag: keyword for keyword, tag in ASKED.items()}
+            raws = {asked[s[0]]: file.data[s[3] : s[4]] for s in file.spans if s[0] in asked}
+            values = {keyword: raw.decode("latin-1").strip(" \0") for keyword, raw in raws.items()}
+            named = meta_class.decode("latin-1").strip(" \0")
+            if named and values.get("SOPClassUID", "") not in {"", named}:
+                raise damaged("it says in two places what kind of object it is, and not the same")
+            values["SOPClassUID"] = values.get("SOPClassUID") or named
+            sop_class = require_clean(values)
+            self._admitted[(*key, meta_class)] = sop_class
+        return sop_class
+
+    def _completed(
+        self, outputs: dict[int, bytes], file: File, by_tag: dict[int, Judged], sop_class: str
+    ) -> list[tuple[str, str]]:
+        """Add the marks of de-identification, and what the object must have and the input lacks."""
+        required = self._required.get(sop_class)
+        if required is None:
+            required = self._required[sop_class] = self._stand_ins(sop_class)
+        for tag, output in required.items():
+            if len(outputs.get(tag, b"")) <= 8:  # missing or empty
+                outputs[tag] = output
+        if len(outputs[SOP_INSTANCE]) <= 8:
+            outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
+        outputs.update(self._marks)
+        if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):
+            outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
+        if PATIENT_AGE in by_tag or PATIENT_AGE not in self._rules:
+            return []
+        return self._computed_age(outputs, file)
+
+    def _stand_ins(self, sop_class: str) -> dict[int, bytes]:
+        modality = MODALITIES[sop_class]
+        found = {}
+        for keyword in PRESENT["*"] + PRESENT[modality]:
+            tag = tag_of(keyword)
+            assert tag is not None
+            found[tag] = encoded(tag, vr_of(tag), self._stand_in(keyword, sop_class, modality))
+        return found
+
+    def _stand_in(self, keyword: str, sop_class: str, modality: str) -> bytes:
+        if keyword in {"StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"}:
+            return replaced_uid(self._subject.secret, f"{keyword} of {self._subject.study}").encode()
+        pseudonym = self._subject.pseudonym
+        return {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}.get(
+            keyword, ""
+        ).encode()
+
+    def _own_uid(self, file: File) -> bytes:
+        named = file.meta.get(0x00020003, b"").decode("latin-1").strip(" \0")
+        pixel = next((file.data[s[3] : s[4]] for s in file.spans if s[0] == PIXEL_DATA), b"")
+        return replaced_uid(self._subject.secret, named or hashlib.sha256(pixel).hexdigest()).encode()
+
+    def _computed_age(self, outputs: dict[int, bytes], file: File) -> list[tuple[str, str]]:
+        """Add the age that follows from the birth date, before that goes."""
+        raws = {s[0]: file.data[s[3] : s[4]] for s in file.spans if s[0] in {0x00100030, 0x00080020}}
+        born, seen = (dicom_date(raws.get(tag, b"").decode("latin-1")) for tag in (0x00100030, 0x00080020))
+        if born is None or seen is None or seen < born:
+            return []
+        years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
+        grouped = grouped_age(f"{min(years, 999):03d}Y") or ""
+        outputs[PATIENT_AGE] = encoded(PATIENT_AGE, "AS", grouped.encode())
+        return [("PatientAge", "C")]
+
+    def _pixels(self, file: File, by_tag: dict[int, Judged], pixel_spans: list[Span]) -> tuple[bytes, list[Any], str, str]:
+        """Return the head of Pixel Data, its value in pieces, the transfer syntax, and the action."""
+        if not pixel_spans:
+            raise Refused("no pixels", "an image holds no pixel data; ask the site to send it again")
+        span = pixel_spans[0]
+        key = tuple(by_tag[tag].output if tag in by_tag else None for tag in LAYOUT)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = _layout(key)
+        syntax, value = file.transfer_syntax, memoryview(file.data)[span[3] : span[4]]
+        encapsulated = span[5] != span[4]
+        if syntax == pixels.RLE and encapsulated:
+            value, syntax, encapsulated = memoryview(pixels.decoded_rle(bytes(value), layout)), EXPLICIT, False
+        if syntax in pixels.RAW or syntax == BIG_ENDIAN:
+            if encapsulated:
+                raise damaged("its pixels are in pieces although they are not compressed")
+            clean, changed = pixels.cleaned_raw(value, layout, big_endian=syntax == BIG_ENDIAN)
+            pad = b"\0" * (len(clean) % 2)
+            head = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", len(clean) + len(pad))
+            if len(value) > len(clean) + 1:
+                self._take(texts("PixelData", PIXEL_DATA, "OB", bytes(value[len(clean) :]), ()))
+                changed = True
+            return head, [clean, pad], EXPLICIT, "C" if changed else "K"
+        if not encapsulated:
+            raise damaged("its pixels are not in pieces although they are compressed")
+        frames, segments = pixels.cleaned_frames(bytes(value), syntax, layout)
+        return b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff", [pixels.encapsulated(frames)], syntax, "C" if segments else "K"
+
+
+def _parts(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
+
+
+def _layout(key: tuple[bytes | None, ...]) -> pixels.Layout:
+    """Return the layout from encoded elements; the last two may be missing."""
+    numbers: list[int | None] = []
+    for tag, output in zip(LAYOUT, key, strict=True):
+        raw = (output or b"")[8:]
+        if vr_of(tag) == "IS":
+            numbers.append(int(raw) if raw.strip() else None)
+        else:
+            numbers.append(struct.unpack("<H", raw)[0] if len(raw) == 2 else None)
+    rows, columns, allocated, stored, signed, samples, frames, high = numbers
+    if rows is None or columns is None or allocated is None or stored is None or signed is None:
+        raise damaged("it does not say how its pixels lie")
+    if samples not in {None, 1} or (high is not None and high != stored - 1):
+        raise Refused("unknown pixels", "an image's pixels do not lie in the lower bits; send the original series")
+    return pixels.Layout(rows, columns, allocated, stored, bool(signed), frames or 1)
+
+
+def _meta(sop_class: bytes, uid: bytes, syntax: bytes) -> bytes:
+    """Return preamble and file meta information (PS3.10 7.1)."""
+    body = (
+        b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01"
+        + encoded(0x00020002, "UI", sop_class)
+        + encoded(0x00020003, "UI", uid.rstrip(b"\0"))
+        + encoded(0x00020010, "UI", syntax)
+        + encoded(0x00020012, "UI", IMPLEMENTATION_CLASS_UID)
+        + encoded(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME)
+    )
+    return b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL\x04\0" + struct.pack("<L", len(body)) + body
+
+
+def _marks(policy: Policy) -> dict[int, bytes]:
+    """Return the attributes that say what was done (PS3.15 E.1.1, PS3.3 C.7.1.1 and C.12.1)."""
+    modified = "MODIFIED" if Option.RETAIN_MODIFIED_DATES in policy.options else "REMOVED"
+    if Option.RETAIN_FULL_DATES in policy.options:
+        modified = "UNMODIFIED"
+    codes = [
+        encoded(0x00080100, "SH", code.encode())
+        + encoded(0x00080102, "SH", b"DCM")
+        + encoded(0x00080104, "LO", meaning.encode())
+        for code, meaning in policy.methods()
+    ]
+    method = "\\".join(meaning[:64] for _, meaning in policy.methods())
+    return {
+        0x00120062: encoded(0x00120062, "CS", b"YES"),
+        0x00120063: encoded(0x00120063, "LO", method.encode()),
+        0x00120064: encoded(0x00120064, "SQ", encoded_items(codes)),
+        0x00280303: encoded(0x00280303, "CS", modified.encode()),
+    }

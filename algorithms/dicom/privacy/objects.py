@@ -1,0 +1,93 @@
+"""Which objects pass: images whose pixels cannot show text, as far as a header can tell.  Everything else is refused.
+
+Two kinds of image pass, original CT and MR slices; a scanner writes no text into those.  A reconstruction that a workstation
+made, a capture, a localizer with lines and labels, a dose sheet or a document may show a name; so may an image that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from algorithms.dicom.privacy.syntax import Refused
+
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
+MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR"}
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+KINDS = {
+    "1.2.840.10008.1.3.10": "DICOMDIR",
+    STORAGE + "7": "secondary capture", STORAGE + "7.1": "secondary capture", STORAGE + "7.2": "secondary capture",
+    STORAGE + "7.3": "secondary capture", STORAGE + "7.4": "secondary capture",
+    STORAGE + "6.1": "ultrasound", STORAGE + "6.2": "ultrasound", STORAGE + "3.1": "ultrasound", STORAGE + "6": "ultrasound",
+    STORAGE + "88.67": "dose report", STORAGE + "88.76": "dose report", STORAGE + "104.1": "encapsulated document",
+    STORAGE + "104.2": "encapsulated document", STORAGE + "104.3": "encapsulated document",
+    STORAGE + "2.1": "enhanced CT image", STORAGE + "2.2": "enhanced CT image", STORAGE + "4.1": "enhanced MR image",
+}  # fmt: skip
+"""Names for what is refused (PS3.4 table B.5-1); structured reports and presentation states by the root of their UIDs."""
+
+TEXT_TYPES = {"LOCALIZER": "localizer", "SCREEN SAVE": "screen save", "SCREENSAVE": "screen save", "DOSE_INFO": "dose report",
+              "DOSE": "dose report", "DOSE INFO": "dose report", "PROTOCOL": "screen save", "REPORT": "screen save",
+              "SCOUT": "localizer", "TOPOGRAM": "localizer"}  # fmt: skip
+"""Values of ImageType that stand for pictures with text in them, as the scanners' makers write them."""
+
+ASKED = {
+    "SOPClassUID": 0x00080016, "ImageType": 0x00080008, "ConversionType": 0x00080064, "BurnedInAnnotation": 0x00280301,
+    "RecognizableVisualFeatures": 0x00280302, "SamplesPerPixel": 0x00280002, "PhotometricInterpretation": 0x00280004,
+    "EncapsulatedDocument": 0x00420011, "SecondaryCaptureDeviceID": 0x00181010,
+    "SecondaryCaptureDeviceManufacturer": 0x00181016,
+}  # fmt: skip
+"""Attributes that decide, with their tags."""
+
+
+def require_clean(texts: Mapping[str, str]) -> str:
+    """Return the SOP class of an image that may pass.
+
+    Parameters
+    ----------
+    texts
+        Values of the attributes of `ASKED` that the file has, as text.
+
+    Raises
+    ------
+    Refused
+        If the object may show text, or is no image that is known here.
+    """
+    sop_class = texts.get("SOPClassUID", "")
+    if sop_class not in MODALITIES:
+        kind = kind_of(sop_class)
+        raise Refused(kind, f"an object is no original CT image or MR image but {kind}; send the axial series")
+    types = [part.strip(" \0").upper() for part in texts.get("ImageType", "").split("\\")]
+    kind = next((TEXT_TYPES[part] for part in types if part in TEXT_TYPES), "")
+    if not kind and ("ConversionType" in texts or any(name.startswith("SecondaryCapture") for name in texts)):
+        kind = "secondary capture"
+    if not kind and ("SECONDARY" in types[:2]):
+        kind = "derived image"
+    if not kind and types[0] not in {"ORIGINAL", "DERIVED"}:
+        kind = "image of unknown type"
+    if kind:
+        raise Refused(
+            kind, f"an object is no original CT image or MR image but {kind}, which may show text; send the axial series"
+        )
+    if texts.get("BurnedInAnnotation", "").strip(" \0").upper() not in {"", "NO"}:
+        raise Refused(
+            "burned-in text", "an image carries burned-in text, which may identify the patient; send the original series"
+        )
+    if texts.get("RecognizableVisualFeatures", "").strip(" \0").upper() not in {"", "NO"}:
+        raise Refused(
+            "recognizable features", "an image says that a person can be recognised in it; send a series without the face"
+        )
+    if texts.get("PhotometricInterpretation", "").strip(" \0").upper() not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise Refused("colour image", "an image is in colour, wanted the grey values of a scanner; send the original series")
+    if "EncapsulatedDocument" in texts:
+        raise Refused("encapsulated document", "an image carries a document; send the original series")
+    return sop_class
+
+
+def kind_of(sop_class: str) -> str:
+    """Return a name for an object that is refused; of an unknown one nothing is repeated."""
+    if sop_class.startswith(STORAGE + "88."):
+        return KINDS.get(sop_class, "structured report")
+    if sop_class.startswith(STORAGE + "11."):
+        return "presentation state"
+    return KINDS.get(sop_class, "object of another kind")

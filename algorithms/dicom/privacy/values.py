@@ -1,0 +1,202 @@
+"""What each rule makes of a value: the value that gets into the output, or nothing.
+
+A rule takes the value's bytes as they stand in the input and returns bytes for the output.  ``None`` removes the attribute.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from algorithms.dicom.kernel import kernel_name
+from algorithms.dicom.privacy.charset import decoded
+from algorithms.dicom.privacy.dictionary import sop_classes
+from algorithms.dicom.privacy.policy import MAKERS, Policy, Rule
+from algorithms.dicom.privacy.subject import Subject
+from algorithms.dicom.pseudonym import dicom_date, replaced_uid, shifted_date
+
+OLDEST_YEARS = 89
+"""Ages above are one group, as the HIPAA Safe Harbor asks (45 CFR 164.514(b)(2)(i)(C))."""
+
+DECIMALS = re.compile(rb"[+-]?(?:\d{1,15}\.?\d{0,14}|\.\d{1,14})(?:[eE][+-]?\d{1,3})?")
+INTEGER = re.compile(rb"[+-]?\d{1,11}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+/()-]{0,39}")
+MODEL_PART = re.compile(r"([A-Za-z]*)(\d{0,4})([A-Za-z]?)")
+UID_TEXT = re.compile(r"[0-9]+(\.[0-9]+){1,31}")
+TIME_TEXT = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+WORD = re.compile(r"\w+")
+
+BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+"""Numbers in binary: the codes of `struct`."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of the input: its VR, its bytes, their order, and the character set of its data set."""
+
+    vr: str
+    raw: bytes = field(repr=False)
+    order: str
+    terms: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return the whole value as text without padding."""
+        return decoded(self.raw, self.terms).strip(" \0")
+
+
+class Values:
+    """The rules for one patient; ``kept`` collects the free texts that were let through."""
+
+    def __init__(self, policy: Policy, subject: Subject) -> None:
+        self._policy = policy
+        self._secret, self._days, self._pseudonym = subject.secret, subject.days, subject.pseudonym.encode()
+        self.kept: set[str] = set()
+        self.names: set[str] = set()
+        """Parts of names and identifiers that were taken out, in lower case: no free text that holds one is kept."""
+        self._rules: Mapping[str, Callable[[Rule, Value], bytes | None]] = {
+            "number": number, "codes": codes, "empty": lambda _, __: b"", "pseudonym": lambda _, __: self._pseudonym,
+            "uid": self._uid, "uid_kept": uid_kept, "sop_class": sop_class, "date": self._date, "date_kept": date_kept,
+            "time_kept": time_kept, "age": age, "presence": presence, "maker": maker, "kernel": self._kernel,
+            "model": self._model, "text": self._text, "words": self._words,
+        }  # fmt: skip
+
+    def applied(self, rule: Rule, value: Value) -> bytes | None:
+        """Return what the rule makes of the value."""
+        return self._rules[rule.name](rule, value)
+
+    def _uid(self, _: Rule, value: Value) -> bytes | None:
+        text = value.text()
+        return replaced_uid(self._secret, text).encode() if text else None
+
+    def _date(self, _: Rule, value: Value) -> bytes:
+        shifted = shifted_date(value.raw.decode("latin-1"), self._days)
+        return shifted.encode()
+
+    def _kernel(self, _: Rule, value: Value) -> bytes | None:
+        name = kernel_name(value.text())
+        self.kept |= {name} - {""}
+        return name.encode() or None
+
+    def _model(self, _: Rule, value: Value) -> bytes | None:
+        text = value.text()
+        if not is_model_name(text):
+            return None
+        self.kept.add(text)
+        return text.encode()
+
+    def _text(self, _: Rule, value: Value) -> bytes | None:
+        return self._free(value.text())
+
+    def _free(self, text: str) -> bytes | None:
+        folded = text.casefold()
+        if not text.isprintable() or any(name in folded for name in self.names):
+            return None
+        self.kept |= {text} - {""}
+        return text.encode()
+
+    def _words(self, _: Rule, value: Value) -> bytes | None:
+        words = [word for word in WORD.findall(value.text()) if word.casefold() in self._policy.words]
+        self.kept.update(words)
+        return " ".join(words)[:64].encode()
+
+
+@cache
+def model_words() -> frozenset[str]:
+    """Return the words that makers build model names from, in capitals."""
+    lines = Path(__file__).with_name("models.txt").read_text().splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
+
+
+def is_model_name(text: str) -> bool:
+    """Return whether a text is built from makers' words for models, and numbers."""
+    if not MODEL_NAME.fullmatch(text):
+        return False
+    parts = [MODEL_PART.fullmatch(part) for part in re.split(r"[ ._+/()-]+", text) if part]
+    words = [part.group(1).upper() for part in parts if part and part.group(1)]
+    return all(parts) and bool(words) and all(word in model_words() for word in words)
+
+
+def number(rule: Rule, value: Value) -> bytes | None:
+    """Return numbers within the rule's bounds, the digits as the scanner wrote them."""
+    if value.vr in BINARY:
+        return _binary(rule, value)
+    raw = value.raw.strip(b" \0")
+    if not raw:
+        return b""
+    shape = INTEGER if value.vr == "IS" else DECIMALS
+    for part in raw.split(b"\\"):
+        text = part.strip(b" ")
+        if shape.fullmatch(text) is None or not rule.low <= float(text) <= rule.high:
+            return None
+    return raw
+
+
+def _binary(rule: Rule, value: Value) -> bytes | None:
+    code = BINARY[value.vr]
+    count, rest = divmod(len(value.raw), struct.calcsize("<" + code))
+    if rest:
+        return None
+    numbers = struct.unpack(f"{value.order}{count}{code}", value.raw)
+    if not all(rule.low <= one <= rule.high for one in numbers):
+        return None
+    return value.raw if value.order == "<" else struct.pack(f"<{count}{code}", *numbers)
+
+
+def codes(rule: Rule, value: Value) -> bytes | None:
+    """Return those of the values that are on the rule's list."""
+    parts = [part.strip(" \0").upper() for part in value.text().split("\\")]
+    kept = [part for part in parts if part in rule.terms]
+    return "\\".join(kept).encode() if kept or parts == [""] else None
+
+
+def uid_kept(_: Rule, value: Value) -> bytes | None:
+    """Return a UID as it is, if it is one."""
+    text = value.text()
+    return text.encode() if len(text) <= 64 and UID_TEXT.fullmatch(text) else None
+
+
+def sop_class(_: Rule, value: Value) -> bytes | None:
+    """Return the UID of a SOP class of the standard."""
+    text = value.text()
+    return text.encode() if text in sop_classes() else None
+
+
+def date_kept(_: Rule, value: Value) -> bytes | None:
+    """Return a date as it is, in the standard's spelling."""
+    day = dicom_date(value.raw.decode("latin-1"))
+    return None if day is None else day.strftime("%Y%m%d").encode()
+
+
+def time_kept(_: Rule, value: Value) -> bytes | None:
+    """Return a time as it is."""
+    text = value.text()
+    return text.encode() if TIME_TEXT.fullmatch(text) else None
+
+
+def age(_: Rule, value: Value) -> bytes | None:
+    """Return an age, grouped."""
+    grouped = grouped_age(value.text())
+    return None if grouped is None else grouped.encode()
+
+
+def presence(_: Rule, value: Value) -> bytes:
+    """Return the fact that there was one."""
+    return b"CONTRAST AGENT" if value.text() else b""
+
+
+def maker(_: Rule, value: Value) -> bytes:
+    """Return a maker's own name for itself; any other text is emptied."""
+    return MAKERS.get(value.text().upper(), "").encode()
+
+
+def grouped_age(text: str) -> str | None:
+    """Return an AS value with all ages above 89 years as ``090Y``; ``None`` where it is no age."""
+    found = re.fullmatch(r"([0-9]{3})([DWMY])", text.strip(" \0").upper())
+    if not found:
+        return None
+    days = int(found.group(1)) * {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}[found.group(2)]
+    return "090Y" if days >= (OLDEST_YEARS + 1) * 365.25 else found.group(0)
