@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
@@ -134,7 +135,7 @@ class Engine:
         if len(by_tag) != len(judged) or len(pixel_spans) > 1:
             raise damaged("an attribute stands in it twice")
         sop_class = self._admission(file, by_tag)
-        pixel_head, pixel_data, syntax, action = self._pixels(file, by_tag, pixel_spans)
+        pixel_data, action = self._pixels(by_tag, file, pixel_spans)
         done = [one.done for one in judged]
         done += [pair for one in judged if one.inner for pair in one.inner]
         done.append(("PixelData", action))
@@ -142,8 +143,8 @@ class Engine:
         done += self._completed(outputs, file, by_tag, sop_class)
         done += self._outside(file, data)
         self.actions.update(done)
-        head = _meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"), syntax.encode())
-        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), pixel_head, *pixel_data], sop_class, done)
+        head = _meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"))
+        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class, done)
 
     def _outside(self, file: File, data: bytes) -> list[tuple[str, str]]:
         """Note what lies outside the data set: file meta information, preamble, bytes behind the end."""
@@ -316,8 +317,8 @@ class Engine:
         outputs[PATIENT_AGE] = encoded(PATIENT_AGE, "AS", grouped.encode())
         return [("PatientAge", "C")]
 
-    def _pixels(self, file: File, by_tag: dict[int, Judged], pixel_spans: list[Span]) -> tuple[bytes, list[Any], str, str]:
-        """Return the head of Pixel Data, its value in pieces, the transfer syntax, and the action."""
+    def _pixels(self, by_tag: dict[int, Judged], file: File, pixel_spans: list[Span]) -> tuple[list[Any], str]:
+        """Return the element Pixel Data in pieces, uncompressed, and the action."""
         if not pixel_spans:
             raise Refused("no pixels", "an image holds no pixel data; ask the site to send it again")
         span = pixel_spans[0]
@@ -325,24 +326,26 @@ class Engine:
         layout = self._layouts.get(key)
         if layout is None:
             layout = self._layouts[key] = _layout(key)
+        value, changed = self._plain(file, span, layout)
+        clean, cut = pixels.cleaned_raw(value, layout, big_endian=file.transfer_syntax == BIG_ENDIAN)
+        if len(value) > len(clean) + 1:
+            self._take(texts("PixelData", PIXEL_DATA, "OB", bytes(value[len(clean) :]), ()))
+            cut = True
+        pad = b"\0" * (len(clean) % 2)
+        head = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", len(clean) + len(pad))
+        return [head, clean, pad], "C" if changed or cut else "K"
+
+    def _plain(self, file: File, span: Span, layout: pixels.Layout) -> tuple[Any, bool]:
+        """Return the value of Pixel Data without compression, and whether text was found in a codestream."""
         syntax, value = file.transfer_syntax, memoryview(file.data)[span[3] : span[4]]
-        encapsulated = span[5] != span[4]
-        if syntax == pixels.RLE and encapsulated:
-            value, syntax, encapsulated = memoryview(pixels.decoded_rle(bytes(value), layout)), EXPLICIT, False
+        if (syntax in pixels.RAW or syntax == BIG_ENDIAN) != (span[5] == span[4]):
+            raise damaged("its pixels are not compressed as it says")
         if syntax in pixels.RAW or syntax == BIG_ENDIAN:
-            if encapsulated:
-                raise damaged("its pixels are in pieces although they are not compressed")
-            clean, changed = pixels.cleaned_raw(value, layout, big_endian=syntax == BIG_ENDIAN)
-            pad = b"\0" * (len(clean) % 2)
-            head = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", len(clean) + len(pad))
-            if len(value) > len(clean) + 1:
-                self._take(texts("PixelData", PIXEL_DATA, "OB", bytes(value[len(clean) :]), ()))
-                changed = True
-            return head, [clean, pad], EXPLICIT, "C" if changed else "K"
-        if not encapsulated:
-            raise damaged("its pixels are not in pieces although they are compressed")
+            return value, False
+        if syntax == pixels.RLE:
+            return memoryview(pixels.decoded_rle(bytes(value), layout)), False
         frames, segments = pixels.cleaned_frames(bytes(value), syntax, layout)
-        return b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff", [pixels.encapsulated(frames)], syntax, "C" if segments else "K"
+        return memoryview(b"".join(decoded(frame, syntax, layout) for frame in frames)), bool(segments)
 
 
 def _parts(text: str) -> list[str]:
@@ -366,13 +369,13 @@ def _layout(key: tuple[bytes | None, ...]) -> pixels.Layout:
     return pixels.Layout(rows, columns, allocated, stored, bool(signed), frames or 1)
 
 
-def _meta(sop_class: bytes, uid: bytes, syntax: bytes) -> bytes:
+def _meta(sop_class: bytes, uid: bytes) -> bytes:
     """Return preamble and file meta information (PS3.10 7.1)."""
     body = (
         b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01"
         + encoded(0x00020002, "UI", sop_class)
         + encoded(0x00020003, "UI", uid.rstrip(b"\0"))
-        + encoded(0x00020010, "UI", syntax)
+        + encoded(0x00020010, "UI", EXPLICIT.encode())
         + encoded(0x00020012, "UI", IMPLEMENTATION_CLASS_UID)
         + encoded(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME)
     )

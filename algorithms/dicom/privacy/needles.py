@@ -71,15 +71,15 @@ def wanted(taken: Iterable[Taken], public: Iterable[str], kept: Iterable[str], s
     public
         Fixed texts that an output may hold, whoever the patient is.
     kept
-        Free texts that the outputs hold on purpose (model, kernel); names were compared with them when they were kept, so
-        they excuse descriptions only.
+        Free texts that the outputs hold on purpose (model, kernel); they excuse descriptions only, no name and no date.
     shifted_dates
         Dates that the outputs hold on purpose; the shifted date of one study may be the true date of another.
     """
     fixed = "\n".join(public).casefold()
     outputs = "\n".join([fixed, *kept, *shifted_dates]).casefold()
-    names = {"PN", "ID"}
-    excused = {True: (fixed, frozenset(re.findall(r"\w+", fixed))), False: (outputs, frozenset(re.findall(r"\w+", outputs)))}
+    dated = "\n".join([fixed, *shifted_dates])
+    excuses = {"PN": fixed, "ID": fixed, "DA": dated, "DT": dated, "TM": dated, "UI": dated}
+    excused = {text: (text, frozenset(re.findall(r"\w+", text))) for text in {fixed, dated, outputs}}
     found = Wanted()
     for entry in dict.fromkeys(taken):
         if entry.kind == "BYTES":
@@ -87,7 +87,7 @@ def wanted(taken: Iterable[Taken], public: Iterable[str], kept: Iterable[str], s
             if len(raw) >= LONG:
                 found.anywhere[raw].add(entry.keyword)
             continue
-        within, words = excused[entry.kind in names]
+        within, words = excused[excuses.get(entry.kind, outputs)]
         if entry.kind == "TEXT" and _harmless(entry.text, words):
             continue
         for text in tokens(entry):

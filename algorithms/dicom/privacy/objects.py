@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from algorithms.dicom.privacy.syntax import Refused
+from algorithms.dicom.privacy.syntax import Refused, damaged
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -77,7 +77,9 @@ def require_clean(texts: Mapping[str, str]) -> str:
         raise Refused(
             "recognizable features", "an image says that a person can be recognised in it; send a series without the face"
         )
-    if texts.get("PhotometricInterpretation", "").strip(" \0").upper() not in {"MONOCHROME1", "MONOCHROME2"}:
+    if "PhotometricInterpretation" not in texts:
+        raise damaged("it ends before it says what its pixels are")
+    if texts["PhotometricInterpretation"].strip(" \0").upper() not in {"MONOCHROME1", "MONOCHROME2"}:
         raise Refused("colour image", "an image is in colour, wanted the grey values of a scanner; send the original series")
     if "EncapsulatedDocument" in texts:
         raise Refused("encapsulated document", "an image carries a document; send the original series")

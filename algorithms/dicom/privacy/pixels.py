@@ -110,18 +110,11 @@ def frames_of(value: bytes, frames: int) -> list[bytes]:
     return [b"".join(pieces[first:last]) for first, last in pairwise(cuts)]
 
 
-def encapsulated(frames: list[bytes]) -> bytes:
-    """Return the value of Pixel Data: an offset table (empty for one frame), one fragment a frame, the delimiter."""
-    padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
-    offsets, at = [], 0
-    for frame in padded:
-        offsets.append(at)
-        at += 8 + len(frame)
+def encapsulated(frame: bytes) -> bytes:
+    """Return the value of Pixel Data for one frame: an empty offset table, one fragment, the delimiter."""
+    frame += b"\0" * (len(frame) % 2)
     item = b"\xfe\xff\x00\xe0"
-    table = struct.pack(f"<{len(offsets)}L", *offsets) if len(frames) > 1 else b""
-    parts = [item + struct.pack("<L", len(table)) + table]
-    parts += [part for frame in padded for part in (item + struct.pack("<L", len(frame)), frame)]
-    return b"".join([*parts, b"\xfe\xff\xdd\xe0\0\0\0\0"])
+    return item + b"\0\0\0\0" + item + struct.pack("<L", len(frame)) + frame + b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
 def cleaned_frames(value: bytes, transfer_syntax: str, layout: Layout) -> tuple[list[bytes], int]:

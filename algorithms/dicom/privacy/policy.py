@@ -46,6 +46,8 @@ class Rule:
     vrs: tuple[str, ...]
     low: float = 0.0
     high: float = 0.0
+    most: int = 1
+    """How many values a number may have: more could spell a text."""
     terms: frozenset[str] = frozenset()
     items: str = ""
 
@@ -166,7 +168,7 @@ def _site_rule(entry: Mapping[str, Any], vr: str) -> Rule:
     name = entry["rule"]
     terms = frozenset(str(term).upper() for term in entry.get("terms", ()))
     action = "C" if name == "words" else "K"
-    return Rule(name, action, (vr,), float(entry.get("low", 0)), float(entry.get("high", 0)), terms)
+    return Rule(name, action, (vr,), float(entry.get("low", 0)), float(entry.get("high", 0)), int(entry.get("most", 1)), terms)
 
 
 @cache
@@ -178,14 +180,15 @@ def _rows() -> list[tuple[str, int, Rule, Option | None]]:
         tag = tag_of(keyword)
         if tag is None:
             raise ValueError(f"attributes.tsv names {keyword}, which is no keyword")
-        low, high, terms, items = 0.0, 0.0, frozenset[str](), ""
-        if name == "number":
-            low, high = (float(bound) for bound in detail.split())
+        low, high, most, terms, items = 0.0, 0.0, 1, frozenset[str](), ""
+        if name in {"number", "geometry"}:
+            bounds = detail.split()
+            low, high, most = float(bounds[0]), float(bounds[1]), int((bounds[2:] or ["1"])[0])
         elif name == "codes":
             terms = frozenset(detail.split()) | frozenset(word.replace("_", " ") for word in detail.split())
         elif name == "items":
             items = detail
-        rule = Rule(name, action, tuple(vr.split()), low, high, terms, items)
+        rule = Rule(name, action, tuple(vr.split()), low, high, most, terms, items)
         found.append((place, tag, rule, Option[option.upper()] if option else None))
     return found
 

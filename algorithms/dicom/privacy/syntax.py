@@ -63,7 +63,7 @@ class File:
     data: bytes = field(repr=False)
     spans: list[Span] = field(repr=False)
     trailing: bytes = field(repr=False, default=b"")
-    """Bytes behind the data set."""
+    """Bytes behind the data set, but for zeros that fill up."""
 
 
 def is_dicom(data: bytes) -> bool:
@@ -100,7 +100,7 @@ def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
         at = 0
     reader = readers.of(syntax)
     spans, stop = reader.top(data, at, until)
-    trailing = data[stop:] + tail if until == UNDEFINED else b""
+    trailing = (data[stop:] + tail).strip(b"\0") if until == UNDEFINED else b""
     return File(syntax, meta, reader, data, spans, trailing)
 
 

@@ -25,10 +25,17 @@ OLDEST_YEARS = 89
 DECIMALS = re.compile(rb"[+-]?(?:\d{1,15}\.?\d{0,14}|\.\d{1,14})(?:[eE][+-]?\d{1,3})?")
 INTEGER = re.compile(rb"[+-]?\d{1,11}")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+/()-]{0,39}")
-MODEL_PART = re.compile(r"([A-Za-z]*)(\d{0,4})([A-Za-z]?)")
+MODEL_PART = re.compile(r"([A-Za-z]*)(\d{0,3})([A-Za-z]?)")
+MODEL_NUMBERS = frozenset({"2007", "7500"})
+"""Numbers of more than three digits in names of models: one Siemens Emotion, one Philips Spectral CT."""
 UID_TEXT = re.compile(r"[0-9]+(\.[0-9]+){1,31}")
 TIME_TEXT = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 WORD = re.compile(r"\w+")
+
+TINY = 1e-9
+DIGITS = 6
+SHORT_NUMBER = 7
+"""Significant digits of a number that is no geometry, and characters of a decimal string that cannot have more."""
 
 BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 """Numbers in binary: the codes of `struct`."""
@@ -58,7 +65,8 @@ class Values:
         self.names: set[str] = set()
         """Parts of names and identifiers that were taken out, in lower case: no free text that holds one is kept."""
         self._rules: Mapping[str, Callable[[Rule, Value], bytes | None]] = {
-            "number": number, "codes": codes, "empty": lambda _, __: b"", "pseudonym": lambda _, __: self._pseudonym,
+            "number": number, "geometry": number, "codes": codes,
+            "empty": lambda _, __: b"", "pseudonym": lambda _, __: self._pseudonym,
             "uid": self._uid, "uid_kept": uid_kept, "sop_class": sop_class, "date": self._date, "date_kept": date_kept,
             "time_kept": time_kept, "age": age, "presence": presence, "maker": maker, "kernel": self._kernel,
             "model": self._model, "text": self._text, "words": self._words,
@@ -115,35 +123,49 @@ def is_model_name(text: str) -> bool:
     """Return whether a text is built from makers' words for models, and numbers."""
     if not MODEL_NAME.fullmatch(text):
         return False
-    parts = [MODEL_PART.fullmatch(part) for part in re.split(r"[ ._+/()-]+", text) if part]
+    split = [part for part in re.split(r"[ ._+/()-]+", text) if part and part not in MODEL_NUMBERS]
+    parts = [MODEL_PART.fullmatch(part) for part in split]
     words = [part.group(1).upper() for part in parts if part and part.group(1)]
-    return all(parts) and bool(words) and all(word in model_words() for word in words)
+    # More than one number could be a date.
+    plain = sum(part.isdigit() for part in split)
+    return all(parts) and bool(words) and plain <= 1 and all(word in model_words() for word in words)
 
 
 def number(rule: Rule, value: Value) -> bytes | None:
-    """Return numbers within the rule's bounds, the digits as the scanner wrote them."""
+    """Return numbers within the rule's bounds; those that are no geometry with six digits, as more could be a date."""
     if value.vr in BINARY:
         return _binary(rule, value)
     raw = value.raw.strip(b" \0")
     if not raw:
         return b""
     shape = INTEGER if value.vr == "IS" else DECIMALS
-    for part in raw.split(b"\\"):
-        text = part.strip(b" ")
+    parts = [part.strip(b" ") for part in raw.split(b"\\")]
+    if len(parts) > rule.most:
+        return None
+    for text in parts:
         if shape.fullmatch(text) is None or not rule.low <= float(text) <= rule.high:
             return None
-    return raw
+    if rule.name == "geometry" or value.vr == "IS":
+        return raw
+    return b"\\".join(text if len(text) <= SHORT_NUMBER else _rounded(float(text)) for text in parts)
+
+
+def _rounded(number: float) -> bytes:
+    return f"{number:.{DIGITS}g}".encode()
 
 
 def _binary(rule: Rule, value: Value) -> bytes | None:
     code = BINARY[value.vr]
     count, rest = divmod(len(value.raw), struct.calcsize("<" + code))
-    if rest:
+    if rest or count > rule.most:
         return None
     numbers = struct.unpack(f"{value.order}{count}{code}", value.raw)
-    if not all(rule.low <= one <= rule.high for one in numbers):
+    # Tiny numbers are no measurements, but bytes that spell digits are.
+    if not all(rule.low <= one <= rule.high and (one == 0 or abs(one) > TINY) for one in numbers):
         return None
-    return value.raw if value.order == "<" else struct.pack(f"<{count}{code}", *numbers)
+    if code in "fd":
+        numbers = tuple(float(_rounded(one)) for one in numbers)
+    return struct.pack(f"<{count}{code}", *numbers)
 
 
 def codes(rule: Rule, value: Value) -> bytes | None:
