@@ -60,7 +60,8 @@ class How:
     most_passages: float = MOST_PASSAGES
     device: str | None = None
     """A torch device in place of the compiled path."""
-    checkpoint: Path | None = None
+    checkpoints: Path | None = None
+    """Folder in which runs are kept, so that killed ones go on."""
 
 
 def solve(
@@ -102,28 +103,27 @@ def solve(
         else:
             start = blunted(cells, creeping(cells, conditions, fluid), fluid)
             fastest = float(np.linalg.norm(start.velocity_m_s, axis=0).max())
-        path = how.checkpoint and how.checkpoint.with_name(f"{how.checkpoint.stem}-{len(found)}.npz")
-        found.append(settle(cells, conditions, scale(side, fluid, fastest), start, how, checkpoint=path))
+        found.append(settle(cells, conditions, scale(side, fluid, fastest), start, how))
     return tuple(found)
 
 
-def settle(
-    cells: Cells, given: tuple[Condition, ...], units: Scale, start: Start, how: How, *, checkpoint: Path | None = None
-) -> Solution:
+def settle(cells: Cells, given: tuple[Condition, ...], units: Scale, start: Start, how: How) -> Solution:
     """Return the steady flow in ``cells`` that ``start`` settles to."""
     level_pa = float(np.median(start.opening_pa))
     kind, law = (np.array(part) for part in _laws(given, cells, units, level_pa))
     plug = any(isinstance(condition, Flow) and condition.plug for condition in given)
     openings = gates(cells, kind, law, plug)
     key = run_key(cells, given, units)
-    kept = read_checkpoint(checkpoint, key) if checkpoint else None
+    kept = read_checkpoint(how.checkpoints, key) if how.checkpoints else None
     wall = walls(cells, units.tau)
     if kept is None:
         density = (start.pressure_pa - level_pa) / units.pressure_pa
         f = populations(cells, density, start.velocity_m_s / units.velocity_m_s)
-        kept = Checkpoint(State(f, np.zeros(len(wall.hit), np.float32), _openings(start, units, level_pa)), np.zeros((0, 0)))
+        state = State(f, np.zeros(len(wall.hit), np.float32), _openings(start, units, level_pa))
+        inlets = [opening.inlet for opening in cells.openings]
+        kept = Checkpoint(state, float(np.abs(state.openings.mean_flow[inlets]).sum()), np.zeros((0, 0)))
     lattice = _lattice(cells, wall, openings, units.tau, start=kept.state, device=how.device)
-    run = _Run(cells, units, lattice, how=how, kept=kept, key=key, checkpoint=checkpoint)
+    run = _Run(cells, units, lattice, how=how, kept=kept, key=key)
     run.advance()
     lattice.fill()
     return solution(cells, units, lattice.state, level_pa, residual=tuple(run.residual), steady=how.steady)
@@ -168,14 +168,10 @@ def _lattice(cells: Cells, wall: Walls, openings: Gates, tau: float, *, start: S
 class _Run:
     """A run under way: it steps in stretches, watches flows and pressures, tells of its progress, and keeps checkpoints."""
 
-    def __init__(
-        self, cells: Cells, units: Scale, lattice: Lattice, *, how: How, kept: Checkpoint, key: str, checkpoint: Path | None
-    ) -> None:
-        self.cells, self.units, self.lattice, self.how = cells, units, lattice, how
-        self.key, self.checkpoint = key, checkpoint
+    def __init__(self, cells: Cells, units: Scale, lattice: Lattice, *, how: How, kept: Checkpoint, key: str) -> None:
+        self.cells, self.units, self.lattice, self.how, self.key = cells, units, lattice, how, key
         self.seen = [row for row in kept.seen if len(row)]
-        inlet = np.array([opening.inlet for opening in cells.openings])
-        self.inflow = float(np.abs(lattice.state.openings.mean_flow[inlet]).sum())
+        self.inflow = kept.inflow
         passage = len(cells) / max(self.inflow, 1e-12)
         diffusion = (float(cells.distance_mm.max()) / cells.side_mm) ** 2 / units.viscosity
         self.stretch = max(int(min(passage / STRETCHES_PER_PASSAGE, diffusion)), 100)
@@ -197,16 +193,19 @@ class _Run:
             if now - told >= PROGRESS_S:
                 told = now
                 self._tell((now - began) / (len(self.seen) - done_before))
-            if self.checkpoint and now - written >= CHECKPOINT_S:
+            if now - written >= CHECKPOINT_S:
                 written = now
-                write_checkpoint(self.checkpoint, self.key, Checkpoint(self.lattice.state, np.array(self.seen)))
-        if self.checkpoint:
-            write_checkpoint(self.checkpoint, self.key, Checkpoint(self.lattice.state, np.array(self.seen)))
+                self._keep()
+        self._keep()
         log.info(
             "%d steps of %.3g s in %d cells, tau %.4f, last change %.1e, in %.1f s",
             self.lattice.state.step, self.units.step_s, len(self.cells), self.units.tau,
             self.residual[-1] if self.residual else np.nan, time.monotonic() - began,
         )  # fmt: skip
+
+    def _keep(self) -> None:
+        if self.how.checkpoints:
+            write_checkpoint(self.how.checkpoints, self.key, Checkpoint(self.lattice.state, self.inflow, np.array(self.seen)))
 
     def _is_steady(self) -> bool:
         last = self.residual[-2:]

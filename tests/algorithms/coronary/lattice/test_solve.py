@@ -88,20 +88,20 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     lumen = vessel(1.5, 4.5, (0, 1, 4), beyond_mm=3)
     given = {"inlet": Flow(Q), "outlet": Pressure(0.0)}
     (whole,) = solve(lumen, given, BLOOD, (0.375,))
-    kept = How(checkpoint=tmp_path / "run")
+    kept = How(checkpoints=tmp_path / "runs")
     (part,) = solve(lumen, given, BLOOD, (0.375,), replace(kept, most_passages=0.25))
     (rest,) = solve(lumen, given, BLOOD, (0.375,), kept)
 
     assert part.steps < whole.steps
     assert rest.steps == whole.steps
     assert rest.velocity_m_s == pytest.approx(whole.velocity_m_s, abs=1e-6)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*/*.part"))
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
     """Half the flow on the same cells is another run."""
     lumen = vessel(1.5, 4.5, (0, 1, 4), beyond_mm=3)
-    how = How(checkpoint=tmp_path / "run", most_passages=0.25)
+    how = How(checkpoints=tmp_path / "runs", most_passages=0.25)
     solve(lumen, {"inlet": Flow(Q), "outlet": Pressure(0.0)}, BLOOD, (0.375,), how)
     (found,) = solve(lumen, {"inlet": Flow(Q / 2), "outlet": Pressure(0.0)}, BLOOD, (0.375,), how)
 
