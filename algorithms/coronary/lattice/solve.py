@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ the wall where that is shorter: creeping blood is steady long before it has pass
 """
 
 STRETCHES_PER_PASSAGE = 4
+
+SWING, SWINGS = 5e-3, 8
+"""A jet may swing for ever: where it does by no more than this, relative, the means of this many stretches must not change."""
 
 MOST_PASSAGES = 12.0
 """A flow that is not steady after four times this many stretches will not be: the run ends, and its check fails."""
@@ -126,7 +130,7 @@ def settle(cells: Cells, given: tuple[Condition, ...], units: Scale, start: Star
     run = _Run(cells, units, lattice, how=how, kept=kept, key=key)
     run.advance()
     lattice.fill()
-    return solution(cells, units, lattice.state, level_pa, residual=tuple(run.residual), steady=how.steady)
+    return solution(cells, units, lattice.state, level_pa, drift=drift(run.seen), steady=how.steady)
 
 
 def _laws(
@@ -165,6 +169,21 @@ def _lattice(cells: Cells, wall: Walls, openings: Gates, tau: float, *, start: S
     return Portable(cells, wall, openings, tau, start=start, device=device)
 
 
+def drift(seen: Sequence[np.ndarray]) -> float:
+    """Return the largest change in the last stretch, or of the mean over some where the flow only swings about one.
+
+    ``seen`` holds flows and section pressures after each stretch, relative.
+    """
+    if len(seen) < 2:
+        return float("inf")
+    change = float(np.abs(seen[-1] - seen[-2]).max())
+    if len(seen) >= 2 * SWINGS:
+        before, last = np.array(seen[-2 * SWINGS : -SWINGS]), np.array(seen[-SWINGS:])
+        if np.ptp(np.concatenate([before, last]), axis=0).max() <= SWING:
+            change = min(change, float(np.abs(last.mean(axis=0) - before.mean(axis=0)).max()))
+    return change
+
+
 class _Run:
     """A run under way: it steps in stretches, watches flows and pressures, tells of its progress, and keeps checkpoints."""
 
@@ -176,11 +195,6 @@ class _Run:
         diffusion = (float(cells.distance_mm.max()) / cells.side_mm) ** 2 / units.viscosity
         self.stretch = max(int(min(passage / STRETCHES_PER_PASSAGE, diffusion)), 100)
         self.most = int(how.most_passages * STRETCHES_PER_PASSAGE)
-
-    @property
-    def residual(self) -> list[float]:
-        """Largest change in each stretch."""
-        return [float(np.abs(after - before).max()) for before, after in zip(self.seen[:-1], self.seen[1:], strict=True)]
 
     def advance(self) -> None:
         """Step until two stretches change nothing, or for the most stretches."""
@@ -200,7 +214,7 @@ class _Run:
         log.info(
             "%d steps of %.3g s in %d cells, tau %.4f, last change %.1e, in %.1f s",
             self.lattice.state.step, self.units.step_s, len(self.cells), self.units.tau,
-            self.residual[-1] if self.residual else np.nan, time.monotonic() - began,
+            drift(self.seen), time.monotonic() - began,
         )  # fmt: skip
 
     def _keep(self) -> None:
@@ -208,8 +222,7 @@ class _Run:
             write_checkpoint(self.how.checkpoints, self.key, Checkpoint(self.lattice.state, self.inflow, np.array(self.seen)))
 
     def _is_steady(self) -> bool:
-        last = self.residual[-2:]
-        return len(last) == 2 and max(last) < self.how.steady
+        return max(drift(self.seen), drift(self.seen[:-1])) < self.how.steady
 
     def _watched(self) -> np.ndarray:
         """Return flows over the flow in, and section pressures over the largest difference between them."""
@@ -223,7 +236,7 @@ class _Run:
         return np.concatenate([state.openings.mean_flow / inflow, (section - section.min()) / spread])
 
     def _tell(self, seconds_per_stretch: float) -> None:
-        residual = self.residual
+        residual = [float(np.abs(after - before).max()) for before, after in pairwise(self.seen)]
         if len(residual) < 2:
             return
         # Residuals fall by a factor per stretch: how many more there are follows from the last ones.

@@ -10,7 +10,7 @@ import pytest
 from algorithms.coronary.lattice.checks import checks
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure, Resistance, Share
 from algorithms.coronary.lattice.solution import Solution, section
-from algorithms.coronary.lattice.solve import How, solve
+from algorithms.coronary.lattice.solve import How, drift, solve
 from tests.algorithms.coronary.lattice.shapes import Vessel, fork, narrowed, turned, vessel
 
 BLOOD = Fluid(1060.0, 0.0035)
@@ -137,3 +137,18 @@ def test_a_share_is_what_an_outlet_gets():
 
     assert found.flow_m3_s[1] == pytest.approx(Q / 3, rel=5e-3)
     assert found.opening_pa[1] > found.opening_pa[2]
+
+
+def test_a_swing_about_a_mean_that_stays_is_no_drift():
+    """A swing of 2e-3 about one mean drifts by less than 1e-4; with a slope, ten times as wide, or soon, by what it does."""
+    time = np.arange(20.0)
+    swing = 1e-3 * np.cos(2 * np.pi * time / 8)
+
+    def rows(values):
+        return [np.array([1.0, value]) for value in values]
+
+    assert drift(rows(swing)) < 1e-4
+    assert drift(rows(swing - 2e-4 * time)) > 5e-4
+    assert drift(rows(10 * swing)) > 5e-3
+    assert drift(rows(swing[:8])) > 5e-4
+    assert drift(rows(swing[:1])) == np.inf
