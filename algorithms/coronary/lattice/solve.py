@@ -43,8 +43,8 @@ the wall where that is shorter: creeping blood is steady long before it has pass
 
 STRETCHES_PER_PASSAGE = 4
 
-SWING, SWINGS = 5e-3, 8
-"""A jet may swing for ever: where it does by no more than this, relative, the means of this many stretches must not change."""
+SWING, SWINGS, SWING_LEAVES = 2e-2, 8, 4.0
+"""A jet may swing for ever.  2 % of it leave 0.2 % in a mean of eight stretches: so much a mean may change, 4 ``STEADY``."""
 
 MOST_PASSAGES = 12.0
 """A flow that is not steady after four times this many stretches will not be: the run ends, and its check fails."""
@@ -170,7 +170,7 @@ def _lattice(cells: Cells, wall: Walls, openings: Gates, tau: float, *, start: S
 
 
 def drift(seen: Sequence[np.ndarray]) -> float:
-    """Return the largest change in the last stretch, or of the mean over some where the flow only swings about one.
+    """Return the largest change in the last stretch, or a part of the mean's change where the flow only swings about one.
 
     ``seen`` holds flows and section pressures after each stretch, relative.
     """
@@ -180,7 +180,7 @@ def drift(seen: Sequence[np.ndarray]) -> float:
     if len(seen) >= 2 * SWINGS:
         before, last = np.array(seen[-2 * SWINGS : -SWINGS]), np.array(seen[-SWINGS:])
         if np.ptp(np.concatenate([before, last]), axis=0).max() <= SWING:
-            change = min(change, float(np.abs(last.mean(axis=0) - before.mean(axis=0)).max()))
+            change = min(change, float(np.abs(last.mean(axis=0) - before.mean(axis=0)).max()) / SWING_LEAVES)
     return change
 
 
