@@ -91,7 +91,7 @@ def _stack_checks(headers: Sequence[Header], grid: Grid, least_coverage_mm: floa
               True, "height of the volume from feet to head"),
         check("slice_thickness", (round(thickness_mm, 3), "mm"), f"<= {thickest_slice_mm:g}",
               True, "thickness that the header states"),
-        check("slice_spacing", (round(spacing_mm[0], 4), "mm"), "<= slice thickness",
+        check("slice_spacing", (round(spacing_mm[0], 4), "mm"), f"<= {thickness_mm:g}" if thickness_mm else "slice thickness, which is not stated",
               thickness_mm == 0 or spacing_mm[0] <= thickness_mm + 1e-3, "wider spacing than thickness leaves gaps"),
         check("pixel_spacing", (round(max(spacing_mm[1:]), 4), "mm"), "<= 0.5",
               round(max(spacing_mm[1:]), 2) <= 0.5, "a field of view of 250 mm or less shows the lumen finely enough"),
