@@ -140,15 +140,17 @@ def forks() -> list[dict[str, Any]]:
     rows = []
     for name, radii in (("symmetric", (1.2, 1.2)), ("1:2", (0.8, 1.27))):
         rotations = (turned((0, 0, 1)), turned((1, 2, 3), 0.7), turned((3, 1, 1), 2.0))
-        shares = [_left(radii, rotation) for rotation in rotations]
-        mirrored = 1 - _left(radii[::-1], turned((0, 0, 1)))
+        cells_mm = 2 * min(radii) / FORK_ACROSS
+        shares = [_left(radii, rotation, cells_mm) for rotation in rotations]
+        mirrored = 1 - _left(radii[::-1], turned((0, 0, 1)), cells_mm)
         every = np.array([*shares, mirrored])
         wanted = 0.5 if name == "symmetric" else float(np.median(every))
         worst = 100 * float(np.abs(every / wanted - 1).max())
         rows.append(
             {
                 "fork": name,
-                "cells_mm": FORK_CELLS_MM,
+                "cells_mm": cells_mm,
+                "cells_across_smaller": FORK_ACROSS,
                 "left_share": shares,
                 "mirrored": mirrored,
                 "worst_percent": round(worst, 2),
@@ -157,15 +159,15 @@ def forks() -> list[dict[str, Any]]:
     return rows
 
 
-def _left(radii: tuple[float, ...], rotation: np.ndarray) -> float:
+def _left(radii: tuple[float, ...], rotation: np.ndarray, cells_mm: float) -> float:
     given: dict[str, Condition] = {"inlet": Flow(flow_m3_s(50)), "left": Pressure(0.0), "right": Pressure(0.0)}
-    found, row = rows_of(fork(1.5, (radii[0], radii[1]), 6.0, rotation), given, (2 * FORK_CELLS_MM, FORK_CELLS_MM))[-1]
+    found, row = rows_of(fork(1.5, (radii[0], radii[1]), 6.0, rotation), given, (2 * cells_mm, cells_mm))[-1]
     log.info("fork %s %s", radii, row)
     return round(float(found.flow_m3_s[1] / -found.flow_m3_s[0]), 4)
 
 
-FORK_CELLS_MM = 0.12
-"""20 cells across the daughters of the symmetric fork, 13 across the smaller of the other."""
+FORK_ACROSS = 20
+"""Cells across the smaller daughter."""
 
 
 def bends() -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.evidence import RESULTS
 from benchmarks.markdown import measured, table
-from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost
+from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost, lesions_solved
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/prostate.md")
@@ -307,6 +307,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "flow_agreement": flow_agreement,
     "flow_cost": flow_cost,
     "lattice_accuracy": lattice_accuracy,
+    "lesions_solved": lesions_solved,
     "lattice_cost": lattice_cost,
     "scale": scale,
     "slides_reading": slides_reading,

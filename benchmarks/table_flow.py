@@ -87,3 +87,28 @@ def lattice_cost() -> str:
                 name = f"CPU time over OpenFOAM's, {angle['angle']}, both {row['error_percent']:.0f} % off"
                 rows.append([name, row["ratio"], "0.5"])
     return table(["what", "measured", "wanted"], rows)
+
+
+def lesions_solved() -> str:
+    """Return what the lesions of a CT study took and lost in three dimensions."""
+    found = measured("lesions")["results"]
+    rows: list[list[Any]] = []
+    for part in found["parts"]:
+        values = part["values"]
+        if part["state"] != "solved":
+            rows.append([part["name"], part["state"], "", f"{values.get('minutes', float('nan')):.0f}", "", "", ""])
+            continue
+        rows.append(
+            [
+                part["name"],
+                f"{values['cells'] / 1e3:.0f} thousand",
+                f"{values['cells_across_throat']:.1f}",
+                f"{values['minutes']:.0f}",
+                f"{values['reynolds_number']:.0f}",
+                f"{values['loss_mmhg']:.1f}",
+                f"{values['reduced_loss_mmhg']:.1f}",
+            ]
+        )
+    head = ["part", "cells", "across the throat", "minutes reckoned", "Reynolds", "loss (mmHg)", "reduced (mmHg)"]
+    text = table(head, rows)
+    return f"{text}\n\nThe stage took {found['seconds'] / 60:.0f} minutes and {found['peak_memory_mib'] / 1024:.1f} GiB."

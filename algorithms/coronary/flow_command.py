@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ log = logging.getLogger("algorithms")
 
 FILES = {"centreline": "centreline.vtp", "volume": "volume.vtu", "wall": "wall.vtp", "streamlines": "streamlines.vtp"}
 
-CHECKPOINT = "checkpoint"
+CHECKPOINTS = "checkpoints"
 
 OPENFOAM = "openfoam"
 """The model, and the folder of its case."""
@@ -94,13 +95,12 @@ def _answered(options: argparse.Namespace) -> int:
     answer = reduced_answer(tree, lumen.openings, given)
     _tell_first(answer, lumen)
     if options.model == "3d":
-        answer, run = _in_3d(lumen, answer, given, (options.cell_mm, folder / CHECKPOINT))
+        answer, run = _in_3d(lumen, answer, given, (options.cell_mm, folder / CHECKPOINTS))
     elif options.model == OPENFOAM:
         answer, run = _by_openfoam(lumen, answer, given, (options.cell_mm, options.processes or 1, case))
     said = verdict(answer, given)
     _write(answer, run, (given, said), folder)
-    for kept in folder.glob(f"{CHECKPOINT}-*.npz"):
-        kept.unlink()
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     _tell(answer, said)
     sys.stdout.write(f"{folder / 'flow.json'}\n")
     return EXIT_DATA if said["kind"] == "withheld" else EXIT_OK

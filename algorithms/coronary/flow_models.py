@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from algorithms.coronary.coupled.told import Told, document, of_solved, summary,
 from algorithms.coronary.coupled.whole import Part, parts, solve_part, tip_resistances_mmhg_s_ml, whole_flow
 from algorithms.coronary.lattice.conditions import Fluid
 from algorithms.coronary.lattice.solution import Solution
+from algorithms.coronary.lattice.solve import How
 from algorithms.coronary.tree import Tree, read_tree
 
 log = logging.getLogger(__name__)
@@ -37,13 +39,15 @@ def run(
 ) -> dict[str, float | int | str]:
     """Read ``tree`` and ``boundary``, write ``flow.json`` and the folder ``fields``, return the totals."""
     tree, given = read_tree(inputs["tree"]), read_boundary(inputs["boundary"])
-    folder = out / "fields"
+    folder, checkpoints = out / "fields", out / "checkpoints"
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed while it wrote them
     folder.mkdir(parents=True)
+    how = How(device=None if flow_device == "cpu" else flow_device, checkpoints=checkpoints)
     told: list[Told] = []
     if flow_model == "lesion3d":
-        solved, told = with_lesions(tree, given, (flow_3d_stenosis, flow_3d_minutes, flow_device), folder)
+        solved, told = with_lesions(tree, given, (flow_3d_stenosis, flow_3d_minutes, how), folder)
     elif flow_model == "tree3d":
-        solved, told = whole(tree, given, (flow_3d_minutes, flow_device), folder)
+        solved, told = whole(tree, given, (flow_3d_minutes, how), folder)
     else:
         solved = flow.solve(tree, given)
     three = document(flow_model, told, summary(flow_model, told, flow_3d_stenosis))
@@ -51,6 +55,7 @@ def run(
     found = flow.checks(tree, given, solved if three["used"] != "tree3d" else flow.solve(tree, given))
     flow.write_flow(tree, solved, found, out / "flow.json", three)
     write_fields(tree, solved, given["aortic_pressure_mmhg"], folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     failed = [check["name"] for check in found if not check["passed"]]
     log.info(
         "%d outlets, %.2f ml/s, %d iterations, failed checks: %s; %s",
@@ -69,12 +74,12 @@ def run(
     }
 
 
-def with_lesions(tree: Tree, given: Boundary, how: tuple[float, float, str], folder: Path) -> tuple[flow.Flow, list[Told]]:
+def with_lesions(tree: Tree, given: Boundary, asked: tuple[float, float, How], folder: Path) -> tuple[flow.Flow, list[Told]]:
     """Return the flow with its lesions solved in three dimensions, and what is told of each.
 
-    ``how`` is the least diameter stenosis of a lesion that is solved, the minutes for all of them, and the device.
+    ``asked`` is the least diameter stenosis of a lesion that is solved, the minutes for all of them, and how they are solved.
     """
-    least, minutes, device = how
+    least, minutes, how = asked
     fluid = Fluid(given["density_kg_m3"], given["viscosity_pa_s"])
     reduced = flow.solve(tree, given)
     told: list[Told] = []
@@ -86,7 +91,7 @@ def with_lesions(tree: Tree, given: Boundary, how: tuple[float, float, str], fol
     # The tightest lesions have the first claim on the time.
     claim = sorted(range(len(found)), key=lambda i: -max(tree.stenoses[s].diameter_stenosis for s in found[i].lesions))
     shapes = [(found[i].crop.tree, through(tree, found[i], reduced).inflow_ml_s) for i in claim]
-    grids, least_minutes = chosen(shapes, fluid, minutes, device)
+    grids, least_minutes = chosen(shapes, fluid, minutes, how.device or "cpu")
     lesions: dict[int, Lesion] = {}
     for i, grid, needed in zip(claim, grids, least_minutes, strict=True):
         if grid is None:
@@ -95,7 +100,7 @@ def with_lesions(tree: Tree, given: Boundary, how: tuple[float, float, str], fol
             log.info("%s: %d cells of %.3f mm, about %.1f minutes", found[i].name, grid.cells, grid.sides_mm[1], grid.minutes)
             lesions[i] = Lesion(found[i], grid)
     ordered = [lesions[i] for i in sorted(lesions)]
-    solved, _ = couple(tree, given, ordered, lattice_solver(fluid, given["aortic_pressure_mmhg"], device))
+    solved, _ = couple(tree, given, ordered, lattice_solver(fluid, given["aortic_pressure_mmhg"], how))
     return solved, [*(_lesion_told(tree, given, lesion, (solved, folder)) for lesion in ordered), *told]
 
 
@@ -114,17 +119,17 @@ def _lesion_told(tree: Tree, given: Boundary, lesion: Lesion, result: tuple[flow
     return _with_files(told, last, aortic, folder)
 
 
-def whole(tree: Tree, given: Boundary, how: tuple[float, str], folder: Path) -> tuple[flow.Flow, list[Told]]:
+def whole(tree: Tree, given: Boundary, asked: tuple[float, How], folder: Path) -> tuple[flow.Flow, list[Told]]:
     """Return the flow of the whole tree in three dimensions, or the reduced one where that cannot be, and what is told.
 
-    ``how`` is the minutes for all of it and the device.
+    ``asked`` is the minutes for all of it and how it is solved.
     """
-    minutes, device = how
+    minutes, how = asked
     fluid = Fluid(given["density_kg_m3"], given["viscosity_pa_s"])
     reduced = flow.solve(tree, given)
     every = parts(tree)
     shapes = [(part.tree, float(reduced.flow_ml_s[part.number[0]][0])) for part in every]
-    grids, least = chosen(shapes, fluid, minutes, device)
+    grids, least = chosen(shapes, fluid, minutes, how.device or "cpu")
     names = [part.tree.branches[0].name + " and all behind it" for part in every]
     lesions = [tuple(i for i, s in enumerate(tree.stenoses) if s.branch in part.number) for part in every]
     if any(grid is None for grid in grids):
@@ -135,7 +140,7 @@ def whole(tree: Tree, given: Boundary, how: tuple[float, str], folder: Path) -> 
     for part, grid, name, own in zip(every, grids, names, lesions, strict=True):
         assert grid is not None
         try:
-            solved, found = solve_part(part, given, resistance, grid, device)
+            solved, found = solve_part(part, given, resistance, grid, how)
         except DataError as error:
             told.append(Told(name, own, "not solved", str(error)))
             continue

@@ -44,7 +44,7 @@ DEIDENTIFY = Stage(
 VOLUME = Stage(
     name="volume",
     run="algorithms.coronary.volume:run",
-    version=1,
+    version=2,
     help="Build the volume in Hounsfield units and judge whether it can be answered.",
     source="DICOM PS3.3 C.7.6.2, C.8.2.1",
     inputs=("dicom",),
@@ -269,7 +269,7 @@ BOUNDARY = Stage(
 FLOW = Stage(
     name="flow",
     run="algorithms.coronary.flow_models:run",
-    version=2,
+    version=3,
     help="Solve pressure and flow along every branch: reduced-order, with lesions or the whole tree in three dimensions.",
     source="Seeley and Young, J Biomech 9:439 (1976); Mirramezani et al., J Biomech Eng 141:031005 (2019)",
     inputs=("tree", "boundary"),
@@ -312,6 +312,7 @@ FLOW = Stage(
         ),
     ),
     resources=Resources(cpu=2, memory_gib=4, disk_gib=2, timeout_s=5 * 3600),
+    resumes=True,
 )
 
 FFR = Stage(

@@ -86,12 +86,13 @@ def require_stack(headers: Sequence[Header], least_coverage_mm: float, thickest_
 def _stack_checks(headers: Sequence[Header], grid: Grid, least_coverage_mm: float, thickest_slice_mm: float) -> list[Check]:
     spacing_mm = grid.spacing_mm
     thickness_mm = max((h.number("SliceThickness") or 0.0) for h in headers)
+    widest = f"<= {thickness_mm:g}" if thickness_mm else "slice thickness, which is not stated"
     return [
         check("coverage", (round(len(headers) * spacing_mm[0], 1), "mm"), f">= {least_coverage_mm:g}",
               True, "height of the volume from feet to head"),
         check("slice_thickness", (round(thickness_mm, 3), "mm"), f"<= {thickest_slice_mm:g}",
               True, "thickness that the header states"),
-        check("slice_spacing", (round(spacing_mm[0], 4), "mm"), "<= slice thickness",
+        check("slice_spacing", (round(spacing_mm[0], 4), "mm"), widest,
               thickness_mm == 0 or spacing_mm[0] <= thickness_mm + 1e-3, "wider spacing than thickness leaves gaps"),
         check("pixel_spacing", (round(max(spacing_mm[1:]), 4), "mm"), "<= 0.5",
               round(max(spacing_mm[1:]), 2) <= 0.5, "a field of view of 250 mm or less shows the lumen finely enough"),

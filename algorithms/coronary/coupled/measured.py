@@ -53,9 +53,8 @@ Solver = Callable[[Domain, Grid, Through, Solved | None], Solved]
 """Solves a part with a flow, from an earlier solution of it where there is one."""
 
 
-def lattice_solver(fluid: Fluid, aortic_mmhg: float, device: str) -> Solver:
-    """Return what solves a part on the lattice; ``device`` is ``cpu`` or a torch device."""
-    how = How(device=None if device == "cpu" else device)
+def lattice_solver(fluid: Fluid, aortic_mmhg: float, how: How) -> Solver:
+    """Return what solves a part on the lattice."""
 
     def solver(domain: Domain, grid: Grid, flow: Through, earlier: Solved | None) -> Solved:
         """Solve ``domain`` at ``flow``, from ``earlier`` where there is one."""

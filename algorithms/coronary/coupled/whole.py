@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from algorithms.contract.errors import DataError
 from algorithms.coronary.boundary import Boundary
 from algorithms.coronary.coupled.domain import Through
 from algorithms.coronary.coupled.measured import Solved, decisive
@@ -26,14 +24,13 @@ from algorithms.coronary.lattice.checks import TRANSITIONAL_REYNOLDS, Check, at_
 from algorithms.coronary.lattice.conditions import Condition, Fluid, Pressure, Resistance
 from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.lattice.solve import How, solve
+from algorithms.coronary.solved.in_cells import of_lattice
+from algorithms.coronary.solved.sections import section_pressures_pa
 from algorithms.coronary.solved.three_dimensional import GRID_CONVERGENCE
 from algorithms.coronary.tree import Tree
 
 PA_S_M3 = PA_PER_MMHG * 1e6
 """Pa s/m3 in one mmHg s/ml."""
-
-CELLS_ROUND = 1.5
-"""A section's mean is taken over the cells within this many sides of its plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +81,7 @@ def _edge_behind(net: Network, outlet: int) -> int:
     return int(np.flatnonzero((net.branch == place.branch) & (net.start == place.point))[0])
 
 
-def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: Grid, device: str) -> tuple[Solved, Solution]:
+def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: Grid, how: How) -> tuple[Solved, Solution]:
     """Return what was checked of a part's flow, and the flow.
 
     Raises
@@ -104,7 +101,6 @@ def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: 
     for index, free in enumerate(ends):
         if free:
             conditions[part.tree.branches[index].name] = Resistance(resistance[part.number[index]] * PA_S_M3, behind_pa)
-    how = How(device=None if device == "cpu" else device)
     coarse, fine = solve(lumen, conditions, fluid, grid.sides_mm, how)
     lowest = [float(found.opening_pa.min()) / PA_PER_MMHG / aortic for found in (coarse, fine)]
     unsure = grid_convergence_index(1 - lowest[0], 1 - lowest[1], grid.sides_mm[0] / grid.sides_mm[1])
@@ -124,38 +120,6 @@ def solve_part(part: Part, given: Boundary, resistance: dict[int, float], grid: 
     return Solved(through, (1 - lowest[1]) * aortic, tuple(kept), facts, lumen=lumen, solution=fine, coarse=coarse), fine
 
 
-def section_pressures_mmhg(tree: Tree, found: Solution) -> tuple[np.ndarray, ...]:
-    """Return the mean pressure over the cross-section at every point of ``tree``, one (N,) array a branch.
-
-    Raises
-    ------
-    DataError
-        If a point has no cell of blood around it.
-    """
-    cells = found.cells
-    near = cKDTree(cells.points_mm)
-    pressures = []
-    for branch in tree.branches:
-        tangent = np.gradient(branch.points_mm, axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-        reach = 1.2 * branch.radius_mm + CELLS_ROUND * cells.side_mm
-        around = near.query_ball_point(branch.points_mm, reach)
-        values = np.full(len(tangent), np.nan)
-        for i, own in enumerate(around):
-            chosen = np.asarray(own, dtype=int)
-            height = (cells.points_mm[chosen] - branch.points_mm[i]) @ tangent[i]
-            weight = np.maximum(1 - np.abs(height) / (CELLS_ROUND * cells.side_mm), 0.0)
-            if weight.sum() > 0:
-                values[i] = float((weight * found.pressure_pa[chosen]).sum() / weight.sum())
-        known = np.isfinite(values)
-        if not known.any():
-            raise DataError(f"no cell of blood lies along {branch.name}; use smaller cells, or the reduced model")
-        # The last point of a branch that ends by dividing may lie in the wall between its daughters.
-        values = np.interp(branch.distance_mm, branch.distance_mm[known], values[known])
-        pressures.append(values / PA_PER_MMHG)
-    return tuple(pressures)
-
-
 def whole_flow(tree: Tree, given: Boundary, solved: list[tuple[Part, Solution]]) -> Flow:
     """Return pressure and flow at every point of ``tree`` from the solutions of its parts.
 
@@ -167,8 +131,8 @@ def whole_flow(tree: Tree, given: Boundary, solved: list[tuple[Part, Solution]])
     tip_flow = np.zeros(len(net.places))
     places = {place.branch: i for i, place in enumerate(net.places) if place.station is None}
     for part, found in solved:
-        for index, values in zip(part.number, section_pressures_mmhg(part.tree, found), strict=True):
-            pressure[index] = values
+        for index, values in zip(part.number, section_pressures_pa(of_lattice(found), part.tree), strict=True):
+            pressure[index] = values / PA_PER_MMHG
         out = {o.name: float(q) * 1e6 for o, q in zip(found.cells.openings, found.flow_m3_s, strict=True) if not o.inlet}
         for index, branch in zip(part.number, part.tree.branches, strict=True):
             if branch.name in out:

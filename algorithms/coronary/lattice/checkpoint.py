@@ -1,9 +1,8 @@
-"""The state of a run on disk, so that a killed run goes on where it was."""
+"""The state of runs in a folder, so that a killed run goes on where it was."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,14 @@ from algorithms.coronary.lattice.gates import GateState
 from algorithms.coronary.lattice.scale import Scale
 from algorithms.coronary.lattice.state import State
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A run so far."""
 
     state: State
+    inflow: float
+    """At its beginning, in lattice units: the length of its stretches follows from it."""
     seen: np.ndarray
     """(W, G + S) flows and section pressures after each stretch of the run, relative."""
 
@@ -36,13 +35,15 @@ def run_key(cells: Cells, given: tuple[Condition, ...], scale: Scale) -> str:
     return digest.hexdigest()
 
 
-def write_checkpoint(path: Path, key: str, run: Checkpoint) -> None:
+def write_checkpoint(folder: Path, key: str, run: Checkpoint) -> None:
     """Write ``run`` in one piece: whoever is killed here leaves the checkpoint before."""
     openings = run.state.openings
+    path = _place(folder, key)
+    folder.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez(
-            file, key=np.array(key), f=run.state.f, bend=run.state.bend, step=run.state.step, seen=run.seen,
+            file, f=run.state.f, bend=run.state.bend, step=run.state.step, inflow=run.inflow, seen=run.seen,
             density=openings.density, flow=openings.flow, mean_density=openings.mean_density, mean_flow=openings.mean_flow,
         )  # fmt: skip
         file.flush()
@@ -50,13 +51,16 @@ def write_checkpoint(path: Path, key: str, run: Checkpoint) -> None:
     part.replace(path)
 
 
-def read_checkpoint(path: Path, key: str) -> Checkpoint | None:
-    """Return the run in ``path``, or None where there is none of this run."""
+def read_checkpoint(folder: Path, key: str) -> Checkpoint | None:
+    """Return the run of this key in ``folder``, or None where there is none."""
+    path = _place(folder, key)
     if not path.exists():
         return None
     with np.load(path) as kept:
-        if str(kept["key"]) != key:
-            log.info("the checkpoint belongs to another run, beginning anew")
-            return None
         openings = GateState(*(kept[name] for name in ("density", "flow", "mean_density", "mean_flow")))
-        return Checkpoint(State(kept["f"], kept["bend"], openings, int(kept["step"])), kept["seen"])
+        state = State(kept["f"], kept["bend"], openings, int(kept["step"]))
+        return Checkpoint(state, float(kept["inflow"]), kept["seen"])
+
+
+def _place(folder: Path, key: str) -> Path:
+    return folder / f"{key[:16]}.npz"

@@ -52,7 +52,7 @@ def checks(found: Solution) -> tuple[Check, ...]:
     return (
         at_most("mass balance", balance, MASS_BALANCE, "flow in less flow out, over flow in"),
         at_most("flow between sections", spread, FLOW_SPREAD, "largest difference from the flow in, over it"),
-        at_most("pressure drift", found.residual[-1], found.steady, "last change of section pressures and flows, relative"),
+        at_most("pressure drift", found.drift, found.steady, "last change of section pressures and flows, relative"),
         at_most("mach number", mach, LARGEST_MACH, "of the fastest blood; errors go with its square"),
         at_least("cells across the throat", narrowest_across(found.cells), FEWEST_CELLS, "where the lumen is narrowest"),
         at_most(

@@ -44,10 +44,10 @@ class Solution:
     """(G,) at the openings' planes."""
     front_m3_s: np.ndarray
     """(F,) flow away from the inlet through every front between two stretches, and out before it."""
-    residual: tuple[float, ...]
-    """Largest change of flows and of section pressures in each stretch of the run, relative."""
+    drift: float
+    """Largest change of flows and of section pressures at the end of the run, relative."""
     steady: float
-    """Residual that was asked for."""
+    """Drift that was asked for."""
     steps: int
 
 
@@ -61,9 +61,7 @@ class Section:
     area_mm2: float
 
 
-def solution(
-    cells: Cells, scale: Scale, state: State, level_pa: float, *, residual: tuple[float, ...], steady: float
-) -> Solution:
+def solution(cells: Cells, scale: Scale, state: State, level_pa: float, *, drift: float, steady: float) -> Solution:
     """Return what ``state``, with its slots filled, means; ``level_pa`` is the pressure at a density of 1."""
     found = moments(cells, state.f)
     return Solution(
@@ -75,7 +73,7 @@ def solution(
         flow_m3_s=state.openings.flow * scale.flow_m3_s,
         opening_pa=level_pa + state.openings.density * scale.pressure_pa,
         front_m3_s=_fronts(cells, state.f) * scale.flow_m3_s,
-        residual=residual,
+        drift=drift,
         steady=steady,
         steps=state.step,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,9 @@ the wall where that is shorter: creeping blood is steady long before it has pass
 
 STRETCHES_PER_PASSAGE = 4
 
+SWING, SWINGS, SWING_LEAVES = 2e-2, 8, 4.0
+"""A jet may swing for ever.  2 % of it leave 0.2 % in a mean of eight stretches: so much a mean may change, 4 ``STEADY``."""
+
 MOST_PASSAGES = 12.0
 """A flow that is not steady after four times this many stretches will not be: the run ends, and its check fails."""
 
@@ -60,7 +64,8 @@ class How:
     most_passages: float = MOST_PASSAGES
     device: str | None = None
     """A torch device in place of the compiled path."""
-    checkpoint: Path | None = None
+    checkpoints: Path | None = None
+    """Folder in which runs are kept, so that killed ones go on."""
 
 
 def solve(
@@ -102,31 +107,30 @@ def solve(
         else:
             start = blunted(cells, creeping(cells, conditions, fluid), fluid)
             fastest = float(np.linalg.norm(start.velocity_m_s, axis=0).max())
-        path = how.checkpoint and how.checkpoint.with_name(f"{how.checkpoint.stem}-{len(found)}.npz")
-        found.append(settle(cells, conditions, scale(side, fluid, fastest), start, how, checkpoint=path))
+        found.append(settle(cells, conditions, scale(side, fluid, fastest), start, how))
     return tuple(found)
 
 
-def settle(
-    cells: Cells, given: tuple[Condition, ...], units: Scale, start: Start, how: How, *, checkpoint: Path | None = None
-) -> Solution:
+def settle(cells: Cells, given: tuple[Condition, ...], units: Scale, start: Start, how: How) -> Solution:
     """Return the steady flow in ``cells`` that ``start`` settles to."""
     level_pa = float(np.median(start.opening_pa))
     kind, law = (np.array(part) for part in _laws(given, cells, units, level_pa))
     plug = any(isinstance(condition, Flow) and condition.plug for condition in given)
     openings = gates(cells, kind, law, plug)
     key = run_key(cells, given, units)
-    kept = read_checkpoint(checkpoint, key) if checkpoint else None
+    kept = read_checkpoint(how.checkpoints, key) if how.checkpoints else None
     wall = walls(cells, units.tau)
     if kept is None:
         density = (start.pressure_pa - level_pa) / units.pressure_pa
         f = populations(cells, density, start.velocity_m_s / units.velocity_m_s)
-        kept = Checkpoint(State(f, np.zeros(len(wall.hit), np.float32), _openings(start, units, level_pa)), np.zeros((0, 0)))
+        state = State(f, np.zeros(len(wall.hit), np.float32), _openings(start, units, level_pa))
+        inlets = [opening.inlet for opening in cells.openings]
+        kept = Checkpoint(state, float(np.abs(state.openings.mean_flow[inlets]).sum()), np.zeros((0, 0)))
     lattice = _lattice(cells, wall, openings, units.tau, start=kept.state, device=how.device)
-    run = _Run(cells, units, lattice, how=how, kept=kept, key=key, checkpoint=checkpoint)
+    run = _Run(cells, units, lattice, how=how, kept=kept, key=key)
     run.advance()
     lattice.fill()
-    return solution(cells, units, lattice.state, level_pa, residual=tuple(run.residual), steady=how.steady)
+    return solution(cells, units, lattice.state, level_pa, drift=drift(run.seen), steady=how.steady)
 
 
 def _laws(
@@ -165,26 +169,32 @@ def _lattice(cells: Cells, wall: Walls, openings: Gates, tau: float, *, start: S
     return Portable(cells, wall, openings, tau, start=start, device=device)
 
 
+def drift(seen: Sequence[np.ndarray]) -> float:
+    """Return the largest change in the last stretch, or a part of the mean's change where the flow only swings about one.
+
+    ``seen`` holds flows and section pressures after each stretch, relative.
+    """
+    if len(seen) < 2:
+        return float("inf")
+    change = float(np.abs(seen[-1] - seen[-2]).max())
+    if len(seen) >= 2 * SWINGS:
+        before, last = np.array(seen[-2 * SWINGS : -SWINGS]), np.array(seen[-SWINGS:])
+        if np.ptp(np.concatenate([before, last]), axis=0).max() <= SWING:
+            change = min(change, float(np.abs(last.mean(axis=0) - before.mean(axis=0)).max()) / SWING_LEAVES)
+    return change
+
+
 class _Run:
     """A run under way: it steps in stretches, watches flows and pressures, tells of its progress, and keeps checkpoints."""
 
-    def __init__(
-        self, cells: Cells, units: Scale, lattice: Lattice, *, how: How, kept: Checkpoint, key: str, checkpoint: Path | None
-    ) -> None:
-        self.cells, self.units, self.lattice, self.how = cells, units, lattice, how
-        self.key, self.checkpoint = key, checkpoint
+    def __init__(self, cells: Cells, units: Scale, lattice: Lattice, *, how: How, kept: Checkpoint, key: str) -> None:
+        self.cells, self.units, self.lattice, self.how, self.key = cells, units, lattice, how, key
         self.seen = [row for row in kept.seen if len(row)]
-        inlet = np.array([opening.inlet for opening in cells.openings])
-        self.inflow = float(np.abs(lattice.state.openings.mean_flow[inlet]).sum())
+        self.inflow = kept.inflow
         passage = len(cells) / max(self.inflow, 1e-12)
         diffusion = (float(cells.distance_mm.max()) / cells.side_mm) ** 2 / units.viscosity
         self.stretch = max(int(min(passage / STRETCHES_PER_PASSAGE, diffusion)), 100)
         self.most = int(how.most_passages * STRETCHES_PER_PASSAGE)
-
-    @property
-    def residual(self) -> list[float]:
-        """Largest change in each stretch."""
-        return [float(np.abs(after - before).max()) for before, after in zip(self.seen[:-1], self.seen[1:], strict=True)]
 
     def advance(self) -> None:
         """Step until two stretches change nothing, or for the most stretches."""
@@ -197,20 +207,22 @@ class _Run:
             if now - told >= PROGRESS_S:
                 told = now
                 self._tell((now - began) / (len(self.seen) - done_before))
-            if self.checkpoint and now - written >= CHECKPOINT_S:
+            if now - written >= CHECKPOINT_S:
                 written = now
-                write_checkpoint(self.checkpoint, self.key, Checkpoint(self.lattice.state, np.array(self.seen)))
-        if self.checkpoint:
-            write_checkpoint(self.checkpoint, self.key, Checkpoint(self.lattice.state, np.array(self.seen)))
+                self._keep()
+        self._keep()
         log.info(
             "%d steps of %.3g s in %d cells, tau %.4f, last change %.1e, in %.1f s",
             self.lattice.state.step, self.units.step_s, len(self.cells), self.units.tau,
-            self.residual[-1] if self.residual else np.nan, time.monotonic() - began,
+            drift(self.seen), time.monotonic() - began,
         )  # fmt: skip
 
+    def _keep(self) -> None:
+        if self.how.checkpoints:
+            write_checkpoint(self.how.checkpoints, self.key, Checkpoint(self.lattice.state, self.inflow, np.array(self.seen)))
+
     def _is_steady(self) -> bool:
-        last = self.residual[-2:]
-        return len(last) == 2 and max(last) < self.how.steady
+        return max(drift(self.seen), drift(self.seen[:-1])) < self.how.steady
 
     def _watched(self) -> np.ndarray:
         """Return flows over the flow in, and section pressures over the largest difference between them."""
@@ -224,7 +236,7 @@ class _Run:
         return np.concatenate([state.openings.mean_flow / inflow, (section - section.min()) / spread])
 
     def _tell(self, seconds_per_stretch: float) -> None:
-        residual = self.residual
+        residual = [float(np.abs(after - before).max()) for before, after in pairwise(self.seen)]
         if len(residual) < 2:
             return
         # Residuals fall by a factor per stretch: how many more there are follows from the last ones.

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial import cKDTree
 
+from algorithms.contract.errors import DataError
 from algorithms.coronary.conditions import Conditions
 from algorithms.coronary.haemodynamics.network import network
 from algorithms.coronary.lattice.solution import SECTION_HALF_CELLS
@@ -70,6 +71,26 @@ def section_means(found: InCells, tree: Tree, given: Conditions) -> Means:
         total_pa=tuple(totals),
         measured=tuple(measured),
     )
+
+
+def section_pressures_pa(found: InCells, tree: Tree) -> tuple[np.ndarray, ...]:
+    """Return the mean pressure over the cross-section at every point of ``tree``, one (N,) array a branch.
+
+    Near an opening it is that of the nearest section which is whole.
+
+    Raises
+    ------
+    DataError
+        If no section of a branch has a cell of blood.
+    """
+    pressures = []
+    for branch, cells in zip(tree.branches, _sorted_cells(found, tree), strict=True):
+        cut = _cuts(found, cells, branch.points_mm).pressure_pa
+        known = np.isfinite(cut) & ~_near_opening(found, branch.points_mm)
+        if not known.any():
+            raise DataError(f"no cell of blood lies along {branch.name}; use smaller cells, or the reduced model")
+        pressures.append(np.interp(branch.distance_mm, branch.distance_mm[known], cut[known]))
+    return tuple(pressures)
 
 
 def _reduced(found: InCells, tree: Tree, given: Conditions) -> Means:

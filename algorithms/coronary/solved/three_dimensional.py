@@ -96,7 +96,7 @@ def plan(first: Answer, cell_mm: float | None) -> Plan:
     return Plan((RATIO * side, side), cells, throat / side, seconds)
 
 
-def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpoint: Path | None = None) -> tuple[Answer, Run]:
+def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpoints: Path | None = None) -> tuple[Answer, Run]:
     """Return the flow in three dimensions, and the run with its cells.
 
     Parameters
@@ -109,8 +109,8 @@ def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpo
         What is known at its openings, by their names.
     chosen
         The cells.
-    checkpoint
-        Where the state of the run is kept, so that a killed run goes on; ``-0.npz`` and ``-1.npz`` are added.
+    checkpoints
+        Folder in which the state of the run is kept, so that a killed run goes on.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def solved(lumen: Lumen, first: Answer, given: Conditions, chosen: Plan, checkpo
     """
     fluid = Fluid(given.density_kg_m3, given.viscosity_pa_s)
     conditions, level_pa = lattice_conditions(lumen, given)
-    found = solve(lumen, conditions, fluid, chosen.sides_mm, How(checkpoint=checkpoint))
+    found = solve(lumen, conditions, fluid, chosen.sides_mm, How(checkpoints=checkpoints))
     coarse, fine = (_raised(each, level_pa) for each in found)
     cells = of_lattice(fine)
     means = section_means(cells, first.tree, given)

@@ -13,12 +13,13 @@ from algorithms.coronary import flow, flow_models
 from algorithms.coronary.boundary import write_boundary
 from algorithms.coronary.coupled.measured import conditions as lattice_conditions
 from algorithms.coronary.coupled.measured import energy_pa
-from algorithms.coronary.coupled.whole import parts, section_pressures_mmhg, tip_resistances_mmhg_s_ml
+from algorithms.coronary.coupled.whole import parts, tip_resistances_mmhg_s_ml
 from algorithms.coronary.geometry.swept import swept_lumen
 from algorithms.coronary.haemodynamics.blood import PA_PER_MMHG
 from algorithms.coronary.haemodynamics.network import network
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure, Share
 from algorithms.coronary.lattice.solve import solve
+from algorithms.coronary.lattice.state import Lattice
 from algorithms.coronary.pipeline import FLOW
 from algorithms.coronary.tree import Tree, read_tree, write_tree
 from tests.algorithms.coronary.coupled.test_couple import branched, conditions
@@ -32,7 +33,7 @@ def stage(tree: Tree, folder: Path, mass_g: float = 130.0, **settings: Any) -> t
     write_tree(tree, folder / "tree.json")
     write_boundary(conditions(read_tree(folder / "tree.json"), mass_g), folder / "boundary.json")
     out = folder / "out"
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     inputs = {name: folder / f"{name}.json" for name in FLOW.inputs}
     measured = flow_models.run(inputs, out, **FLOW.settings(settings))  # type: ignore[arg-type]
     return json.loads((out / "flow.json").read_text()), dict(measured), out
@@ -138,16 +139,21 @@ def test_every_ostium_feeds_a_part_of_its_own() -> None:
     assert [branch.parent for branch in found[1].tree.branches] == [None, 0]
 
 
-@pytest.mark.slow
-def test_a_lesion_is_solved_inside_its_tree(tmp_path: Path) -> None:
-    """A real lesion of 45 % of the area: all checks pass, 3-D loses within 12 % of the reduced model (issue 5's bound for
-    that is 6 to 12 %), and its files are there.
-    """
+def lesion() -> Tree:
+    """Return a short vessel with a lesion of 45 % of the area: at 11 cells across its throat it has 20,000 of them."""
     branch = tube("LAD", 16, cosine_stenosis(6, 6, 1.5, 0.45), reference_mm=1.5, direction=(1, 2, 3))
-    tree = Tree((branch,), (stenosis((branch,), 0, 3, 6, 9),))
+    return Tree((branch,), (stenosis((branch,), 0, 3, 6, 9),))
 
-    settings = {"flow_model": "lesion3d", "flow_3d_stenosis": 0.2, "flow_3d_minutes": 0.15}
-    document, measured, out = stage(tree, tmp_path, 12.0, **settings)
+
+LESION = {"flow_model": "lesion3d", "flow_3d_stenosis": 0.2, "flow_3d_minutes": 0.06}
+
+
+@pytest.mark.slow
+def test_a_lesion_is_solved_inside_its_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real lesion: all checks pass, 3-D loses within 12 % of the reduced model (issue 5's bound for that is 6 to 12 %),
+    and its files are there.  A run that was killed before it had written them takes no step more, and writes the same.
+    """
+    document, measured, out = stage(lesion(), tmp_path, 12.0, **LESION)
 
     (part,) = document["three_dimensional"]["parts"]
     assert part["state"] == "solved", part["reason"]
@@ -157,6 +163,22 @@ def test_a_lesion_is_solved_inside_its_tree(tmp_path: Path) -> None:
     folder = out / "fields" / part["folder"]
     assert sorted(path.name for path in folder.iterdir()) == ["streamlines.vtp", "volume.vtu", "wall.vtp"]
     assert measured["parts_solved_in_3d"] == 1
+    assert ["fields", "flow.json"] == sorted(path.name for path in out.iterdir())
+
+    (tmp_path / "killed").mkdir()
+    write = flow_models.write_fields
+    monkeypatch.setattr(flow_models, "write_fields", killed)
+    with pytest.raises(KeyboardInterrupt):
+        stage(lesion(), tmp_path / "killed", 12.0, **LESION)
+    monkeypatch.setattr(flow_models, "write_fields", write)
+    monkeypatch.setattr(Lattice, "advance", killed)
+    again, _, _ = stage(lesion(), tmp_path / "killed", 12.0, **LESION)
+    assert document == again
+
+
+def killed(*_: object) -> None:
+    """Do what a key at the keyboard does."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow
@@ -168,7 +190,7 @@ def test_a_small_tree_is_solved_whole(tmp_path: Path) -> None:
     two = tube("LCx", 10, 1.3, parent=0, parent_point=16, origin_mm=end, direction=(-1, 0, 1.5))
     tree = Tree((trunk, one, two))
 
-    document, _, _ = stage(tree, tmp_path, 12.0, flow_model="tree3d", flow_3d_minutes=0.12)
+    document, _, _ = stage(tree, tmp_path, 12.0, flow_model="tree3d", flow_3d_minutes=0.05)
 
     assert document["three_dimensional"]["used"] == "tree3d", document["three_dimensional"]["parts"]
     reduced = flow.solve(tree, conditions(tree, 12.0))
@@ -176,17 +198,3 @@ def test_a_small_tree_is_solved_whole(tmp_path: Path) -> None:
         assert np.array(found["pressure_mmhg"]) == pytest.approx(its, abs=1.0)
     out = [outlet["flow_ml_s"] for outlet in document["outlets"]]
     assert out == pytest.approx(list(reduced.outlet_flow_ml_s), rel=0.03)
-
-
-def test_sections_read_poiseuilles_fall() -> None:
-    """Linear along an even tube, from the pressure given at its end."""
-    tree = Tree((tube("LAD", 8, 1.5, direction=(1, 2, 3)),))
-    q = 0.4e-6
-    (found,) = solve(swept_lumen(tree), {"inlet": Flow(q), "LAD": Pressure(12000.0)}, BLOOD, (0.25,))
-
-    read = section_pressures_mmhg(tree, found)[0][2:-2]
-
-    along = tree.branches[0].distance_mm[2:-2]
-    slope = 8 * BLOOD.viscosity_pa_s * q / (np.pi * 1.5e-3**4) * 1e-3 / PA_PER_MMHG
-    fit = np.polyfit(along, read, 1)
-    assert -fit[0] == pytest.approx(slope, rel=0.03)

@@ -10,7 +10,7 @@ import pytest
 from algorithms.coronary.lattice.checks import checks
 from algorithms.coronary.lattice.conditions import Flow, Fluid, Pressure, Resistance, Share
 from algorithms.coronary.lattice.solution import Solution, section
-from algorithms.coronary.lattice.solve import How, solve
+from algorithms.coronary.lattice.solve import How, drift, solve
 from tests.algorithms.coronary.lattice.shapes import Vessel, fork, narrowed, turned, vessel
 
 BLOOD = Fluid(1060.0, 0.0035)
@@ -88,20 +88,20 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     lumen = vessel(1.5, 4.5, (0, 1, 4), beyond_mm=3)
     given = {"inlet": Flow(Q), "outlet": Pressure(0.0)}
     (whole,) = solve(lumen, given, BLOOD, (0.375,))
-    kept = How(checkpoint=tmp_path / "run")
+    kept = How(checkpoints=tmp_path / "runs")
     (part,) = solve(lumen, given, BLOOD, (0.375,), replace(kept, most_passages=0.25))
     (rest,) = solve(lumen, given, BLOOD, (0.375,), kept)
 
     assert part.steps < whole.steps
     assert rest.steps == whole.steps
     assert rest.velocity_m_s == pytest.approx(whole.velocity_m_s, abs=1e-6)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*/*.part"))
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(tmp_path):
     """Half the flow on the same cells is another run."""
     lumen = vessel(1.5, 4.5, (0, 1, 4), beyond_mm=3)
-    how = How(checkpoint=tmp_path / "run", most_passages=0.25)
+    how = How(checkpoints=tmp_path / "runs", most_passages=0.25)
     solve(lumen, {"inlet": Flow(Q), "outlet": Pressure(0.0)}, BLOOD, (0.375,), how)
     (found,) = solve(lumen, {"inlet": Flow(Q / 2), "outlet": Pressure(0.0)}, BLOOD, (0.375,), how)
 
@@ -137,3 +137,18 @@ def test_a_share_is_what_an_outlet_gets():
 
     assert found.flow_m3_s[1] == pytest.approx(Q / 3, rel=5e-3)
     assert found.opening_pa[1] > found.opening_pa[2]
+
+
+def test_a_swing_about_a_mean_that_stays_is_no_drift():
+    """A swing of 1 % about one mean drifts by less than 1e-4; with a slope, five times as wide, or soon, by what it does."""
+    time = np.arange(20.0)
+    swing = 5e-3 * np.cos(2 * np.pi * time / 8)
+
+    def rows(values):
+        return [np.array([1.0, value]) for value in values]
+
+    assert drift(rows(swing)) < 1e-4
+    assert drift(rows(swing - 6e-4 * time)) == pytest.approx(8 * 6e-4 / 4)
+    assert drift(rows(5 * swing)) > 5e-3
+    assert drift(rows(swing[:8])) > 5e-4
+    assert drift(rows(swing[:1])) == np.inf

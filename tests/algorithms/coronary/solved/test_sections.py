@@ -15,7 +15,7 @@ from algorithms.coronary.lattice.solution import Solution
 from algorithms.coronary.solved.files import wall_points
 from algorithms.coronary.solved.in_cells import of_lattice
 from algorithms.coronary.solved.reduced import tips_only
-from algorithms.coronary.solved.sections import section_means
+from algorithms.coronary.solved.sections import section_means, section_pressures_pa
 from tests.algorithms.coronary.lattice.shapes import fork, turned
 from tests.algorithms.coronary.solved.known_solution import BLOOD, INLET_PA, poiseuille
 
@@ -35,6 +35,7 @@ def test_a_tube_has_poiseuilles_means(axis):
     assert not means.measured[0][[0, -1]].any()  # an opening cuts these sections in half
     assert means.flow_m3_s[0] == pytest.approx(1e-6, rel=0.02)
     assert means.pressure_pa[0] == pytest.approx(INLET_PA - fall * along, abs=0.02 * fall)
+    assert section_pressures_pa(of_lattice(found), tree)[0][3:-3] == pytest.approx(means.pressure_pa[0][3:-3])
     assert means.total_pa[0][:-2] == pytest.approx(fall * along[:-2], abs=0.03 * fall)
     assert means.viscous_pa[0] == pytest.approx(fall * along, rel=0.01, abs=1e-9)
     assert (means.expansion_pa[0] == 0).all()
