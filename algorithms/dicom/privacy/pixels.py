@@ -67,7 +67,7 @@ def cleaned_raw(data: Any, layout: Layout, *, big_endian: bool = False) -> tuple
         values = values.astype("<" + kind)
     if spare and values.size:
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if layout.signed else (0, (1 << bits) - 1)
-        if int(values.max()) > high or int(values.min()) < low:
+        if int(values.max()) > high or (layout.signed and int(values.min()) < low):
             return (values << spare >> spare).tobytes(), True
     return (values.tobytes() if big_endian else data), False
 

@@ -55,7 +55,7 @@ class Proof:
         self._search = Search({**searched.anywhere, **searched.in_header})
         self._spelt: dict[tuple[int, int], Search | None] = {}
         self._proved: set[bytes] = set()
-        self._lengths: dict[bytes, int] = {}
+        self._heads: dict[bytes, tuple[int, int]] = {}
         self.bytes_searched = 0
         self.files_searched = 0
 
@@ -88,20 +88,21 @@ class Proof:
 
     def _walk(self, data: bytes, fresh: list[bytes]) -> set[str]:
         """Append each element that was not proved before; return what is found in the pixels and among whole words."""
-        at, stop, lengths, proved = 132, len(data), self._lengths, self._proved
+        at, stop, heads, proved = 132, len(data), self._heads, self._proved
         before = -1
         hits: set[str] = set()
         while at < stop:
             head = data[at : at + 8]
-            length = lengths.get(head)
-            if length is None:
+            known = heads.get(head)
+            if known is None:
                 tag, vr, start, end = _element(data, at, stop)
                 if tag == PIXEL_DATA:
                     return hits | self._in_pixels(data, vr, start, end)
                 self._require_allowed(tag, vr, data[start:end])
                 if vr not in LONG_VRS:
-                    lengths[head] = end - at
+                    heads[head] = (tag, end - at)
             else:
+                tag, length = known
                 end = at + length
                 if end > stop:
                     raise DataError(STRAY)
@@ -109,10 +110,9 @@ class Proof:
             if element not in proved:
                 hits |= self._words(element)
                 fresh.append(element)
-            number = int.from_bytes(head[0:2], "little") << 16 | int.from_bytes(head[2:4], "little")
-            if number <= before:
+            if tag <= before:
                 raise DataError("the attributes of a de-identified file are not in order")
-            before, at = number, end
+            before, at = tag, end
         raise DataError("a de-identified file holds no pixels")
 
     def _require_allowed(self, tag: int, vr: str, value: bytes) -> None:
@@ -145,8 +145,10 @@ class Proof:
     def _in_pixels(self, data: bytes, vr: str, start: int, end: int) -> set[str]:
         if end != len(data) or vr != "OW":
             raise DataError(STRAY)
-        words = np.frombuffer(data, dtype="<i2", offset=start, count=(end - start) // 2)
-        extent = (int(words.min()) >> 8, int(words.max()) >> 8) if words.size else (0, 0)
+        words = np.frombuffer(data, dtype="<u2", offset=start, count=(end - start) // 2)
+        extent = (0, int(words.max()) >> 8 if words.size else 0)
+        if extent[1] > 0x7F:  # negative numbers, most likely: their high bytes are few, too
+            extent = (int(words.view("<i2").min()) >> 8, int(words.view("<i2").max()) >> 8)
         if extent not in self._spelt:
             self._spelt[extent] = self._possible(*extent)
         search = self._spelt[extent]

@@ -90,7 +90,7 @@ def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
     """
     if not is_dicom(data):
         raise Refused("not DICOM", "the file is not a DICOM file; it stays where it is")
-    meta, at = _meta(data)
+    meta, at = _meta(data, readers.of(EXPLICIT))
     syntax = meta.get(0x00020010, b"").rstrip(b"\0 ").decode("ascii", "replace")
     if not syntax.startswith(STANDARD):
         raise damaged("it names no transfer syntax of the standard")
@@ -104,11 +104,10 @@ def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
     return File(syntax, meta, reader, data, spans, trailing)
 
 
-def _meta(data: bytes) -> tuple[dict[int, bytes], int]:
+def _meta(data: bytes, reader: Reader) -> tuple[dict[int, bytes], int]:
     """Return the values of group 2, which is always Explicit VR Little Endian, and where it ends."""
     found: dict[int, bytes] = {}
     at, end = 132, len(data)
-    reader = Reader(implicit=False, order="<")
     while at + 8 <= end and data[at : at + 2] == b"\x02\0":
         tag, _, _, value, stop, at = reader.span(data, at, end, 0)
         found[tag] = data[value:stop]
