@@ -168,7 +168,8 @@ def _once(folder: Path) -> tuple[float, float, float, float]:
     says = Survey(context)(names)
     surveyed = time.process_time()
     done = Cleaning(context)([[name, f"{name}.dcm"] for name in names])
-    part = Cleaned(taken={Taken(*entry): None for entry in done["taken"]}, kept=set(done["kept"]), dates=set(done["dates"]))
+    taken = {Taken(*entry): None for entry in done["taken"]}
+    part = Cleaned(taken=taken, kept=set(done["kept"]), retained=set(done["retained"]), dates=set(done["dates"]))
     cleaned = time.process_time()
     scan, leaks = proved([part], sorted(out.iterdir()), DEFAULT)
     proved_at = time.process_time()

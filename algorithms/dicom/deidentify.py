@@ -92,12 +92,25 @@ def key_of(path: Path) -> bytes:
     return key
 
 
+def _require_apart(source: Path, target: Path, quarantine: Path | None, key: Path) -> None:
+    """Raise `DataError` if what identifies would lie in what leaves, or the next run would read what this one writes."""
+    places = {"IN": source.resolve(), "OUT": target.resolve(), "the key file": key.resolve()}
+    if quarantine is not None:
+        places["the quarantine"] = quarantine.resolve()
+    apart = [("IN", "OUT"), ("OUT", "IN"), ("the key file", "OUT"), ("the quarantine", "OUT"), ("OUT", "the quarantine"),
+             ("the quarantine", "IN")]  # fmt: skip
+    for inner, outer in apart:
+        if inner in places and outer in places and places[inner].is_relative_to(places[outer]):
+            raise DataError(f"{inner} lies in {outer}; originals and results must be apart, name another place")
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for, and write the summary to standard output."""
     given = parser().parse_args(arguments)
     policy = site_policy(given.policy)
     if not given.source.is_dir():
         raise DataError("IN is no folder; name a folder with DICOM files")
+    _require_apart(given.source, given.target, given.quarantine, given.key_file)
     if given.target.exists() and (not given.target.is_dir() or any(given.target.iterdir())):
         raise DataError("OUT is not empty; name a new or empty folder, so that files of two runs are not mixed")
     summary = deidentify_folder(given.source, given.target, key_of(given.key_file), policy, given.quarantine)

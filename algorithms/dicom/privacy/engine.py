@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 from algorithms.dicom.privacy import pixels
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
+from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, PRESENT, marks, meta
 from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.syntax import (
     BIG_ENDIAN,
-    EXPLICIT,
     PIXEL_DATA,
     File,
     Readers,
@@ -33,22 +33,9 @@ from algorithms.dicom.privacy.syntax import (
     encoded_items,
     read,
 )
-from algorithms.dicom.privacy.table import Option
 from algorithms.dicom.privacy.taken import Place, Taken, charset_of, taken, texts
 from algorithms.dicom.privacy.values import Value, Values, grouped_age
 from algorithms.dicom.pseudonym import dicom_date, replaced_uid
-
-IMPLEMENTATION_CLASS_UID = b"2.25.196130207213462373498427512103386912047"
-IMPLEMENTATION_VERSION_NAME = b"HEARTWOOD"
-
-PRESENT = {
-    "*": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
-          "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-          "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber"),
-    "CT": ("AcquisitionNumber", "KVP"),
-    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength"),
-}  # fmt: skip
-"""Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 LATE = frozenset({"text"})
 """Rules for free text, judged after all others, because it must not hold any name found elsewhere."""
@@ -106,14 +93,19 @@ class Engine:
         self._admitted: dict[tuple[bytes | None, ...], str] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
-        self._marks = _marks(policy)
+        self._marks = marks(policy)
         self.actions: Counter[tuple[str, str]] = Counter()
         self.taken: dict[Taken, None] = {}
 
     @property
     def kept(self) -> set[str]:
-        """Return the free texts that were let through."""
+        """Return the free texts that were let through, from closed vocabularies."""
         return self._values.kept
+
+    @property
+    def retained(self) -> set[str]:
+        """Return the identifying values that an option of the profile keeps."""
+        return self._values.retained
 
     def fresh(self) -> list[Taken]:
         """Return the texts taken out since the last call."""
@@ -143,7 +135,7 @@ class Engine:
         done += self._completed(outputs, file, by_tag, sop_class)
         done += self._outside(file, data)
         self.actions.update(done)
-        head = _meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"))
+        head = meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"))
         return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class, done)
 
     def _outside(self, file: File, data: bytes) -> list[tuple[str, str]]:
@@ -172,10 +164,10 @@ class Engine:
         late: list[Span] = []
         pixel_spans: list[Span] = []
         for span in spans:
-            source = data[span[2] : span[5]] if span[5] - span[2] < LONGEST_REMEMBERED else b""
+            tag, _, begin, _, _, end = span
+            source = data[begin:end] if end - begin < LONGEST_REMEMBERED else b""
             one = known.get(source)
             if one is None:
-                tag = span[0]
                 if tag == PIXEL_DATA:
                     pixel_spans.append(span)
                     continue
@@ -232,15 +224,17 @@ class Engine:
             return b"", ()
         inner, datasets = inside
         rules = self._policy.rules[rule.items]
+        needed = NEEDED[rule.items]
         items: list[bytes] = []
         done: list[tuple[str, str]] = []
         for dataset in datasets:
             own = place.below(inner, data, dataset)
             judged = [self._judge(data, one, own, rules.get(one[0])) for one in dataset]
             done += [pair for one in judged for pair in (one.done, *one.inner)]
-            if output := b"".join(one.output for one in sorted(judged)):
-                items.append(output)
-        return encoded(span[0], "SQ", encoded_items(items)), tuple(done)
+            outputs = {one.tag: one.output for one in judged if len(one.output) > 8}
+            if outputs.keys() >= needed:  # a reference without its target is none (PS3.3 table 10-11)
+                items.append(b"".join(outputs[tag] for tag in sorted(outputs)))
+        return (encoded(span[0], "SQ", encoded_items(items)) if items else b""), tuple(done)
 
     def _take(self, found: Iterable[Taken]) -> None:
         for one in found:
@@ -278,6 +272,8 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
+        if len(outputs.get(BODY_PART, b"")) <= 8:
+            outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
         if PATIENT_AGE in by_tag or PATIENT_AGE not in self._rules:
@@ -367,36 +363,3 @@ def _layout(key: tuple[bytes | None, ...]) -> pixels.Layout:
     if samples not in {None, 1} or (high is not None and high != stored - 1):
         raise Refused("unknown pixels", "an image's pixels do not lie in the lower bits; send the original series")
     return pixels.Layout(rows, columns, allocated, stored, bool(signed), frames or 1)
-
-
-def _meta(sop_class: bytes, uid: bytes) -> bytes:
-    """Return preamble and file meta information (PS3.10 7.1)."""
-    body = (
-        b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01"
-        + encoded(0x00020002, "UI", sop_class)
-        + encoded(0x00020003, "UI", uid.rstrip(b"\0"))
-        + encoded(0x00020010, "UI", EXPLICIT.encode())
-        + encoded(0x00020012, "UI", IMPLEMENTATION_CLASS_UID)
-        + encoded(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME)
-    )
-    return b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL\x04\0" + struct.pack("<L", len(body)) + body
-
-
-def _marks(policy: Policy) -> dict[int, bytes]:
-    """Return the attributes that say what was done (PS3.15 E.1.1, PS3.3 C.7.1.1 and C.12.1)."""
-    modified = "MODIFIED" if Option.RETAIN_MODIFIED_DATES in policy.options else "REMOVED"
-    if Option.RETAIN_FULL_DATES in policy.options:
-        modified = "UNMODIFIED"
-    codes = [
-        encoded(0x00080100, "SH", code.encode())
-        + encoded(0x00080102, "SH", b"DCM")
-        + encoded(0x00080104, "LO", meaning.encode())
-        for code, meaning in policy.methods()
-    ]
-    method = "\\".join(meaning[:64] for _, meaning in policy.methods())
-    return {
-        0x00120062: encoded(0x00120062, "CS", b"YES"),
-        0x00120063: encoded(0x00120063, "LO", method.encode()),
-        0x00120064: encoded(0x00120064, "SQ", encoded_items(codes)),
-        0x00280303: encoded(0x00280303, "CS", modified.encode()),
-    }

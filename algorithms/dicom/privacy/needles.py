@@ -69,7 +69,7 @@ def wanted(taken: Iterable[Taken], public: Iterable[str], kept: Iterable[str], s
     taken
         All texts that were taken out of all images of one patient.
     public
-        Fixed texts that an output may hold, whoever the patient is.
+        Fixed texts that an output may hold, whoever the patient is, and values that an option of the profile keeps.
     kept
         Free texts that the outputs hold on purpose (model, kernel); they excuse descriptions only, no name and no date.
     shifted_dates

@@ -37,6 +37,7 @@ class Cleaned:
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
     taken: dict[Taken, None] = field(default_factory=dict, repr=False)
     kept: set[str] = field(default_factory=set, repr=False)
+    retained: set[str] = field(default_factory=set, repr=False)
     dates: set[str] = field(default_factory=set, repr=False)
 
 
@@ -81,6 +82,7 @@ def cleaned(
         found.actions.update({(keyword, action): count for keyword, action, count in done["actions"]})
         found.taken.update(dict.fromkeys(Taken(*entry) for entry in done["taken"]))
         found.kept.update(done["kept"])
+        found.retained.update(done["retained"])
         found.dates.update(done["dates"])
     return found
 
@@ -97,11 +99,13 @@ def proved(parts: Iterable[Cleaned], files: Iterable[Path], policy: Mapping[str,
     taken: dict[Taken, None] = {}
     kept: set[str] = set()
     dates: set[str] = set()
+    public = set(rules.public_words())
     for part in parts:
         taken |= part.taken
         kept |= part.kept
         dates |= part.dates
-    searched = wanted(taken, rules.public_words(), kept, dates)
+        public |= part.retained
+    searched = wanted(taken, sorted(public), sorted(kept), sorted(dates))
     proof = Proof(searched, rules.allowed(), rules.private)
     leaks: Counter[str] = Counter()
     for path in files:

@@ -37,6 +37,10 @@ DIGITS = 6
 SHORT_NUMBER = 7
 """Significant digits of a number that is no geometry, and characters of a decimal string that cannot have more."""
 
+LONGEST_DECIMAL = 16
+GEOMETRY_DIGITS = 10
+"""Characters of a decimal string (PS3.5 6.2), and the digits that fit into them with sign, point and exponent."""
+
 BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 """Numbers in binary: the codes of `struct`."""
 
@@ -55,6 +59,9 @@ class Value:
         return decoded(self.raw, self.terms).strip(" \0")
 
 
+Applied = Callable[[Rule, Value], bytes | None]
+
+
 class Values:
     """The rules for one patient; ``kept`` collects the free texts that were let through."""
 
@@ -62,14 +69,16 @@ class Values:
         self._policy = policy
         self._secret, self._days, self._pseudonym = subject.secret, subject.days, subject.pseudonym.encode()
         self.kept: set[str] = set()
+        self.retained: set[str] = set()
+        """Identifying values that an option keeps: they are no longer taken out, wherever else they stand."""
         self.names: set[str] = set()
         """Parts of names and identifiers that were taken out, in lower case: no free text that holds one is kept."""
-        self._rules: Mapping[str, Callable[[Rule, Value], bytes | None]] = {
-            "number": number, "geometry": number, "codes": codes,
-            "empty": lambda _, __: b"", "pseudonym": lambda _, __: self._pseudonym,
-            "uid": self._uid, "uid_kept": uid_kept, "sop_class": sop_class, "date": self._date, "date_kept": date_kept,
-            "time_kept": time_kept, "age": age, "presence": presence, "maker": maker, "kernel": self._kernel,
-            "model": self._model, "text": self._text, "words": self._words,
+        self._rules: Mapping[str, Applied] = {
+            "number": number, "geometry": number, "codes": codes, "empty": lambda _, __: b"",
+            "pseudonym": lambda _, __: self._pseudonym, "uid": self._uid, "uid_kept": self._retaining(uid_kept),
+            "sop_class": sop_class, "date": self._date, "date_kept": self._retaining(date_kept),
+            "time_kept": self._retaining(time_kept), "age": age, "presence": presence, "maker": maker,
+            "kernel": self._kernel, "model": self._model, "text": self._text, "words": self._words,
         }  # fmt: skip
 
     def applied(self, rule: Rule, value: Value) -> bytes | None:
@@ -97,14 +106,20 @@ class Values:
         return text.encode()
 
     def _text(self, _: Rule, value: Value) -> bytes | None:
-        return self._free(value.text())
-
-    def _free(self, text: str) -> bytes | None:
+        text = value.text()
         folded = text.casefold()
         if not text.isprintable() or any(name in folded for name in self.names):
             return None
-        self.kept |= {text} - {""}
+        self.retained |= {text} - {""}
         return text.encode()
+
+    def _retaining(self, rule: Applied) -> Applied:
+        def applied(of: Rule, value: Value) -> bytes | None:
+            output = rule(of, value)
+            self.retained |= {output.decode()} if output else set()
+            return output
+
+        return applied
 
     def _words(self, _: Rule, value: Value) -> bytes | None:
         words = [word for word in WORD.findall(value.text()) if word.casefold() in self._policy.words]
@@ -145,13 +160,13 @@ def number(rule: Rule, value: Value) -> bytes | None:
     for text in parts:
         if shape.fullmatch(text) is None or not rule.low <= float(text) <= rule.high:
             return None
-    if rule.name == "geometry" or value.vr == "IS":
-        return raw
-    return b"\\".join(text if len(text) <= SHORT_NUMBER else _rounded(float(text)) for text in parts)
+    longest = LONGEST_DECIMAL if rule.name == "geometry" or value.vr == "IS" else SHORT_NUMBER
+    digits = GEOMETRY_DIGITS if rule.name == "geometry" else DIGITS
+    return b"\\".join(text if len(text) <= longest else _rounded(float(text), digits) for text in parts)
 
 
-def _rounded(number: float) -> bytes:
-    return f"{number:.{DIGITS}g}".encode()
+def _rounded(number: float, digits: int = DIGITS) -> bytes:
+    return f"{number:.{digits}g}".encode()
 
 
 def _binary(rule: Rule, value: Value) -> bytes | None:

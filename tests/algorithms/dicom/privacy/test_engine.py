@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -352,6 +355,65 @@ def test_what_cannot_be_cleaned_is_refused(values, found):
 
     assert "send" in str(failure.value)
     assert_nameless(str(failure.value))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "written"),
+    [
+        pytest.param("KVP", "120.719480317", "120.719", id="a date in the decimals"),
+        pytest.param("KVP", "120.5", "120.5", id="a plain number"),
+        pytest.param("CTDIvol", struct.unpack("<d", b"zxqwkvY@")[0], 101.85, id="letters in a mantissa"),
+        pytest.param("SpiralPitchFactor", struct.unpack("<d", b"19480317")[0], None, id="digits as a tiny number"),
+        pytest.param("PixelSpacing", ["0.3515625", "0.48828125"], [0.3515625, 0.48828125], id="geometry keeps its digits"),
+        pytest.param("PixelPaddingValue", [0x6F6F, 0x6F6F], None, id="too many values"),
+        pytest.param("KVP", ["120", "19480317"], None, id="too many decimal strings"),
+        pytest.param("ManufacturerModelName", "SOMATOM Definition AS+", "SOMATOM Definition AS+", id="a model"),
+        pytest.param("ManufacturerModelName", "Aquilion ONE", "Aquilion ONE", id="another model"),
+        pytest.param("ManufacturerModelName", "Brilliance 64", "Brilliance 64", id="a model with a number"),
+        pytest.param("ManufacturerModelName", "SOMATOM Kormoran", None, id="a name behind a model"),
+        pytest.param("ManufacturerModelName", "SOMATOM 1948/03/17", None, id="a date behind a model"),
+    ],
+)
+def test_a_value_has_no_room_for_a_text(keyword, value, written):
+    """Six digits are more than a tube voltage has; a model is built from its maker's words; by hand from 7, 9 and 10 digits."""
+
+    def changed(dataset):
+        setattr(dataset, keyword, value)
+
+    dataset = output(planted(changed))[1]
+
+    found = dataset.get(keyword)
+    assert (list(found) if isinstance(written, list) else found or None) == written
+
+
+def test_a_reference_without_its_target_goes():
+    """PS3.3 table 10-11: class and instance are both required; half a reference would be an error that the input had not."""
+
+    def halved(dataset):
+        dataset.ReferencedImageSequence[0].ReferencedSOPClassUID = ""
+
+    assert "ReferencedImageSequence" not in output(planted(halved))[1]
+
+
+@pytest.mark.parametrize("dciodvfy", ["/usr/bin/dciodvfy"])
+@pytest.mark.parametrize("body_part", ["HEART", ""])
+def test_no_error_against_the_standard_is_new(tmp_path, dciodvfy, body_part):
+    """dicom3tools' validator, on the input and on the output."""
+    if not Path(dciodvfy).exists():
+        pytest.skip("dicom3tools are not installed")
+
+    def named(dataset):
+        dataset.BodyPartExamined = body_part
+
+    data = planted(named)
+    errors = []
+    for name, content in (("in", data), ("out", output(data)[0])):
+        (tmp_path / name).write_bytes(content)
+        told = subprocess.run([dciodvfy, str(tmp_path / name)], capture_output=True, text=True, check=False)
+        assert "CTImage" in told.stderr
+        errors.append({line for line in told.stderr.splitlines() if line.startswith("Error")})
+
+    assert errors[1] <= errors[0]
 
 
 TEXT_KEYWORDS = (

@@ -175,6 +175,22 @@ def test_a_value_that_is_found_stops_its_patient_and_no_other(tmp_path):
     assert len(list((tmp_path / "out").rglob("*.dcm"))) == 4
 
 
+def test_what_an_option_keeps_is_no_leak(tmp_path):
+    """UIDs and the institution stay on purpose, wherever else they stand."""
+
+    def repeated(dataset, _number):
+        dataset.InstitutionalDepartmentName = "Radiologie"
+        dataset.ImageComments = f"{IDENTITY['InstitutionName']} {ROOT}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+
+    write_series(tmp_path / "in", PIXELS, repeated)
+    policy = {"version": 1, "options": ["retain_uids", "retain_institution_identity", "retain_full_dates"]}
+
+    summary = deidentify_folder(tmp_path / "in", tmp_path / "out", SECRET, policy, None)
+
+    assert (summary["patients_stopped"], summary["files_written"]) == (0, 4)
+
+
 def test_a_key_is_made_once_for_its_owner_only(tmp_path):
     """64 hexadecimal digits, mode 0600; the second call reads it."""
     key = deidentify.key_of(tmp_path / "keys/site.key")
@@ -207,6 +223,30 @@ def test_the_command_writes_its_summary_and_refuses_a_full_folder(tmp_path, caps
     assert json.loads(capsys.readouterr().out)["files_written"] == 4
     with pytest.raises(DataError, match="OUT is not empty"):
         deidentify.run(words)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        pytest.param({"--key-file": "out/key"}, "the key file lies in OUT", id="key in OUT"),
+        pytest.param({"--quarantine": "out/q"}, "the quarantine lies in OUT", id="quarantine in OUT"),
+        pytest.param({"--quarantine": "link/q"}, "the quarantine lies in OUT", id="quarantine in OUT by a link"),
+        pytest.param({"--quarantine": "in/q"}, "the quarantine lies in IN", id="quarantine in IN"),
+        pytest.param({"out": "in/out"}, "OUT lies in IN", id="OUT in IN"),
+        pytest.param({"out": "."}, "IN lies in OUT", id="IN in OUT"),
+    ],
+)
+def test_originals_and_results_must_be_apart(tmp_path, places, found):
+    """OUT is handed on whole, and IN is read whole: neither key nor originals may be in the one, no result in the other."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    given = {"out": "out", "--key-file": "key", "--quarantine": "q"} | places
+    words = [str(tmp_path / "in"), str(tmp_path / given.pop("out"))]
+
+    with pytest.raises(DataError, match=found):
+        deidentify.run([*words, *(word for name, place in given.items() for word in (name, str(tmp_path / place)))])
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "link"]
 
 
 def test_a_folder_without_images_ends_with_65(tmp_path, capsys):
