@@ -214,7 +214,9 @@ class StageTask(CaseTask):
         if originals and inbox.exists():
             mounts.append(Mount(str(inbox.relative_to(opened.here.home_folder.root))))
         if SECRET in stage.inputs:
-            mounts.append(Mount(str(opened.here.home_folder.vault.relative_to(opened.here.home_folder.root)), read_only=True))
+            # A stage that takes the identity out writes it into the vault.
+            vault = str(opened.here.home_folder.vault.relative_to(opened.here.home_folder.root))
+            mounts.append(Mount(vault, read_only=not stage.remembers))
         return mounts
 
     def _nothing_left(self, opened: OpenCase) -> bool:

@@ -38,6 +38,7 @@ DEIDENTIFY = Stage(
         Output("privacy", "privacy.json", "action per attribute, counts, policy, scan result; never a value"),
     ),
     consumes=("study",),
+    remembers="algorithms.dicom.identity:remembered",
     resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
 )
 

@@ -75,7 +75,15 @@ def test_a_stage_sees_its_own_case_and_originals_only_where_it_reads_them(case: 
     mounts = task(case, stage).mounts_of(task(case, stage).open())
 
     assert {mount.path.partition("/")[0] for mount in mounts} == seen
-    assert all(mount == Mount("vault", read_only=True) or mount.path.endswith(f"/{case.case_id}") for mount in mounts)
+    # It writes there who the case is about, before the original goes.
+    assert all(mount == Mount("vault", read_only=False) or mount.path.endswith(f"/{case.case_id}") for mount in mounts)
+
+
+def test_only_a_stage_that_remembers_may_write_into_the_vault(case: Case) -> None:
+    """Of slides nothing is remembered, so the key of pseudonyms is there to be read."""
+    slides = LocalStage(task_id="d", pipeline="prostate", stage="deidentify", case_id=case.case_id, parameters={})
+
+    assert Mount("vault", read_only=True) in slides.mounts_of(task(case, "deidentify").open())
 
 
 def test_what_a_place_says_of_an_end_is_in_the_message_and_no_kill(case: Case) -> None:
