@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from algorithms.contract.errors import EXIT_DATA, EXIT_TRANSIENT, DataError
+from algorithms.contract.manifest import Manifest, written
 from edge.archive import answered, stored
 from edge.deliver import deliver, objects_of, results_of
 from edge.receipts import Receipts, open_receipts
@@ -242,9 +244,23 @@ def test_receipts_hold_no_value_of_the_patient(results, tmp_path):
     assert (tmp_path / "r.sqlite").stat().st_mode & 0o077 == 0
 
 
-def test_a_case_without_one_result_to_deliver_says_so(tmp_path):
-    """Two answers of one case: a person says which one goes."""
+def test_a_cases_own_objects_are_found_and_verified(results, tmp_path):
+    """By the manifest; no answer, or two of them, or one that was changed since, is for a person."""
     with pytest.raises(DataError, match="0 results of its stage exchange"):
+        results_of(tmp_path)
+
+    for key in ("a" * 12, "b" * 12):
+        folder = tmp_path / "exchange" / key
+        shutil.copytree(results, folder / "dicom_results")
+        outputs = {"dicom_results": written(folder, "dicom_results", collection=False)}
+        Manifest(key, "coronary", "exchange", "a test", 1, {}, {}, outputs, {}, 0.0, 0.0, 0.0).write(folder)
+        if key.startswith("a"):
+            assert results_of(tmp_path) == folder / "dicom_results"
+    with pytest.raises(DataError, match="2 results of its stage exchange"):
+        results_of(tmp_path)
+    shutil.rmtree(tmp_path / "exchange" / ("b" * 12))
+    (tmp_path / "exchange" / ("a" * 12) / "dicom_results" / "report.dcm").write_bytes(b"changed")
+    with pytest.raises(DataError, match="dicom_results"):
         results_of(tmp_path)
 
 

@@ -75,7 +75,7 @@ def test_every_reference_leads_to_an_original_image_or_another_result(made):
     pseudonymous = {
         str(d[k].value)
         for d in objects(made / "images").values()
-        for k in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+        for k in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID")
     }
     pseudonymous |= {str(dataset.SOPInstanceUID) for dataset in objects(made / "results").values()}
 
