@@ -1,8 +1,9 @@
 """``python -m edge.reidentify --case ID --results DIR --out DIR``: file a case's results under the patient again.
 
 For the hospital, before results enter its archive: every DICOM object below the results becomes one of the original study, with
-the patient's name and number.  It runs where the identity was taken out, because only that home's vault knows it; where a study
-was de-identified twice, by the hospital and by the platform, each undoes its own.
+the patient's name and number, and so does the FHIR bundle that ``--fhir`` names.  It runs where the identity was taken out,
+because only that home's vault knows it; where a study was de-identified twice, by the hospital and by the platform, each
+undoes its own.
 
 Who asks is written into the audit first; without that line nothing is looked up.
 """
@@ -24,8 +25,8 @@ from edge.audit import append
 log = logging.getLogger("edge.reidentify")
 
 
-def reidentify_case(home: Home, case_id: str, results: Path, out: Path) -> int:
-    """Write every DICOM object below ``results`` into ``out``, as the patient's; return how many.
+def reidentify_case(home: Home, case_id: str, results: Path, out: Path, fhir: Path | None = None) -> int:
+    """Write every DICOM object below ``results`` into ``out``, and the bundle ``fhir``, as the patient's; return how many.
 
     Raises
     ------
@@ -36,13 +37,14 @@ def reidentify_case(home: Home, case_id: str, results: Path, out: Path) -> int:
     from pydicom import dcmread
 
     from algorithms.dicom.reidentified import reidentify
+    from edge.fhir_identity import reidentify_bundle
 
     paths = sorted(path for path in results.rglob("*.dcm") if path.is_file() and not path.is_symlink())
     if not paths:
         raise DataError("the results hold no DICOM object (*.dcm); name the folder dicom_results of the case's stage exchange")
     if out.exists() and any(out.iterdir()):
         raise DataError("the folder for the patient's objects is not empty; name a new one")
-    append(home, "reidentify", case_id, len(paths))
+    append(home, "reidentify", case_id, len(paths) + (fhir is not None))
     identity = recall(home, case_id)
     secret = bytes.fromhex(home.secret().read_text().strip())
     own = {str(dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID) for path in paths}
@@ -54,6 +56,10 @@ def reidentify_case(home: Home, case_id: str, results: Path, out: Path) -> int:
             reidentify(dataset, identity, own, secret)
             written.append(out / path.name)
             dataset.save_as(written[-1], enforce_file_format=True)
+        if fhir is not None:
+            bundle = reidentify_bundle(json.loads(fhir.read_text()), identity, secret)
+            written.append(out / "fhir.json")
+            written[-1].write_text(json.dumps(bundle, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
@@ -70,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _do(options: argparse.Namespace) -> int:
-    count = reidentify_case(Home(options.home), options.case, options.results, options.out)
+    count = reidentify_case(Home(options.home), options.case, options.results, options.out, options.fhir)
     print(json.dumps({"case_id": options.case, "objects": count}))  # noqa: T201 - the command's result
     return EXIT_OK
 
@@ -79,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m edge.reidentify", description="File a case's results under the patient again.")
     parser.add_argument("--case", required=True, metavar="ID", help="the case id: 16 digits and letters a to f")
     parser.add_argument("--results", required=True, type=Path, metavar="DIR", help="the folder with the case's DICOM objects")
+    parser.add_argument("--fhir", type=Path, metavar="FILE", help="the case's fhir.json, if it shall be the patient's too")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new folder; what it gets identifies a person")
     parser.add_argument(
         "--home", type=Path, default=Path("data"), metavar="DIR", help="whose vault knows the patient (default: data)"

@@ -11,15 +11,19 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 
 from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
 from algorithms.contract.identity import Identity, remember
 from algorithms.dicom.identity import identity_of
+from algorithms.report import fhir
 from edge.audit import append, audit_path, broken
+from edge.fhir_identity import reidentify_bundle
 from edge.reidentify import reidentify_case
 from tests.algorithms.dicom.ct_series import IDENTITY
 from tests.algorithms.dicom.results import small
+from tests.algorithms.dicom.results.small import day_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 DCIODVFY = Path("/usr/bin/dciodvfy")
@@ -104,6 +108,71 @@ def test_measurements_pixels_and_document_are_untouched(made):
     )
 
 
+@pytest.fixture(scope="module")
+def bundles(made):
+    """Return a bundle of the case, with the objects as series of its study, before and after."""
+    results = objects(made / "results")
+    study = str(results["report.dcm"].StudyInstanceUID)
+    named = fhir.namer("a seed")
+    patient = fhir.patient(named("patient"), small.PSEUDONYM, "M")
+    device = fhir.device(named("device"), "Test", "1.2.3")
+    imaging = {
+        "resourceType": "ImagingStudy", "id": named("study"), "status": "available", "started": "2023-05-21",
+        "identifier": [{"system": fhir.DICOM_UID, "value": f"urn:oid:{study}"}], "subject": fhir.reference(patient),
+        "series": [
+            {
+                "uid": str(d.SeriesInstanceUID), "modality": {"system": fhir.SYSTEMS["DCM"], "code": str(d.Modality)},
+                "instance": [{"uid": str(d.SOPInstanceUID), "sopClass": {"code": f"urn:oid:{d.SOPClassUID}"}}],
+            }
+            for d in results.values()
+        ],
+    }  # fmt: skip
+    value = fhir.quantity(0.81, "1")
+    about = {"patient": patient, "device": device, "study": imaging}
+    code = fhir.coded(("371842003", "SCT", "Fractional flow reserve"))
+    observation = fhir.observation(named("LAD"), code, about, status="final", when="2023-05-21", value=value)
+    before = fhir.bundle(named("bundle"), [patient, device, imaging, observation])
+    identity = identity_of(made / "originals", [path.name for path in sorted((made / "originals").iterdir())], small.SECRET)
+    return before, reidentify_bundle(before, identity, small.SECRET)
+
+
+def test_the_bundle_is_about_the_patient_and_names_the_objects_as_the_archive_does(made, bundles):
+    """Study and series as they are filed, the study's own day, and a bundle that is still valid."""
+    patient, _, imaging, observation = (entry["resource"] for entry in bundles[1]["entry"])
+    out = objects(made / "out")
+
+    Bundle.model_validate(bundles[1])
+    assert patient["identifier"][0]["value"] == IDENTITY["PatientID"]
+    assert patient["name"] == [{"family": "Quastenflosser", "given": ["Ottokar"]}]
+    assert patient["birthDate"] == "1951-12-24"
+    assert imaging["identifier"][0]["value"] == f"urn:oid:{out['report.dcm'].StudyInstanceUID}"
+    assert imaging["identifier"][1]["value"] == IDENTITY["AccessionNumber"]
+    assert [(s["uid"], s["instance"][0]["uid"]) for s in imaging["series"]] == [
+        (str(d.SeriesInstanceUID), str(d.SOPInstanceUID)) for d in out.values()
+    ]
+    assert imaging["started"] == observation["effectiveDateTime"] == day_of(small.STUDY_DATE).isoformat()
+    assert observation["valueQuantity"]["value"] == 0.81
+
+
+def test_nothing_in_the_patients_bundle_leads_back_to_the_pseudonymous_one(bundles):
+    """Neither pseudonym nor id nor UID; references still lead to a resource."""
+    before, after = (json.dumps(bundle) for bundle in bundles)
+    ids = {entry["resource"]["id"] for entry in bundles[0]["entry"]} | {bundles[0]["id"]}
+    uids = {part for part in before.replace('"', " ").replace("urn:oid:", " ").split() if part.startswith("2.25.")}
+
+    assert len(ids) == 5
+    assert len(uids) >= 7
+    assert not [value for value in ids | uids | {small.PSEUDONYM} if value in after]
+    known = {entry["fullUrl"] for entry in bundles[1]["entry"]}
+    assert {bundles[1]["entry"][3]["resource"][name]["reference"] for name in ("subject", "device")} <= known
+
+
+def test_a_bundle_of_another_study_is_refused(bundles):
+    """As the objects are."""
+    with pytest.raises(DataError, match="of another study"):
+        reidentify_bundle(bundles[0], Identity({"PatientID": "4711"}, {"2.25.1": "1.2.3"}), small.SECRET)
+
+
 def test_the_same_results_are_filed_under_the_same_uids(made, tmp_path):
     """A second try of a delivery must not make a second report in the archive."""
     reidentify_case(Home(made / "home"), CASE_ID, made / "results", tmp_path / "again")
@@ -172,14 +241,17 @@ def test_a_line_of_the_audit_that_was_changed_shows(tmp_path):
     assert (whole, changed, broken(home)) == (None, 3, 2)
 
 
-def test_from_a_shell_it_says_a_count_and_no_value(made, tmp_path):
+def test_from_a_shell_it_says_a_count_and_no_value(made, bundles, tmp_path):
     """One line of JSON; neither output nor log holds a value of the patient."""
+    (tmp_path / "fhir.json").write_text(json.dumps(bundles[0]))
     command = [sys.executable, "-m", "edge.reidentify", "--case", CASE_ID, "--results", str(made / "results")]
+    command += ["--fhir", str(tmp_path / "fhir.json")]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "out"), "--home", str(made / "home")],
         cwd=PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"case_id": CASE_ID, "objects": 3}
+    assert json.loads(done.stdout) == {"case_id": CASE_ID, "objects": 4}
+    assert json.loads((tmp_path / "out" / "fhir.json").read_text()) == bundles[1]
     assert not [value for value in IDENTITY.values() if value in done.stdout + done.stderr]
