@@ -22,6 +22,9 @@ from algorithms.contract.errors import DataError
 from algorithms.contract.seal import KEY_BYTES, seal, unseal
 from algorithms.contract.wrapping import wrapping_for_new, wrapping_of
 
+KEYS = "keys"
+"""Folder in the vault of the data keys."""
+
 IDENTITIES = "identities"
 """Folder in the vault of the records of who a case is about."""
 
@@ -100,7 +103,7 @@ def decrypt(sealed: Path, path: Path, key: bytes, name: str) -> None:
 def _place(home: Home, case_id: str) -> Path:
     if not CASE_ID.fullmatch(case_id):
         raise DataError("a case id is 16 hexadecimal digits")
-    return home.vault / "keys" / case_id
+    return home.vault / KEYS / case_id
 
 
 @contextmanager
