@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import Context, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
-from algorithms.contract.case import SECRET, Case
+from algorithms.contract.case import SECRET, Case, Home
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.command import interrupted, killed, overdue, stage_command
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
@@ -24,6 +24,7 @@ from algorithms.contract.items import place
 from algorithms.contract.manifest import Manifest
 from algorithms.contract.pipeline import Resources, Stage
 from algorithms.contract.record import Failure
+from algorithms.contract.vault import IDENTITIES, KEYS
 from operators.case import CaseTask, OpenCase
 from operators.watch import metrics
 
@@ -214,7 +215,7 @@ class StageTask(CaseTask):
         if originals and inbox.exists():
             mounts.append(Mount(str(inbox.relative_to(opened.here.home_folder.root))))
         if SECRET in stage.inputs:
-            mounts.append(Mount(str(opened.here.home_folder.vault.relative_to(opened.here.home_folder.root)), read_only=True))
+            mounts += vault_mounts(opened.here.home_folder, remembers=bool(stage.remembers))
         return mounts
 
     def _nothing_left(self, opened: OpenCase) -> bool:
@@ -223,6 +224,16 @@ class StageTask(CaseTask):
         home = opened.here.home_folder
         originals = [opened.case.input_path(name, home) for name in self.declared.consumes]
         return gathered and (opened.here.stub or not any(path.exists() for path in originals))
+
+
+def vault_mounts(home: Home, *, remembers: bool) -> list[Mount]:
+    """Return the vault to be read; a stage that takes the identity out also writes data keys and records, never the secret."""
+    mounts = [Mount(str(home.vault.relative_to(home.root)), read_only=True)]
+    for folder in (KEYS, IDENTITIES) if remembers else ():
+        # A folder that is not there cannot be mounted.
+        (home.vault / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        mounts.append(Mount(str((home.vault / folder).relative_to(home.root))))
+    return mounts
 
 
 def raise_for_end(end: End, case: Case, stage: Stage, item: str | None = None, *, memory_gib: float | None = None) -> None:

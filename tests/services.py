@@ -6,6 +6,7 @@ Each is this test's own and ends with it.  A test that needs one that is not ins
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -223,6 +224,50 @@ def rclone() -> Iterator[str]:
         process.terminate()
         process.wait()
         shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """An archive: C-STORE address, and URLs of its own and of its DICOMweb service."""
+
+    address: str
+    url: str
+    dicomweb: str
+
+
+@contextmanager
+def orthanc() -> Iterator[Orthanc]:
+    """Give an Orthanc on loopback with DICOMweb, empty."""
+    plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if shutil.which("Orthanc", path="/usr/sbin:/usr/bin") is None or not plugin.exists():
+        pytest.skip("Orthanc with its DICOMweb plugin is not installed")
+    folder, web, dicom = Path(tempfile.mkdtemp(prefix="heartwood-orthanc-")), free_port(), free_port()
+    settings = {
+        "Name": "Test",
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "Plugins": [str(plugin)],
+        "HttpPort": web,
+        "DicomPort": dicom,
+        "DicomAet": "ARCHIVE",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    command = [str(shutil.which("Orthanc", path="/usr/sbin:/usr/bin")), str(folder / "orthanc.json")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        await_port(web, 60)
+        await_port(dicom, 60)
+        url = f"http://127.0.0.1:{web}"
+        yield Orthanc(f"ARCHIVE@127.0.0.1:{dicom}", url, f"{url}/dicom-web")
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

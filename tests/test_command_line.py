@@ -48,7 +48,7 @@ def test_the_result_is_one_line_of_json_and_the_log_is_elsewhere(study, tmp_path
     summary = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
     assert Path(summary["html"]).exists()
-    assert "11/11 report done" in done.stderr
+    assert "12/12 exchange done" in done.stderr
     assert "Muster" not in done.stdout + done.stderr
 
 

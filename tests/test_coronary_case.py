@@ -7,6 +7,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from algorithms.contract.case import Home
+from edge.reidentify import reidentify_case
 from tests.cases import REAL_DATA, Answer, answer, dag_run_of, leaks, phantom, rejection, written
 
 SETTINGS = ("flow_model=reduced",)
@@ -56,6 +58,23 @@ def test_a_dag_run_gives_the_same_bytes_as_a_shell(study, case, tmp_path):
     again = dag_run_of(case, "coronary_ffr", study, tmp_path, flow_model="reduced")
 
     assert written(Path(case.summary["case"])) == written(again)
+
+
+@pytest.mark.slow
+def test_its_results_can_be_filed_under_the_patient_again(study, case, tmp_path):
+    """By the hospital's command, from what the vault kept when the identity was taken out; every image is known there."""
+    original = pydicom.dcmread(next(p for p in sorted(study.rglob("*")) if p.is_file()), stop_before_pixels=True)
+    exchanged = next((case.home / "cases").glob("*/exchange/*"))
+
+    filed = reidentify_case(
+        Home(case.home), case.summary["case_id"], exchanged / "dicom_results", tmp_path / "out", exchanged / "fhir.json"
+    )
+
+    objects = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").glob("*.dcm"))]
+    assert filed == len(objects) + 1
+    assert {"SEG", "SR", "DOC", "OT"} == {str(dataset.Modality) for dataset in objects}
+    for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber"):
+        assert {str(dataset[keyword].value) for dataset in objects} == {str(original[keyword].value)}
 
 
 @pytest.mark.slow

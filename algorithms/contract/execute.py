@@ -25,6 +25,7 @@ from algorithms.contract.disk import flush, require_room
 from algorithms.contract.draft import draft, kept_draft, remove, remove_abandoned
 from algorithms.contract.errors import DataError
 from algorithms.contract.gather import gathered
+from algorithms.contract.identity import Identity, is_remembered, remember
 from algorithms.contract.items import place
 from algorithms.contract.manifest import Manifest, Measurement, entry_point, written
 from algorithms.contract.pipeline import RECORD, Output, Pipeline, Stage, Value
@@ -113,6 +114,8 @@ def _execute_one(job: _Job) -> Result:
             log.info("%s: an equal run has the result", job.stage.name)
         job = job.again()
     if not job.stub:
+        if reused:
+            _remember_again(job)
         _delete_consumed(job.stage, job.case, job.home)
     manifest, folder = _found(job)
     if reused:
@@ -159,6 +162,8 @@ def _execute_now(job: _Job) -> None:
             # An item's own artefact is no collection: it is one entry of it.
             outputs = {o.name: written(out, o.path, collection=o.collection and job.item is None) for o in _made(stage, out)}
         require_room(out)
+        if stage.remembers and not job.stub:
+            remember(job.home, job.case.case_id, _identity(stage, inputs))
         manifest = Manifest(
             key=key,
             pipeline=job.pipeline.name,
@@ -219,6 +224,19 @@ def _call(stage: Stage, inputs: Mapping[str, Path], out: Path, parameters: Mappi
             require_room(out)
         raise
     return measurements
+
+
+def _identity(stage: Stage, inputs: Mapping[str, Path]) -> Identity:
+    module, function = stage.remembers.split(":")
+    identity: Identity = getattr(importlib.import_module(module), function)(inputs)
+    return identity
+
+
+def _remember_again(job: _Job) -> None:
+    """Keep who a case is about whose result was there before: the record was shredded, or the result is older than records."""
+    here = all(job.case.input_path(name, job.home).exists() for name in job.stage.consumes)
+    if job.stage.remembers and here and not is_remembered(job.home, job.case.case_id):
+        remember(job.home, job.case.case_id, _identity(job.stage, _inputs(job)))
 
 
 def _write_stubs(inputs: Mapping[str, Path], out: Path, *, stage: Stage) -> dict[str, Measurement]:

@@ -115,6 +115,9 @@ class Stage:
     place, and its outputs are collections, put together when the last item is done.  ``resumes`` says that ``run`` goes on
     with whatever an interrupted run of the same key has left in ``out``.  ``reads`` are files of the project (rules, a
     model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value.
+
+    ``remembers`` names ``f(inputs: Mapping[str, Path]) -> Identity`` of a stage that takes the identity out: it is called when
+    ``run`` has succeeded and before anything is published or deleted, and what it returns is kept in the vault.
     """
 
     name: str
@@ -131,6 +134,7 @@ class Stage:
     each: tuple[str, ...] = ()
     resumes: bool = False
     reads: tuple[str, ...] = ()
+    remembers: str = ""
 
     def settings(self, given: dict[str, Value]) -> dict[str, Value]:
         """Return the value of every parameter of this stage: the one given, or the default."""

@@ -38,6 +38,7 @@ DEIDENTIFY = Stage(
         Output("privacy", "privacy.json", "action per attribute, counts, policy, scan result; never a value"),
     ),
     consumes=("study",),
+    remembers="algorithms.dicom.identity:remembered",
     resources=Resources(cpu=1, memory_gib=2, timeout_s=1800),
 )
 
@@ -398,6 +399,21 @@ REPORT = Stage(
     resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
 )
 
+EXCHANGE = Stage(
+    name="exchange",
+    run="algorithms.coronary.exchange:run",
+    version=1,
+    help="Write the answer for other systems: DICOM segmentation, measurements, document and pictures, and a FHIR bundle.",
+    source="DICOM PS3.3 A.8.1, A.35.13, A.45.1, A.51; PS3.16 TID 1500; HL7 FHIR R4; docs/exchange.md",
+    inputs=("dicom", "lumen", "pictures", "result", "pdf"),
+    outputs=(
+        Output("dicom_results", "dicom_results", "SEG, SR, encapsulated PDF and key pictures, with contents.json naming them"),
+        Output("fhir", "fhir.json", "the answer as an HL7 FHIR R4 Bundle of type collection"),
+    ),
+    always=True,
+    resources=Resources(cpu=1, memory_gib=3, timeout_s=900),
+)
+
 COMPARED = (
     # Above 0.80 no ischaemia (Nørgaard et al., Radiol Cardiothorac Imaging 1:e190050 (2019)); algorithms/coronary/ffr.py, band.
     Compared("FFR of each vessel", "vessels.ffr", subject=("vessel",), bounds=(0.80,)),
@@ -431,7 +447,7 @@ PIPELINE = Pipeline(
     title="FFR-CT from coronary CT angiography",
     help="A coronary CT angiography study becomes fractional flow reserve along every vessel.",
     accepts="a folder or zip file with one coronary CT angiography study (DICOM CT, 100-500 slices)",
-    stages=(RECEIVE, DEIDENTIFY, VOLUME, ANATOMY, SEGMENT, CENTRELINE, BOUNDARY, FLOW, FFR, RENDER, REPORT),
+    stages=(RECEIVE, DEIDENTIFY, VOLUME, ANATOMY, SEGMENT, CENTRELINE, BOUNDARY, FLOW, FFR, RENDER, REPORT, EXCHANGE),
     phantom="algorithms.phantom.coronary.command",
     truth="algorithms.coronary.truth:compare",
     compared=COMPARED,

@@ -42,7 +42,10 @@ class Slice:
 
 @dataclass(frozen=True)
 class Grid:
-    """An axis-aligned volume: ``order`` of the slices from feet to head, axes to flip within a slice, and geometry."""
+    """An axis-aligned volume: ``order`` of the slices from feet to head, what to do to each slice, and geometry.
+
+    A slice is transposed first, where ``transpose`` says so; then its rows and columns are those of the patient, and flipped.
+    """
 
     order: tuple[int, ...]
     flip_rows: bool
@@ -80,8 +83,8 @@ def axial_grid(slices: Sequence[Slice]) -> Grid:
     spacing[2 - columns_axis] = first.pixel_spacing_mm[1]
     return Grid(
         order=tuple(order),
-        flip_rows=bool(axes[1][rows_axis] < 0),
-        flip_columns=bool(axes[0][columns_axis] < 0),
+        flip_rows=bool((axes[0] if rows_axis == 0 else axes[1])[1] < 0),
+        flip_columns=bool((axes[1] if rows_axis == 0 else axes[0])[0] < 0),
         transpose=rows_axis == 0,
         origin_mm=(float(origin[0]), float(origin[1]), float(origin[2])),
         spacing_mm=(spacing[0], spacing[1], spacing[2]),

@@ -364,6 +364,21 @@ REPORT = Stage(
     resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
 )
 
+EXCHANGE = Stage(
+    name="exchange",
+    run="algorithms.prostate.exchange:run",
+    version=1,
+    help="Write the answer for other systems: attention maps as GeoJSON for slide viewers, and a FHIR bundle of the risks.",
+    source="RFC 7946 (GeoJSON); HL7 FHIR R4; docs/exchange.md",
+    inputs=("tiles", "attention", "result"),
+    outputs=(
+        Output("annotations", "annotations", "a GeoJSON file a slide with the attention of its tiles, and contents.json"),
+        Output("fhir", "fhir.json", "the answer as an HL7 FHIR R4 Bundle of type collection"),
+    ),
+    always=True,
+    resources=Resources(cpu=1, memory_gib=2, timeout_s=600),
+)
+
 COMPARED = (
     Compared("Risk", "risks.risk", subject=("label",), apart=True, scale=100, digits=1, unit="%"),
     Compared("Risk group", "risk_group", order=("low", "intermediate", "high")),
@@ -380,7 +395,7 @@ PIPELINE = Pipeline(
     title="Risk from prostate biopsy slides",
     help="Prostate biopsy slides and clinical variables become a risk with a treatment suggestion.",
     accepts="a folder or zip file with one patient's biopsy slides (tiled TIFF such as Aperio SVS), clinical.json if wanted",
-    stages=(RECEIVE, DEIDENTIFY, CLINICAL, TISSUE, TILES, ENCODE, AGGREGATE, RECOMMEND, RENDER, REPORT),
+    stages=(RECEIVE, DEIDENTIFY, CLINICAL, TISSUE, TILES, ENCODE, AGGREGATE, RECOMMEND, RENDER, REPORT, EXCHANGE),
     phantom="algorithms.phantom.biopsy.command",
     truth="algorithms.prostate.truth:compare",
     compared=COMPARED,

@@ -125,8 +125,9 @@ def test_a_refused_case_is_published_with_its_reason(refused: Case, tmp_path: Pa
     with transaction(f"sqlite:///{tmp_path}/results.db") as connection:
         failed = connection.execute(select(StageRun.stage, StageRun.failure_kind, StageRun.state)).all()
         reports = connection.execute(select(Report.uris)).scalars().all()
-    assert failed == [("receive", "data", "failed"), ("report", None, "done")]
-    assert {Path(n).name for n in names} == {"result.json", "report.html", "report.pdf", "manifest.json"}
+    assert failed == [("receive", "data", "failed"), ("report", None, "done"), ("exchange", None, "done")]
+    assert {"result.json", "report.html", "report.pdf", "fhir.json", "manifest.json"} <= {Path(n).name for n in names}
+    assert {Path(n).parts[2] for n in names} == {"report", "exchange"}
     assert set(reports[0]) == {"result", "html", "pdf"}
 
 

@@ -75,7 +75,20 @@ def test_a_stage_sees_its_own_case_and_originals_only_where_it_reads_them(case: 
     mounts = task(case, stage).mounts_of(task(case, stage).open())
 
     assert {mount.path.partition("/")[0] for mount in mounts} == seen
-    assert all(mount == Mount("vault", read_only=True) or mount.path.endswith(f"/{case.case_id}") for mount in mounts)
+    assert all(mount.path.startswith("vault") or mount.path.endswith(f"/{case.case_id}") for mount in mounts)
+
+
+def test_only_a_stage_that_remembers_may_write_into_the_vault_and_never_over_the_secret(case: Case) -> None:
+    """It keeps who the case is about before the original goes; of slides nothing is remembered."""
+    coronary = task(case, "deidentify")
+    slides = LocalStage(task_id="d", pipeline="prostate", stage="deidentify", case_id=case.case_id, parameters={})
+
+    vaults = [[m for m in t.mounts_of(coronary.open()) if m.path.startswith("vault")] for t in (coronary, slides)]
+
+    assert vaults == [
+        [Mount("vault", read_only=True), Mount("vault/keys"), Mount("vault/identities")],
+        [Mount("vault", read_only=True)],
+    ]
 
 
 def test_what_a_place_says_of_an_end_is_in_the_message_and_no_kill(case: Case) -> None:

@@ -10,17 +10,8 @@ import pytest
 
 from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
-from algorithms.contract.vault import (
-    BLOCK_BYTES,
-    MAGIC,
-    SALT_BYTES,
-    TAG_BYTES,
-    data_key,
-    decrypt,
-    destroy_key,
-    encrypt,
-    read_key,
-)
+from algorithms.contract.seal import BLOCK_BYTES, MAGIC, SALT_BYTES, TAG_BYTES
+from algorithms.contract.vault import data_key, decrypt, destroy_key, encrypt, read_key
 
 CASE_ID = "0123456789abcdef"
 SEALED_BLOCK = BLOCK_BYTES + TAG_BYTES

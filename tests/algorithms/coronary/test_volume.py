@@ -70,6 +70,8 @@ def test_contrast_and_noise_are_those_of_the_phantom(tmp_path, chest):
         pytest.param([-1, 0, 0, 0, -1, 0], (95.0, 95.0), lambda v: v[:, ::-1, ::-1], id="prone"),
         pytest.param([-1, 0, 0, 0, 1, 0], (95.0, -95.0), lambda v: v[:, :, ::-1], id="mirrored"),
         pytest.param([0, 1, 0, 1, 0, 0], (-95.0, -95.0), lambda v: v.transpose(0, 2, 1), id="turned"),
+        pytest.param([0, 1, 0, -1, 0, 0], (95.0, -95.0), lambda v: v.transpose(0, 2, 1)[:, ::-1], id="a quarter turn"),
+        pytest.param([0, -1, 0, 1, 0, 0], (-95.0, 95.0), lambda v: v.transpose(0, 2, 1)[:, :, ::-1], id="a quarter turn back"),
     ],
 )
 def test_a_patient_who_lies_differently_gives_the_same_volume(tmp_path, chest, orientation, first_pixel, turn):

@@ -316,7 +316,7 @@ def record(failed: str | None = None, kind: str = "data", message: str = "") -> 
     from algorithms.prostate.pipeline import PIPELINE
 
     stages, state = [], "done"
-    for stage in PIPELINE.stages[:-1]:
+    for stage in PIPELINE.stages[: PIPELINE.stages.index(PIPELINE.stage("report"))]:
         here = "failed" if stage.name == failed else state
         done = here == "done"
         stages.append(

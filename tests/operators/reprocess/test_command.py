@@ -38,7 +38,7 @@ def test_cases_are_found_answered_again_and_compared(
     assert [(s["case_id"], s["begins_at"]) for s in found["stale"]] == [(old.case_id, "render")]
     assert comparison["cases"] == 1
     new = set(old.folder.glob("*/*/manifest.json")) - set(before)
-    assert {path.parts[-3] for path in new} == {"render", "report"}
+    assert {path.parts[-3] for path in new} == {"render", "report", "exchange"}
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert again == []
     assert told(capsys, "compare") == [comparison]

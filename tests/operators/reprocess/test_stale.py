@@ -105,7 +105,7 @@ def test_only_what_changed_runs_again_and_the_old_report_stays(here: Settings, a
 
     answer_with(here, CORONARY, case, {})
 
-    assert {stage for stage, count in results(case).items() if count == 2} == {"flow", "report"}
+    assert {stage for stage, count in results(case).items() if count == 2} == {"flow", "report", "exchange"}
     assert set(results(case).values()) == {1, 2}
     assert search(here).stale == ()
 

@@ -145,6 +145,8 @@ def test_a_pod_asks_for_what_the_stage_declares_and_no_secret(case: Case, monkey
         str(DATA / "cases" / case.case_id): f"cases/{case.case_id}",
         str(DATA / "inbox" / case.case_id): f"inbox/{case.case_id}",
         str(DATA / "vault"): "vault",
+        str(DATA / "vault/keys"): "vault/keys",
+        str(DATA / "vault/identities"): "vault/identities",
     }
     assert "secret" not in json.dumps(pod)
 

@@ -1,0 +1,115 @@
+"""The whole way against a real archive: a study is stored there, its results come back and are found under it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import highdicom as hd
+import pydicom
+import pytest
+
+from algorithms.contract.case import Home
+from algorithms.contract.identity import remember
+from algorithms.dicom.identity import identity_of
+from edge.deliver import deliver, objects_of
+from edge.receipts import open_receipts
+from edge.reidentify import reidentify_case
+from tests.algorithms.dicom.ct_series import IDENTITY
+from tests.algorithms.dicom.results import small
+from tests.services import orthanc
+
+PROJECT = Path(__file__).resolve().parents[2]
+CASE_ID = "0123456789abcdef"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def archive():
+    """An Orthanc of this test's own."""
+    with orthanc() as running:
+        yield running
+
+
+def query(archive, path, **wanted):
+    """Return what QIDO-RS finds, as data sets."""
+    request = urllib.request.Request(
+        f"{archive.dicomweb}/{path}?{urllib.parse.urlencode(wanted)}", headers={"Accept": "application/dicom+json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return [pydicom.Dataset.from_json(entry) for entry in json.loads(response.read() or b"[]")]
+
+
+def fetched(archive, uid, folder):
+    """Return the file of an object as the archive gives it back."""
+    (found,) = json.loads(
+        urllib.request.urlopen(
+            urllib.request.Request(
+                f"{archive.url}/tools/find", json.dumps({"Level": "Instance", "Query": {"SOPInstanceUID": uid}}).encode()
+            ),
+            timeout=60,
+        ).read()
+    )
+    path = folder / f"{uid}.dcm"
+    path.write_bytes(urllib.request.urlopen(f"{archive.url}/instances/{found}/file", timeout=60).read())
+    return path
+
+
+@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+def test_results_are_found_under_the_original_study(archive, tmp_path, way):
+    """Stored by dcmtk, de-identified, answered, filed again, delivered, and found by QIDO under UID and accession number."""
+    originals = tmp_path / "originals"
+    names = small.received(originals)
+    host, _, port = archive.address.partition("@")[2].partition(":")
+    sent = ["/usr/bin/storescu", "-aec", "ARCHIVE", host, port, *(str(originals / name) for name in names)]
+    subprocess.run(sent, check=True, capture_output=True)
+    home = Home(tmp_path / "home")
+    home.vault.mkdir(parents=True)
+    (home.vault / "secret").write_text(small.SECRET.hex() + "\n")
+    remember(home, CASE_ID, identity_of(originals, names, small.SECRET))
+    results = small.results(tmp_path / "results", small.deidentified(tmp_path / "images", originals), seed=way)
+
+    reidentify_case(home, CASE_ID, results, tmp_path / "out")
+    with open_receipts(tmp_path / "receipts") as receipts:
+        address = archive.address if way == "C-STORE" else archive.dicomweb
+        done = deliver(objects_of(tmp_path / "out", preliminary=False), address, receipts)
+
+    study = str(pydicom.dcmread(originals / names[0]).StudyInstanceUID)
+    series = query(archive, f"studies/{study}/series", includefield="SeriesDescription")
+    (found,) = query(archive, "studies", AccessionNumber=IDENTITY["AccessionNumber"], includefield="PatientName")
+    assert done == {"there_before": 0, "sent": 3, "refused": 0, "failed": 0}
+    assert {entry.Modality for entry in series} == {"CT", "SEG", "SR", "DOC"}
+    assert (found.StudyInstanceUID, found.PatientName) == (study, IDENTITY["PatientName"])
+    for path in objects_of(tmp_path / "out", preliminary=False):
+        uid = str(pydicom.dcmread(path).SOPInstanceUID)
+        assert pydicom.dcmread(fetched(archive, uid, tmp_path)) == pydicom.dcmread(path)
+    report = next(entry for entry in query(archive, f"studies/{study}/instances", Modality="SR"))
+    content = hd.sr.srread(fetched(archive, str(report.SOPInstanceUID), tmp_path)).content
+    (group,) = content.get_volumetric_roi_measurement_groups()
+    assert [number.value for number in group.get_measurements()] == [12.5]
+
+
+def test_from_a_shell_a_case_is_filed_and_delivered_once(archive, tmp_path):
+    """The two commands that a hospital runs; the second delivery sends nothing."""
+    originals = tmp_path / "originals"
+    names = small.received(originals)
+    home = Home(tmp_path / "home")
+    home.vault.mkdir(parents=True)
+    (home.vault / "secret").write_text(small.SECRET.hex() + "\n")
+    remember(home, CASE_ID, identity_of(originals, names, small.SECRET))
+    small.results(tmp_path / "results", small.deidentified(tmp_path / "images", originals), seed="shell")
+
+    def run(module, *arguments):
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        return json.loads(subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE).stdout)
+
+    out = tmp_path / "out"
+    run("edge.reidentify", "--case", CASE_ID, "--results", tmp_path / "results", "--out", out, "--home", home.root)
+    told = [run("edge.deliver", "--results", out, "--to", archive.address, "--receipts", tmp_path / "r") for _ in range(2)]
+
+    assert [(line["sent"], line["there_before"]) for line in told] == [(3, 0), (0, 3)]
