@@ -35,6 +35,9 @@ CANNOT_UNDERSTAND = 0xC000
 FULL, REFUSED = "full", "refused"
 """What is counted beside the kinds of `Arrived`: instances for which there was no room, and those that are no DICOM."""
 
+GREETING_S = 10
+"""Whoever connects and asks for no association within this time takes the place of one no longer (a probe of the port)."""
+
 QUIET_S = 0.05
 """Between two looks for associations that are still open."""
 
@@ -50,6 +53,7 @@ class Listener:
         self._ae.require_calling_aet = listen.callers
         self._ae.maximum_associations = listen.max_associations
         self._ae.maximum_pdu_size = listen.max_pdu_bytes
+        self._ae.acse_timeout = GREETING_S
         for context in AllStoragePresentationContexts:
             self._ae.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
         for context in VerificationPresentationContexts:
@@ -75,7 +79,7 @@ class Listener:
         """Take no more associations, and end those that have not ended by themselves after ``patience_s``."""
         until = time.monotonic() + patience_s
         self._server.shutdown()
-        while self._ae.active_associations and time.monotonic() < until:
+        while any(a.is_established for a in self._ae.active_associations) and time.monotonic() < until:
             time.sleep(QUIET_S)
         self._ae.shutdown()
 

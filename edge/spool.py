@@ -208,6 +208,8 @@ class Spool:
                 for missing in sorted(known - found):
                     self._db.execute("DELETE FROM instances WHERE instance = ?", (Path(missing).stem,))
                     self._db.execute("UPDATE studies SET revision = revision + 1 WHERE study = ?", (Path(missing).parent.name,))
+                # While nobody listened nothing could come: what was on its way gets its time anew.
+                self._db.execute("UPDATE studies SET last_arrival = max(last_arrival, ?) WHERE step = 'receiving'", (now,))
                 self._db.execute(
                     "DELETE FROM studies WHERE expected IS NULL AND study NOT IN (SELECT study FROM instances)",
                 )

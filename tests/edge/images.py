@@ -57,8 +57,20 @@ def storescu(port: int, folder: Path, *, caller: str = "SENDER", called: str = "
     """Start sending a folder by dcmtk; skips where it is not installed."""
     if not STORESCU.exists():
         pytest.skip("Debian's dcmtk is not installed")
-    command = [str(STORESCU), "-aet", caller, "-aec", called, "+sd", "+r", "-pdu", "131072", "127.0.0.1", str(port)]
+    command = [str(STORESCU), "-v", "-aet", caller, "-aec", called, "+sd", "+r", "-pdu", "131072", "127.0.0.1", str(port)]
     return subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def acknowledged(said: str, folder: Path) -> set[str]:
+    """Return the SOPInstanceUIDs of the files that storescu says were taken; it says so before it sends the next one."""
+    taken: set[str] = set()
+    sending = ""
+    for line in said.splitlines():
+        if "Sending file: " in line:
+            sending = line.rpartition("/")[2]
+        elif "Received Store Response (Success)" in line:
+            taken.add(dcmread(folder / sending, stop_before_pixels=True).SOPInstanceUID)
+    return taken
 
 
 def send(port: int, images: Sequence[Dataset], *, caller: str = "SENDER") -> list[int | None]:

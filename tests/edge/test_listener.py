@@ -39,7 +39,7 @@ def counts(spool: Spool) -> dict[str, int]:
 
 
 def test_two_associations_at_once_in_any_order_and_again(tmp_path: Path, spool: Spool, listener: Listener) -> None:
-    """The sender dcmtk sends one study twice at a time, pynetdicom another one backwards: each image is kept once, unchanged."""
+    """One study comes twice at a time from dcmtk, another one backwards from pynetdicom: each image is kept once, unchanged."""
     first = [image("1.2.3", number) for number in range(12)]
     second = [image("1.2.4", number) for number in range(12)]
     folder = written(tmp_path / "first", first)
