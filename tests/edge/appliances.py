@@ -118,8 +118,8 @@ def site(folder: Path, **sections: Any) -> Site:
 
 
 @contextmanager
-def running(at: Site, deidentifier: Deidentifier = stand_in) -> Iterator[None]:
-    """Run the site's appliance in a thread."""
+def running(at: Site, deidentifier: Deidentifier | None = stand_in) -> Iterator[None]:
+    """Run the site's appliance in a thread; ``None`` takes the real engine."""
     stop, ended = threading.Event(), []
     thread = threading.Thread(target=lambda: ended.append(run(at.config, stop, deidentifier)))
     thread.start()

@@ -11,6 +11,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import boto3
@@ -24,6 +25,7 @@ from algorithms.contract.store import open_store
 from edge.appliance import run
 from edge.deidentifier import Request
 from edge.spool import Step
+from tests.algorithms.dicom.ct_series import assert_nameless, chest_hu, write_series
 from tests.edge.appliances import PROJECT, Site, command, process, running, site, stand_in, until, uploads
 from tests.edge.images import NAME, acknowledged, image, send, storescu, uids, written
 from tests.services import AWS_ACCOUNT, aws_environment, moto
@@ -51,6 +53,28 @@ def test_a_study_arrives_encrypted_and_only_the_platform_reads_it(tmp_path: Path
     assert [Step.ANNOUNCED] == [study.step for study in at.studies()]
     assert [] == list((at.config.home / "work").iterdir())
     assert [path.name for path in (at.config.home / "records").rglob("*.json")] == ["privacy.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("algorithms.dicom.deidentify") is None, reason="the engine has no command yet")
+def test_with_the_real_engine_no_planted_value_leaves(tmp_path: Path) -> None:
+    """A series of an invented person and a screen save: the series goes up nameless, the capture is quarantined."""
+    at = site(tmp_path)
+    store = open_store(at.config.send.store)
+    folder = write_series(tmp_path / "study", chest_hu(8))
+    capture = dcmread(folder / "000001")
+    capture.SOPInstanceUID = capture.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    capture.ImageType, capture.SeriesInstanceUID = ["DERIVED", "SECONDARY", "SCREEN SAVE"], "1.2.4"
+    with running(at, None):
+        send(at.config.listen.port, [*map(dcmread, sorted(folder.iterdir())), capture])
+        (upload,) = until(lambda: uploads(store))
+        until(lambda: at.counts().get("announced"))
+
+    files = at.opened(store, upload)
+    assert 8 == len(files)
+    assert_nameless(b"".join(files).decode("latin-1"))
+    assert 1 == len(list((at.config.home / "quarantine").rglob("*.dcm")))
+    assert ["privacy.json"] == [path.name for path in (at.config.home / "records").rglob("*.json")]
 
 
 def test_what_comes_late_goes_with_all_the_rest_and_what_comes_again_does_not(tmp_path: Path) -> None:
