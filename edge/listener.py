@@ -18,11 +18,10 @@ from typing import Any
 
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
-from pynetdicom.dsutils import encode_file_meta
 
 from algorithms.contract.errors import DataError
 from edge.config import Listen
-from edge.head import PREAMBLE_BYTES, head_of
+from edge.head import head_of, part_10
 from edge.spool import Arrived, Spool
 
 log = logging.getLogger(__name__)
@@ -112,10 +111,9 @@ class Listener:
             log.warning("an instance was not taken: the request names another one than its data set")
             self._spool.count(REFUSED, now)
             return DOES_NOT_MATCH
-        meta = event.file_meta
-        meta.SourceApplicationEntityTitle = event.assoc.requestor.ae_title
-        encoded = bytes(PREAMBLE_BYTES) + b"DICM" + encode_file_meta(meta)
-        if self._spool.receive(head, transfer_syntax, encoded, content, now) == Arrived.OTHER_BYTES:
+        caller = str(event.assoc.requestor.ae_title)
+        meta = part_10(str(request.AffectedSOPClassUID), head.SOPInstanceUID, transfer_syntax, caller)
+        if self._spool.receive(head, transfer_syntax, meta, content, now) == Arrived.OTHER_BYTES:
             log.warning("an instance has the UID of another one that is here, with other bytes; it is kept aside")
         return SUCCESS
 
