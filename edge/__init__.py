@@ -1,1 +1,1 @@
-"""What runs outside Airflow: the sender of an examination, and the function that announces its arrival."""
+"""What runs outside Airflow: the appliance in a hospital, the sender of an examination, the function that announces one."""

@@ -17,17 +17,18 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from algorithms.contract.case import Home
 from algorithms.contract.digest import sha256_listing, sha256_path
 from algorithms.contract.errors import EXIT_OK, DataError
 from algorithms.contract.inbox import MAX_FILES
-from algorithms.contract.intake import Upload, UploadFile
+from algorithms.contract.intake import FILES, Upload, UploadFile
 from algorithms.contract.manifest import MANIFEST
 from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.contract.store import Store, open_store
+from algorithms.contract.vault import encrypt
 
 log = logging.getLogger("edge.upload")
 
@@ -65,41 +66,76 @@ def send(
     DataError
         If the folder holds no files or too many, or a code is not as the manifest wants it.
     """
-    if not study_folder.is_dir():
-        raise DataError("the study is no folder; unpack it and name the folder that holds the examination")
-    hashed = sorted((sha256_path(path), path) for path in _files(study_folder))
-    if not 1 <= len(hashed) <= MAX_FILES:
-        raise DataError(f"the folder holds {len(hashed)} files, wanted 1 to {MAX_FILES}; name the folder of one examination")
-    named = [(f"files/{number:06d}", sha256, path) for number, (sha256, path) in enumerate(hashed, start=1)]
-    content = sha256_listing({name: sha256 for name, sha256, _ in named})
+    named = named_files(study_folder)
+    content = sha256_listing({file.name: file.sha256 for file, _ in named})
     upload = Upload(
         pipeline=pipeline,
         site=site,
         region=region,
-        study=study or _keyed(key, f"study {content}"),
-        files=[UploadFile(name, sha256, path.stat().st_size) for name, sha256, path in named],
+        study=study or keyed(key, f"study {content}"),
+        files=[file for file, _ in named],
         parameters=parameters or {},
     )
+    return put(upload, {file.name: path for file, path in named}, store, key)
+
+
+def named_files(folder: Path) -> list[tuple[UploadFile, Path]]:
+    """Return every file of an examination with the name under which it goes up; names follow from the content alone.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, or it holds no files or too many.
+    """
+    if not folder.is_dir():
+        raise DataError("the study is no folder; unpack it and name the folder that holds the examination")
+    hashed = sorted((sha256_path(path), path) for path in _files(folder))
+    if not 1 <= len(hashed) <= MAX_FILES:
+        raise DataError(f"the folder holds {len(hashed)} files, wanted 1 to {MAX_FILES}; name the folder of one examination")
+    return [
+        (UploadFile(f"{FILES}/{number:06d}", sha256, path.stat().st_size), path)
+        for number, (sha256, path) in enumerate(hashed, start=1)
+    ]
+
+
+def sealed_files(named: Sequence[tuple[UploadFile, Path]], folder: Path, data_key: bytes) -> list[tuple[UploadFile, Path]]:
+    """Return the files of an examination encrypted under a data key into ``folder``, each for the name it goes up by."""
+    found = []
+    for file, path in named:
+        sealed = folder / Path(file.name).name
+        encrypt(path, sealed, data_key, file.name)
+        found.append((UploadFile(file.name, sha256_path(sealed), sealed.stat().st_size), sealed))
+    return found
+
+
+def put(upload: Upload, paths: Mapping[str, Path], store: Store, key: bytes) -> str:
+    """Store the files of an upload by their names and then its manifest, and return what it is called."""
     text = upload.text()
     Upload.parse(text)  # what the platform would refuse is not sent
-    upload_id = _keyed(key, f"upload {hashlib.sha256(text).hexdigest()}")
-    for name, _, path in named:
-        store.put_file(path, f"{upload_id}/{name}")
+    name = upload_id(text, key)
+    for file in upload.files:
+        store.put_file(paths[file.name], f"{name}/{file.name}")
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder) / MANIFEST
         manifest.write_bytes(text)
-        store.put_file(manifest, f"{upload_id}/{MANIFEST}")
-    return upload_id
+        store.put_file(manifest, f"{name}/{MANIFEST}")
+    return name
+
+
+def upload_id(text: bytes, key: bytes) -> str:
+    """Return what the upload with this manifest is called."""
+    return keyed(key, f"upload {hashlib.sha256(text).hexdigest()}")
+
+
+def keyed(key: bytes, text: str) -> str:
+    """Return a name for ``text`` that nobody without the key can compute: 32 hexadecimal digits."""
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _files(folder: Path) -> Iterator[Path]:
     for below, _, names in os.walk(folder):
         paths = (Path(below) / name for name in names)
         yield from (path for path in paths if path.is_file() and not path.is_symlink())
-
-
-def _keyed(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -110,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _do(options: argparse.Namespace) -> int:
-    upload_id = send(
+    name = send(
         options.study_folder,
         open_store(options.to),
         bytes.fromhex(Home(options.home).secret().read_text().strip()),
@@ -120,7 +156,7 @@ def _do(options: argparse.Namespace) -> int:
         study=options.study,
         parameters=dict(_setting(text) for text in options.set),
     )
-    print(json.dumps({"upload": upload_id}))  # noqa: T201 - the command's result
+    print(json.dumps({"upload": name}))  # noqa: T201 - the command's result
     return EXIT_OK
 
 

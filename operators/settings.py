@@ -110,6 +110,9 @@ class Settings:
     intake_connection: str = _setting(
         "", "Airflow Connection of type aws that opens queue and intake_store; the AWS client's own credentials when empty."
     )
+    intake_key: str = _setting(
+        "", "File with the private key for which senders encrypt their uploads; encrypted ones are refused when empty."
+    )
     intake_folder: str = _setting("", "Folder that is watched for uploads; none is when empty.")
     intake_pool: str = _setting(
         "", "Airflow pool that counts deferred tasks, one slot a case from its arrival to its report; no limit when empty."

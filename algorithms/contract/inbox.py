@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,18 @@ MAX_FILES = 50_000
 
 MAX_BYTES = 256 * 2**30
 """Twenty slides of 8 GiB with room; it stops a zip bomb before the disk is full."""
+
+MAX_RATIO = 100
+"""Most that a zip file may grow; CT images shrink to a third, a bomb to a thousandth."""
+
+HARMLESS_BYTES = 2**30
+"""A zip file may grow to this whatever its size: an invented image of nothing but air shrinks like a bomb."""
+
+ENCRYPTED = 1
+"""Bit of a zip entry's flags (APPNOTE 4.4.4)."""
+
+UNIX = 3
+"""Maker of a zip entry whose attributes hold the kind of the file (APPNOTE 4.4.2)."""
 
 BLOCK = 2**20
 
@@ -133,9 +146,25 @@ def _streams(source: Path) -> Iterator[IO[bytes]]:
 
 
 def _zip_streams(source: Path) -> Iterator[IO[bytes]]:
+    """Yield the content of every file; an entry's name is never used, so it cannot lead anywhere."""
     with zipfile.ZipFile(source) as archive:
-        for entry in archive.infolist():
-            if entry.flag_bits & 1:
-                raise DataError("the zip file is encrypted; send it without a password over a protected channel")
-            if not entry.is_dir():
-                yield archive.open(entry)
+        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_link(entry)]
+        if any(entry.flag_bits & ENCRYPTED for entry in entries):
+            raise DataError("the zip file is encrypted; send it without a password over a protected channel")
+        if any(entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for entry in entries):
+            raise NotImplementedError  # LZMA lets a file say how much memory its reader shall take
+        # No more than this is read of an entry, whatever it holds, so that a bomb is known before anything is unpacked.
+        claimed = sum(entry.file_size for entry in entries)
+        packed = source.stat().st_size
+        if claimed > max(MAX_RATIO * packed, HARMLESS_BYTES):
+            raise DataError(
+                f"the zip file would unpack to {claimed / packed:.0f} times its size, wanted at most {MAX_RATIO}; "
+                "images do not shrink like that, pack the folder again"
+            )
+        for entry in entries:
+            yield archive.open(entry)
+
+
+def _is_link(entry: zipfile.ZipInfo) -> bool:
+    """Return whether an entry is a symbolic link, which names a file that was not sent (as in a folder)."""
+    return entry.create_system == UNIX and stat.S_ISLNK(entry.external_attr >> 16)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.contract.case import CODE
+from algorithms.contract.envelope import ENVELOPE
 from algorithms.contract.errors import DataError
 from algorithms.contract.inbox import MAX_BYTES, MAX_FILES
 from algorithms.contract.manifest import MANIFEST
@@ -32,6 +33,9 @@ VERSION = 1
 
 MAX_MANIFEST_BYTES = 16 * 2**20
 """A manifest of as many files as an examination may have takes 7 MiB."""
+
+FILES = "files"
+"""Below it are the files of an upload."""
 
 UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +68,13 @@ MANIFEST_FIELDS = (
     Field("study", str, "Pseudonym of the study, 32 hexadecimal digits; the site alone can undo it.", UPLOAD_ID),
     Field("files", list, f"The files of the examination, 1 to {MAX_FILES}.", minimum=1, maximum=MAX_FILES),
     Field("parameters", dict, "Parameters of the pipeline that differ from their default.", maximum=100, required=False),
+    Field(
+        "envelope",
+        str,
+        "Of an upload whose files are encrypted: their key, which the platform can open.",
+        ENVELOPE,
+        required=False,
+    ),
 )
 """What ``manifest.json`` of an upload holds."""
 
@@ -104,6 +115,7 @@ class Upload:
     study: str
     files: Sequence[UploadFile]
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    envelope: str | None = None
 
     @staticmethod
     def parse(text: bytes) -> Upload:
@@ -123,6 +135,7 @@ class Upload:
             study=document["study"],
             files=tuple(UploadFile(**entry) for entry in files),
             parameters=_parameters(document.get("parameters", {})),
+            envelope=document.get("envelope"),
         )
         if len({file.name for file in upload.files}) != len(upload.files):
             raise DataError("the upload's manifest names a file twice; make the upload again")
@@ -140,6 +153,7 @@ class Upload:
             "study": self.study,
             "files": [vars(file) for file in self.files],
             "parameters": dict(self.parameters),
+            **({"envelope": self.envelope} if self.envelope else {}),
         }
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 

@@ -23,11 +23,13 @@ from sqlalchemy import Connection
 from algorithms.contract.case import Case, Home
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.digest import sha256_path
+from algorithms.contract.envelope import unseal
 from algorithms.contract.errors import DataError, TransientError
 from algorithms.contract.inbox import admit
-from algorithms.contract.intake import Message, Upload, manifest_text
+from algorithms.contract.intake import FILES, Message, Upload, manifest_text
 from algorithms.contract.pipeline import Value
 from algorithms.contract.store import Store
+from algorithms.contract.vault import decrypt
 from operators.intake.arrivals import Arrival, Arrivals
 from operators.results.audit import Action, append, append_once
 from operators.results.database import transaction, upsert
@@ -138,6 +140,8 @@ def receive(message: Message, store: Store, here: Settings) -> Admitted:
         pipeline = pipeline_called(upload.pipeline)
         parameters = pipeline.parse(dict(upload.parameters))
         study = fetch(upload, message.upload, store, arriving)
+        if upload.envelope:
+            study = opened(study, upload.envelope, here)
         case = admit(study, pipeline.name, home, region=upload.region, site=upload.site)
     except DataError:
         shutil.rmtree(arriving)
@@ -168,6 +172,18 @@ def fetch(upload: Upload, name: str, store: Store, folder: Path) -> Path:
     for stranger in {path.name for path in study.iterdir()} - {Path(file.name).name for file in upload.files}:
         (study / stranger).unlink()
     return study
+
+
+def opened(study: Path, envelope: str, here: Settings) -> Path:
+    """Return the folder with the files of an encrypted upload as they were; raises `DataError` if they cannot be read."""
+    if not here.intake_key:
+        raise DataError("the upload is encrypted and this platform has no key; set intake_key, then redrive it")
+    key = unseal(envelope, Path(here.intake_key).expanduser())
+    plain = study.with_name("opened")
+    plain.mkdir(exist_ok=True)
+    for path in sorted(study.iterdir()):
+        decrypt(path, plain / path.name, key, f"{FILES}/{path.name}")
+    return plain
 
 
 def record(case: Case, upload: Upload, name: str, here: Settings) -> None:

@@ -176,6 +176,105 @@ def test_a_damaged_zip_is_told_in_a_sentence(tmp_path):
         admit(tmp_path / "study.zip", "toy", Home(tmp_path / "home"))
 
 
+def zipped(path: Path, entries: dict[str, bytes], **entry: int) -> Path:
+    """Return a zip file with these entries, each of whose records has the given fields."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            for field, value in entry.items():
+                setattr(info, field, value)
+            archive.writestr(info, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../../Muster^Max", "/etc/Muster^Max", "C:\\Muster^Max", "..\\..\\Muster^Max", "a/" * 200 + "Muster^Max", "CON"]
+)
+def test_no_name_in_a_zip_leads_anywhere(tmp_path, name):
+    """Zip slip: entries that climb out, absolute ones, folders without end; the content is taken, the name is not."""
+    home = Home(tmp_path / "home")
+    before = set(tmp_path.rglob("*"))
+
+    case = admit(zipped(tmp_path / "study.zip", {name: b"one"}), "toy", home)
+
+    kept = [p for p in set(tmp_path.rglob("*")) - before if p.is_file() and p.read_bytes() == b"one"]
+    assert [case.input_path("study", home) / "000001"] == kept
+    assert not [path for path in tmp_path.rglob("*") if "Muster" in path.name]
+
+
+def test_links_in_a_zip_are_left_out(tmp_path):
+    """As in a folder: what such an entry holds is the name of a file and no image."""
+    home = Home(tmp_path / "home")
+    archive = zipped(
+        tmp_path / "study.zip", {"link": b"/etc/passwd"}, create_system=3, external_attr=(stat.S_IFLNK | 0o777) << 16
+    )
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("image", b"one")
+
+    case = admit(archive, "toy", home)
+
+    assert [b"one"] == [path.read_bytes() for path in case.input_path("study", home).iterdir()]
+
+
+def test_an_encrypted_zip_is_told_in_a_sentence(tmp_path):
+    """Nobody is asked for a password; the bit is set by hand, because Python's library does not encrypt."""
+    archive = zipped(tmp_path / "study.zip", {"one": b"1234567890" * 100})
+    content = bytearray(archive.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    archive.write_bytes(content)
+
+    with pytest.raises(DataError, match="encrypted"):
+        admit(archive, "toy", Home(tmp_path / "home"))
+
+
+def test_a_zip_packed_so_that_its_reader_needs_any_amount_of_memory_is_refused(tmp_path):
+    """LZMA's dictionary is as large as the file says."""
+    with zipfile.ZipFile(tmp_path / "study.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("one", b"1")
+
+    with pytest.raises(DataError, match="unknown way"):
+        admit(tmp_path / "study.zip", "toy", Home(tmp_path / "home"))
+
+
+def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path, monkeypatch):
+    """Each entry is read to the size that it claims and no further, so the claims tell; a small one is let through."""
+    archive = zipped(tmp_path / "study.zip", {f"{number}": bytes(2**20) for number in range(8)})
+    opened = []
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: opened.append(1))
+    monkeypatch.setattr(inbox, "HARMLESS_BYTES", 4 * 2**20)
+
+    with pytest.raises(DataError, match="times its size"):
+        admit(archive, "toy", Home(tmp_path / "home"))
+    assert [] == opened
+    monkeypatch.undo()
+    case = admit(archive, "toy", Home(tmp_path / "home"))
+    assert 8 == len(list(case.input_path("study", Home(tmp_path / "home")).iterdir()))
+
+
+def test_an_entry_that_holds_more_than_it_claims_is_not_read_on(tmp_path):
+    """The claim is cut to 10 bytes by hand: what comes out is refused, and nowhere near a megabyte was written."""
+    archive = zipped(tmp_path / "study.zip", {"one": bytes(2**20)})
+    content = bytearray(archive.read_bytes())
+    for place in (22, content.index(b"PK\x01\x02") + 24):
+        content[place : place + 4] = (10).to_bytes(4, "little")
+    archive.write_bytes(content)
+
+    with pytest.raises(DataError, match="damaged"):
+        admit(archive, "toy", Home(tmp_path / "home"))
+
+
+def test_a_zip_within_a_zip_stays_one_file(tmp_path):
+    """Nothing is unpacked twice; the receive stage says that it is no image."""
+    home = Home(tmp_path / "home")
+    inner = zipped(tmp_path / "inner.zip", {"one": b"one"})
+
+    case = admit(zipped(tmp_path / "study.zip", {"inner.zip": inner.read_bytes()}), "toy", home)
+
+    assert [inner.read_bytes()] == [path.read_bytes() for path in case.input_path("study", home).iterdir()]
+
+
 def test_nothing_there_makes_no_case(tmp_path):
     """A mistyped path is a mistake at the keyboard, not an examination."""
     with pytest.raises(DataError, match="does not exist"):

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.fileset import FileSet
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import EnhancedCTImageStorage, MRImageStorage
 
+from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
+from algorithms.contract.inbox import admit
 from algorithms.coronary import receive
 from algorithms.dicom.headers import Folder, Header, read_header
 from tests.algorithms.dicom.ct_series import assert_nameless, image
@@ -282,6 +285,27 @@ def test_damaged_and_hostile_files_are_counted_not_fatal(tmp_path):
     assert measured["instances"] == 30
     assert measured["unreadable_files"] == 3
     assert any("deflated" in note for note in selection["notes"])
+
+
+def test_a_dicomdir_is_no_image_and_names_no_files_for_us(tmp_path):
+    """A disc from another hospital: its directory counts as such, and images that it does not list are read too."""
+    listed = write_series(tmp_path / "listed", small())
+    disc = FileSet()
+    for path in sorted(listed.iterdir()):
+        disc.add(path)
+    disc.write(tmp_path / "disc")
+    disc._stage["t"].cleanup()  # else pydicom leaves that to the garbage collector, with a warning
+    for number, pixels in enumerate(small(12), start=101):
+        image(pixels, number, series=9).save_as(tmp_path / "disc" / f"STRAY{number}", enforce_file_format=True)
+    (tmp_path / "disc" / "AUTORUN.INF").write_bytes(b"[autorun]")
+    home = Home(tmp_path / "home")
+    study = admit(tmp_path / "disc", "coronary", home).input_path("study", home)
+
+    measured = receive.run({"study": study}, tmp_path)
+
+    selection = json.loads((tmp_path / "selection.json").read_text())
+    assert (30, 42, 2) == tuple(measured[name] for name in ("instances", "dicom_files", "series"))
+    assert {"1 files are not DICOM and were ignored", "1 DICOM directory files were ignored"} <= set(selection["notes"])
 
 
 def deflated_bomb() -> bytes:

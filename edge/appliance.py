@@ -1,0 +1,157 @@
+"""``python -m edge.appliance run CONFIG.yaml``: the thin appliance in a hospital, one process without Airflow.
+
+It receives studies by C-STORE, waits until each is whole, takes identity out, encrypts, uploads and announces it.
+``list``, ``redrive`` and ``discard`` show and move dead letters, ``expect`` says how many instances a study will have; all of
+them may be used while it runs.  docs/edge.md says what the configuration may hold and what happens when.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import logging
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from algorithms.contract.case import Home
+from algorithms.contract.envelope import seal
+from algorithms.contract.errors import EXIT_OK, DataError
+from algorithms.contract.shell import exit_code, log_to_stderr
+from edge.config import Config
+from edge.deidentifier import Deidentifier, by_command
+from edge.spool import Spool
+from edge.study import Place, work
+
+log = logging.getLogger("edge.appliance")
+
+POLL_S = 1.0
+"""Between two looks for studies that are due."""
+
+STOP_S = 20.0
+"""What open associations and a step under way get to end by themselves; systemd kills after 90 s."""
+
+
+def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None = None) -> int:
+    """Run until ``stop`` is set and return the exit code.
+
+    Raises
+    ------
+    DataError
+        If another appliance uses the home, or the platform's key is no key.
+    """
+    from edge.health import HealthPage
+    from edge.listener import Listener
+
+    home = Home(config.home)
+    secret = home.secret()
+    seal(bytes(32), config.send.seal_for)  # a key that cannot be used is better found now
+    with _only_one(config.home):
+        spool = Spool(config.home, bytes.fromhex(secret.read_text().strip()))
+        log.info("the spool is in order: %s", json.dumps(spool.recover(time.time())))
+        engine = deidentifier or by_command(secret, config.deidentify.policy, config.deidentify.limit_s)
+        place = Place(config, home, spool, engine, stop)
+        worker = threading.Thread(target=_work, args=(place,), name="worker", daemon=True)
+        listener = Listener(config.listen, spool)
+        health = HealthPage(spool, config, lambda: {"listener": listener.alive(), "worker": worker.is_alive()})
+        log.info("health page on port %d", health.port)
+        worker.start()
+        stop.wait()
+        log.info("stopping")
+        listener.close(STOP_S)
+        # What it is at is done again at the next start, so that one who will not wait loses time only.
+        worker.join(STOP_S)
+        health.close()
+        spool.close()
+    return EXIT_OK
+
+
+def _work(place: Place) -> None:
+    while not place.stop.is_set():
+        try:
+            done = work(place)
+        except (sqlite3.Error, OSError) as error:
+            done = 0
+            log.error("the spool cannot be worked on (%s); is its disk full?", type(error).__name__)
+        if not done:
+            place.stop.wait(POLL_S)
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError("another appliance uses this home; stop it, or give this one a home of its own") from None
+        yield
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code."""
+    log_to_stderr()
+    options = _parser().parse_args(arguments)
+    return exit_code(lambda: _do(options), log)
+
+
+def _do(options: argparse.Namespace) -> int:
+    config = Config.read(options.config)
+    if options.action == "run":
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        return run(config, stop)
+    spool = Spool(config.home, bytes.fromhex(Home(config.home).secret().read_text().strip()))
+    dead = {study.study: study for study in spool.studies() if study.dead}
+    if options.action == "list":
+        for study in dead.values():
+            _print({"id": study.study, "step": study.step, "instances": study.instances, "reason": study.dead})
+    elif options.action == "expect":
+        spool.expect(spool.study_name(options.study), options.instances, time.time())
+        _print({"expected": options.instances})
+    else:
+        chosen = set(dead) if options.all else set(options.id)
+        if unknown := chosen - set(dead):
+            raise DataError(f"{len(unknown)} of {len(chosen)} ids are of no dead letter; see list")
+        moved = spool.redrive(chosen) if options.action == "redrive" else spool.discard(chosen)
+        _print({options.action: moved})
+    return EXIT_OK
+
+
+def _print(result: dict[str, object]) -> None:
+    print(json.dumps(result))  # noqa: T201 - the command's result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m edge.appliance", description="The thin appliance: DICOM in, encrypted uploads out."
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    helps = {
+        "run": "receive and send until TERM",
+        "list": "show the dead letters, one line of JSON each",
+        "redrive": "try dead letters again, after mending what they say",
+        "discard": "remove dead letters for good, with their originals",
+        "expect": "say how many instances a study will have",
+    }
+    for name, help in helps.items():
+        action = actions.add_parser(name, help=help, description=help)
+        action.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file (YAML)")
+        if name in {"redrive", "discard"}:
+            which = action.add_mutually_exclusive_group(required=True)
+            which.add_argument("--id", nargs="+", metavar="ID", help="dead letters, as list shows them")
+            which.add_argument("--all", action="store_true", help="all of them")
+        if name == "expect":
+            action.add_argument("--study", required=True, metavar="UID", help="its StudyInstanceUID")
+            action.add_argument("--instances", required=True, type=int, metavar="N", help="how many instances it has")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

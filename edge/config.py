@@ -1,0 +1,138 @@
+"""The appliance's one configuration file: YAML, checked against ``config.schema.json``, in which every key is described."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from algorithms.contract.errors import DataError
+
+SCHEMA = Path(__file__).with_name("config.schema.json")
+
+
+@dataclass(frozen=True)
+class Listen:
+    """How modalities and PACS reach the appliance."""
+
+    ae_title: str
+    callers: list[str]
+    address: str
+    port: int
+    max_associations: int
+    max_pdu_bytes: int
+    least_free_mib: int
+
+
+@dataclass(frozen=True)
+class Complete:
+    """When a study is taken to be whole."""
+
+    stable_s: float
+    patience_s: float
+
+
+@dataclass(frozen=True)
+class Deidentify:
+    """How identity is taken out."""
+
+    policy: str | None
+    limit_s: float
+
+
+@dataclass(frozen=True)
+class Send:
+    """Where studies go, and how often that is tried."""
+
+    store: str
+    pipeline: str
+    site: str
+    region: str
+    seal_for: str
+    queue: str | None
+    attempts: int
+    first_wait_s: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """Where the health page is."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that can be set; the keys of the file have the same names."""
+
+    home: Path
+    keep_days: float
+    listen: Listen
+    complete: Complete
+    deidentify: Deidentify
+    send: Send
+    health: Health
+
+    @staticmethod
+    def read(path: Path) -> Config:
+        """Return the configuration in a file.
+
+        Raises
+        ------
+        DataError
+            If there is none, or it is not as the schema wants it; says the key and what it should be, not what it was.
+        """
+        import yaml
+
+        try:
+            document = yaml.safe_load(path.read_text())
+        except OSError as error:
+            raise DataError(f"cannot read the configuration ({error.strerror}); name a YAML file, see docs/edge.md") from error
+        except (yaml.YAMLError, UnicodeDecodeError):
+            raise DataError("the configuration is not YAML; see the example in docs/edge.md") from None
+        return Config.parse(document)
+
+    @staticmethod
+    def parse(document: Any) -> Config:
+        """Return the configuration that a document describes; raises `DataError` as `read`."""
+        schema = json.loads(SCHEMA.read_text())
+        _require_valid(document, schema)
+        whole = _with_defaults(document, schema)
+        return Config(
+            home=Path(whole["home"]),
+            keep_days=whole["keep_days"],
+            listen=Listen(**whole["listen"]),
+            complete=Complete(**whole["complete"]),
+            deidentify=Deidentify(**whole["deidentify"]),
+            send=Send(**whole["send"]),
+            health=Health(**whole["health"]),
+        )
+
+
+def _require_valid(document: Any, schema: dict[str, Any]) -> None:
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    if error is None:
+        return
+    key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
+    if error.validator == "additionalProperties":
+        known = ", ".join(error.schema["properties"])
+        raise DataError(f"{key} has a key that is not known; it may have {known}")
+    if error.validator == "required":
+        missing = sorted(set(error.schema["required"]) - set(error.instance))
+        raise DataError(f"{key} has no {', '.join(missing)}; add it, see docs/edge.md")
+    raise DataError(f"{key} is not as wanted ({error.validator}); it should be: {error.schema.get('description', 'an object')}")
+
+
+def _with_defaults(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with the schema's default wherever a key is absent."""
+    whole = dict(document)
+    for name, declared in schema["properties"].items():
+        if name not in whole and "default" in declared:
+            whole[name] = declared["default"]
+        if declared.get("type") == "object" and name in whole:
+            whole[name] = _with_defaults(whole[name], declared)
+    return whole
