@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.algorithms.dicom.hard import codestreams, scripts, table
+from tests.algorithms.dicom.hard import attacks, codestreams, scripts, table
 from tests.algorithms.dicom.hard.elements import (
     BIG,
     DEFLATED,
     EXPLICIT,
     IMPLICIT,
     Element,
+    as_un,
     element,
     encapsulated,
     even,
@@ -133,6 +134,7 @@ def hard_set() -> HardSet:
     for texts in (scripts.in_another_set, scripts.with_spelt_dates):
         of, elements = maker.case(texts.__name__.replace("_", " "))
         maker.add(texts.__name__.replace("_", " "), of, texts(ledger, elements))
+    _attacks(maker)
     of, elements = maker.case("refused objects")
     maker.add("sound image beside refused ones", of, elements)
     for name, changed in refused(ledger, elements):
@@ -278,6 +280,29 @@ def _syntaxes(maker: _Maker) -> None:
             change += [element(0x7FE00001, "OV", b"\0" * 8), element(0x7FE00002, "OV", len(even(stream)).to_bytes(8, "little"))]
         change.append(encapsulated(fragments(frames, offsets)))
         maker.add(what, of, with_value(elements, *change), syntax=syntax, decoded=picture, expected=expected)
+
+
+def _attacks(maker: _Maker) -> None:
+    """What keeps to the rules, or nearly so."""
+    ledger = maker.made.ledger
+    for name, change in attacks.PLACES.items():
+        of, elements = maker.case(name)
+        maker.add(name, of, change(ledger, elements))
+    streams = list(attacks.cunning_codestreams(ledger, maker.number))
+    for name, syntax, stream, picture in streams:
+        of, elements = maker.case(name)
+        maker.add(name, of, attacks.with_codestream(elements, stream), syntax=syntax, decoded=picture, expected=EITHER)
+    for name, changed, picture in list(attacks.odd_pixels(ledger, maker.number)):
+        of, elements = maker.case(name)
+        maker.add(name, of, with_value(elements, *changed), decoded=picture, expected=EITHER)
+    for name, ordinary in attacks.ordinary_words():
+        of, elements = maker.case(name)
+        maker.add(name, of, with_value(elements, ordinary))
+    for name, broken in attacks.odd_structures(ledger):
+        of, elements = maker.case(name)
+        maker.add(name, of, with_value(elements, broken), expected=EITHER)
+    of, elements = maker.case("everything coded UN")
+    maker.add("everything coded UN", of, [as_un(one) for one in elements], expected=EITHER)
 
 
 def _compressed(ledger: Ledger, number: int, syntax: str, *, texts: bool) -> tuple[bytes, np.ndarray, list[Element]]:

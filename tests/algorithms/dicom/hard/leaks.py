@@ -79,14 +79,13 @@ class Needles:
         self._known[_hashed(np.array([int.from_bytes(start[:4], "little") for start in self._by_start], np.uint32))] = True
 
     def found_in(self, contents: Iterable[tuple[str, bytes]]) -> list[Leak]:
-        """Return the leaks of files given as (name, bytes); each value once a file and layer."""
-        found = {
-            Leak(value, name, layer): None
-            for name, content in contents
-            for layer, data in layers(content)
-            for value in self._in(data, LEAST if layer in PLAIN else TURNED_LEAST)
-        }
-        return list(found)
+        """Return the leaks of files given as (name, bytes); each value once a file, in the first layer that shows it."""
+        found: dict[tuple[Planted, str], Leak] = {}
+        for name, content in contents:
+            for layer, data in layers(content):
+                for value in self._in(data, LEAST if layer in PLAIN else TURNED_LEAST):
+                    found.setdefault((value, name), Leak(value, name, layer))
+        return list(found.values())
 
     def _in(self, data: bytes, least: int) -> Iterator[Planted]:
         lower = data.lower()
@@ -148,7 +147,7 @@ def spellings(planted: Planted) -> set[bytes]:
 def dates(value: str) -> Iterator[bytes]:
     """Yield the usual spellings of ``YYYYMMDD``, in small letters."""
     year, month, day = value[:4], value[4:6], value[6:]
-    for mark in "-./ ":
+    for mark in "-./ \\":
         yield f"{year}{mark}{month}{mark}{day}".encode()
         yield f"{day}{mark}{month}{mark}{year}".encode()
         yield f"{month}{mark}{day}{mark}{year}".encode()
