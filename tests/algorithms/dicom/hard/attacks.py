@@ -11,8 +11,7 @@ from tests.algorithms.dicom.hard import codestreams
 from tests.algorithms.dicom.hard.elements import Element, element, encapsulated, fragments, with_value
 from tests.algorithms.dicom.hard.examination import pixels
 from tests.algorithms.dicom.hard.ledger import Ledger
-
-PIXEL_DATA = 0x7FE00010
+from tests.algorithms.dicom.hard.places import PIXEL_DATA
 
 
 def letters_as_numbers(ledger: Ledger, image: list[Element]) -> list[Element]:

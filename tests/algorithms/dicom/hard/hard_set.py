@@ -6,8 +6,9 @@ Everything is made here from nothing and is the same every time.  The files lie 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from tests.algorithms.dicom.hard.elements import (
 from tests.algorithms.dicom.hard.examination import CT_IMAGE, NAMING, Study, image, meta, patient, pixels, study
 from tests.algorithms.dicom.hard.hostile import hostile
 from tests.algorithms.dicom.hard.ledger import Ledger, Planted
-from tests.algorithms.dicom.hard.places import KNOWN_SEQUENCES, PLACES, PRIVATE, UNKNOWN_SEQUENCES
+from tests.algorithms.dicom.hard.places import KNOWN_SEQUENCES, PIXEL_DATA, PLACES, PRIVATE, UNKNOWN_SEQUENCES
 from tests.algorithms.dicom.hard.refused import refused
 
 CLEAN, REFUSED, EITHER = "clean", "refused", "either"
@@ -303,6 +304,33 @@ def _attacks(maker: _Maker) -> None:
         maker.add(name, of, with_value(elements, broken), expected=EITHER)
     of, elements = maker.case("everything coded UN")
     maker.add("everything coded UN", of, [as_un(one) for one in elements], expected=EITHER)
+    what = "value behind the transfer syntax"
+    of, elements = maker.case(what)
+    content = part10(written(elements), f"{EXPLICIT}\0{ledger.word(what)}", meta(ledger, elements))
+    maker.add_bytes(what, content, EITHER, pixels(maker.number), of)
+    _frames(maker)
+    of, elements = maker.case("the same image twice")
+    maker.add("an image that is sent twice", of, elements)
+    first = maker.made.files[-1]
+    maker.made.files.append(replace(first, name=f"again/{ledger.word('name of the copy')}", number=0, expected=EITHER))
+    other = element(PIXEL_DATA, "OW", pixels(0).astype("<u2").tobytes())
+    content = part10(written(with_value(elements, other)), EXPLICIT, meta(ledger, elements))
+    maker.add_bytes("another image of the same UID", content, EITHER)
+
+
+def _frames(maker: _Maker) -> None:
+    """Two frames in one image, compressed, a comment in each."""
+    ledger = maker.made.ledger
+    what = "two frames with comments"
+    of, elements = maker.case(what)
+    picture = np.stack([pixels(maker.number), pixels(maker.number + 1)])
+    frames = [
+        codestreams.with_segments(codestreams.jpeg_ls(frame), (0xFE, ledger.word(f"{what}, {number}").encode()))
+        for number, frame in enumerate(picture)
+    ]
+    offsets = struct.pack("<2L", 0, 8 + len(even(frames[0])))
+    changes = element(0x00280008, "IS", "2"), encapsulated(fragments(frames, offsets))
+    maker.add(what, of, with_value(elements, *changes), syntax=codestreams.JPEG_LS, decoded=picture, expected=EITHER)
 
 
 def _compressed(ledger: Ledger, number: int, syntax: str, *, texts: bool) -> tuple[bytes, np.ndarray, list[Element]]:

@@ -86,6 +86,13 @@ def _lengths(ledger: Ledger, image: list[Element], meta: list[Element]) -> Itera
         "pixels longer than the file",
         part10(written(with_value(image, Element(0x7FE00010, "OW", word, length=0xFFFFFFFE))), EXPLICIT, meta),
     )
+    explicit = Element(0x00081140, "UN", b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + written([element(0x00081155, "LO", word)])
+                       + b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0", length=UNDEFINED)  # fmt: skip
+    yield "explicit items in a sequence coded UN", part10(written(with_value(image, explicit)), EXPLICIT, meta)
+    mixed = written([one for one in image if one.tag < 0x00200000]) + written(
+        [one for one in image if one.tag >= 0x00200000], IMPLICIT
+    )
+    yield "implicit elements behind explicit ones", part10(mixed, EXPLICIT, meta)
     yield "elements twice", part10(written([*image, *image]), EXPLICIT, meta)
     yield (
         "elements in no order",

@@ -24,6 +24,7 @@ Change = Callable[[Ledger, list[Element]], list[Element]]
 KNOWN_SEQUENCES = (0x00081115, 0x0008114A, 0x0040A170)
 UNKNOWN_SEQUENCES = (0x00089998, 0x00119999, 0x0021FFFE)
 PRIVATE = 0x00091010
+PIXEL_DATA = 0x7FE00010
 MAKERS = (
     "SIEMENS CSA HEADER",
     "GEMS_IDEN_01",
@@ -116,7 +117,7 @@ def in_overlays(ledger: Ledger, image: list[Element]) -> list[Element]:
     icon = [
         element(0x00280010, "US", 4),
         element(0x00280011, "US", 4),
-        element(0x7FE00010, "OB", ledger.word("icon").encode().ljust(16)),
+        element(PIXEL_DATA, "OB", ledger.word("icon").encode().ljust(16)),
     ]
     signature = [element(0x04000115, "OB", ledger.word("signature, certificate").encode())]
     modified = [
@@ -144,11 +145,11 @@ def in_spare_bits(ledger: Ledger, image: list[Element]) -> list[Element]:
         element(0x60000010, "US", 32), element(0x60000011, "US", 32), element(0x60000040, "CS", "G"),
         element(0x60000100, "US", 16), element(0x60000102, "US", 12),
     ]  # fmt: skip
-    return with_value(image, *overlay, element(0x7FE00010, "OW", matrix.astype("<u2").tobytes()))
+    return with_value(image, *overlay, element(PIXEL_DATA, "OW", matrix.astype("<u2").tobytes()))
 
 
 def _matrix(image: list[Element]) -> np.ndarray:
-    (value,) = (one.value for one in image if one.tag == 0x7FE00010)
+    (value,) = (one.value for one in image if one.tag == PIXEL_DATA)
     assert isinstance(value, bytes)
     return np.frombuffer(value, "<u2").reshape(pixels(0).shape)
 
@@ -158,7 +159,7 @@ def behind_the_pixels(ledger: Ledger, image: list[Element]) -> list[Element]:
     longer = _matrix(image).tobytes() + ledger.word("behind the last pixel").encode()
     return with_value(
         image,
-        element(0x7FE00010, "OW", longer),
+        element(PIXEL_DATA, "OW", longer),
         element(0x7FE00020, "OW", ledger.word("coefficients").encode()),
         element(0xFFFCFFFC, "OB", ledger.word("trailing padding").encode()),
     )

@@ -51,12 +51,12 @@ class Outcome:
         return [(file, pydicom.dcmread(self.images[file.number])) for file in wanted]
 
 
-def run(given: Path, out: Path, *more: str | Path) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a process of its own."""
+def run(given: Path, out: Path, *more: str | Path, scratch: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a process of its own, with ``scratch`` as the place of temporary files."""
+    own = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"} | ({"TMPDIR": str(scratch)} if scratch else {})
     return subprocess.run(
-        [sys.executable, "-m", COMMAND, given, out, *more], capture_output=True, timeout=300, check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [sys.executable, "-m", COMMAND, given, out, *more], capture_output=True, timeout=300, check=False, env=os.environ | own
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     key.chmod(0o600)
     made = hard_set()
     given, out, quarantine = made.write(folder / "in"), folder / "out", folder / "quarantine"
-    done = run(given, out, "--key-file", key, "--quarantine", quarantine)
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    done = run(given, out, "--key-file", key, "--quarantine", quarantine, scratch=scratch)
     images = {int(pydicom.dcmread(path, stop_before_pixels=True).InstanceNumber): path for path in out.rglob("*.dcm")}
     return Outcome(made, given, out, quarantine, done, images)
 
@@ -78,6 +80,49 @@ def test_nothing_planted_comes_out(outcome: Outcome) -> None:
     leaks = leaks_below(outcome.out, outcome.made.planted, texts=outcome.texts)
 
     assert Counter(str(leak) for leak in leaks) == Counter()
+
+
+def test_nothing_is_left_beside_what_was_asked_for(outcome: Outcome) -> None:
+    """Neither drafts nor temporary files; and the quarantine, which holds identities, is its owner's alone."""
+    folder = outcome.given.parent
+
+    assert {"in", "out", "quarantine", "key", "scratch"} == {path.name for path in folder.iterdir()}
+    assert list((folder / "scratch").iterdir()) == []
+    assert outcome.quarantine.stat().st_mode & 0o077 == 0
+
+
+def test_the_key_comes_out_nowhere(outcome: Outcome) -> None:
+    """Who has it can tell whose a pseudonym is."""
+    secret = (outcome.given.parent / "key").read_text().strip()
+    contents = [path.read_bytes() for path in outcome.out.rglob("*") if path.is_file()]
+    contents += [said for _, said in outcome.texts]
+
+    assert not [1 for content in contents if secret.encode() in content.lower() or bytes.fromhex(secret) in content]
+
+
+@pytest.mark.parametrize(
+    ("out", "quarantine"),
+    [
+        pytest.param("out", "out/quarantine", id="quarantine in OUT"),
+        pytest.param("in/out", "quarantine", id="OUT in IN"),
+        pytest.param("out", "in/quarantine", id="quarantine in IN"),
+        pytest.param("out", "link/quarantine", id="quarantine in OUT by a link"),
+        pytest.param("out", "out", id="quarantine is OUT"),
+        pytest.param("quarantine/out", "quarantine", id="OUT in quarantine"),
+    ],
+)
+def test_folders_that_would_mix_are_refused(outcome: Outcome, tmp_path: Path, out: str, quarantine: str) -> None:
+    """What is kept back must not lie in what leaves, nor be read by the next run."""
+    given, refused = tmp_path / "in", next(file for file in outcome.made.files if file.expected == REFUSED)
+    given.mkdir()
+    (given / "sound").write_bytes(outcome.made.files[0].content)
+    (given / "refused").write_bytes(refused.content)
+    (tmp_path / "link").symlink_to("out")
+
+    done = run(given, tmp_path / out, "--key-file", tmp_path / "key", "--quarantine", tmp_path / quarantine)
+
+    assert done.returncode == 65
+    assert {"sound", "refused"} == {path.name for path in tmp_path.rglob("*") if path.is_file()} - {"key"}
 
 
 def test_the_quarantine_names_nobody_but_in_the_originals(outcome: Outcome) -> None:
@@ -229,14 +274,31 @@ def test_a_second_run_gives_the_same_pseudonyms(outcome: Outcome, tmp_path: Path
         assert again[dataset.SOPInstanceUID] == dataset
 
 
-@pytest.mark.skipif(not DCIODVFY.exists(), reason="needs the Debian package dicom3tools")
+needs_validator = pytest.mark.skipif(not DCIODVFY.exists(), reason="needs the Debian package dicom3tools")
+
+
+@needs_validator
 @pytest.mark.parametrize("what", ["plain image", "in private blocks", "in overlays", "texts in ISO_IR 100"])
 def test_the_validator_finds_no_new_error(outcome: Outcome, what: str) -> None:
     """The program dciodvfy knows the standard; what it said of the input it may say of the output, and no more."""
-    file, _ = next((file, dataset) for file, dataset in outcome.clean() if file.what == what)
-    before, after = errors(file.content), errors(outcome.images[file.number].read_bytes())
+    assert new_errors(outcome, [file for file in outcome.made.files if file.what == what]) == {}
 
-    assert after - before == Counter()
+
+@pytest.mark.slow
+@needs_validator
+def test_the_validator_finds_no_new_error_in_any_image(outcome: Outcome) -> None:
+    """Each image that had to come out, against what it was."""
+    assert new_errors(outcome, [file for file in outcome.made.files if file.expected == CLEAN]) == {}
+
+
+def new_errors(outcome: Outcome, files: list[HardFile]) -> dict[str, Counter[str]]:
+    """Return the errors that an output has and its input had not, by file."""
+    found = {}
+    for file in files:
+        new = errors(outcome.images[file.number].read_bytes()) - errors(file.content)
+        if new:
+            found[file.what] = new
+    return found
 
 
 def errors(content: bytes) -> Counter[str]:
