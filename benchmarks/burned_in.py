@@ -28,7 +28,7 @@ SIDE = 512
 PICTURES = 4
 """Of each kind and size; labels stand at other places in each."""
 
-QUIET = 12
+QUIET = 8
 """Pictures of each kind without text."""
 
 
@@ -38,7 +38,13 @@ def main() -> None:
     start = time.process_time()
     rows = []
     for size in SIZES_PIXELS:
-        for kind in ("white on black", "black on white", "white on chest", "light grey on chest", "upright, white on black"):
+        for kind in (
+            "white on black",
+            "black on white",
+            "white on chest",
+            "light grey on chest",
+            "white on black, turned a quarter",
+        ):
             rows.append({"kind": kind, "size_pixels": size} | seen([written(kind, size, seed) for seed in range(PICTURES)]))
             log.info("%s", json.dumps(rows[-1]))
     quiet = [
@@ -60,11 +66,11 @@ def written(kind: str, size: int, seed: int) -> np.ndarray:
         "black on white": (np.full((SIDE, SIDE), 250, np.uint8), 5),
         "white on chest": (anatomy(seed, SIDE), 255),
         "light grey on chest": (anatomy(seed, SIDE), 190),
-        "upright, white on black": (np.full((SIDE, SIDE), 5, np.uint8), 250),
+        "white on black, turned a quarter": (np.full((SIDE, SIDE), 5, np.uint8), 250),
     }[kind]
     picture = labelled(np.roll(ground, 37 * seed, axis=0), ink, size)
     picture = np.roll(picture, (11 * seed, 17 * seed), axis=(0, 1))
-    return np.rot90(picture) if kind.startswith("upright") else picture
+    return np.rot90(picture) if kind.endswith("turned a quarter") else picture
 
 
 def silent(kind: str, seed: int) -> np.ndarray:

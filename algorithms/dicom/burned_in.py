@@ -1,7 +1,7 @@
 """How much text optical character recognition sees in the pictures of a folder: ``python -m algorithms.dicom.burned_in DIR``.
 
 For whoever reviews a quarantine (`algorithms.dicom.deidentify`): which of the refused pictures show text, and how much.
-The answer says words and areas, never the text itself.  It proves nothing where it finds nothing: small, faint, turned and
+The answer says words and areas, never the text itself.  It proves nothing where it finds nothing: small, faint, slanted and
 handwritten text is missed (docs/privacy-hard-set.md says how much), so it orders a reviewer's work and replaces no reviewer.
 
 Files are untrusted: they are decoded in a confined child process, and tesseract, a program of its own, is given grey pictures.
@@ -37,6 +37,9 @@ LEAST_CONFIDENCE = 60
 LEAST_LETTERS = 3
 """Letters and digits of a word: single ones and pairs are seen in edges and noise."""
 
+ENOUGH_WORDS = 3
+"""Words that a picture shows when it is held the right way: turned text is read as one or two at most."""
+
 MOST_FRAMES = 5
 """Frames of one file that are looked at, spread evenly from the first to the last."""
 
@@ -54,7 +57,7 @@ CHILD = "algorithms.dicom.burned_in:decoded_frames"
 
 @dataclass(frozen=True)
 class Word:
-    """Where a word stands in a picture, as parts of its sides."""
+    """Where a word stands in a picture, as parts of its sides, as it was turned to be read."""
 
     left: float
     top: float
@@ -68,7 +71,7 @@ class Word:
 
 
 def words_in(picture: np.ndarray, least_confidence: float = LEAST_CONFIDENCE) -> list[Word]:
-    """Return the words that tesseract sees in a picture, whether they are dark on light or light on dark.
+    """Return the words that tesseract sees in a picture, dark on light or light on dark, upright or else turned a quarter.
 
     Parameters
     ----------
@@ -82,6 +85,15 @@ def words_in(picture: np.ndarray, least_confidence: float = LEAST_CONFIDENCE) ->
     DataError
         If tesseract is not installed, or does not end.
     """
+    most: list[Word] = []
+    for quarter_turns in (0, 1, 3):
+        most = max(most, _words(np.rot90(picture, quarter_turns), least_confidence), key=len)
+        if len(most) >= ENOUGH_WORDS:
+            break
+    return most
+
+
+def _words(picture: np.ndarray, least_confidence: float) -> list[Word]:
     found: list[Word] = []
     for view in _views(picture):
         for word in _read(_enlarged(view), least_confidence):

@@ -51,6 +51,16 @@ def test_printed_words_are_seen(ground: int, ink: int) -> None:
 
 @pytest.mark.slow
 @needs_tesseract
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_turned_words_are_seen(quarter_turns: int) -> None:
+    """Along the side of a film, or upside down."""
+    picture = labelled(np.full((256, 384), 5, np.uint8), 250, 14)
+
+    assert words_in(np.ascontiguousarray(np.rot90(picture, quarter_turns)))
+
+
+@pytest.mark.slow
+@needs_tesseract
 def test_white_words_over_anatomy_are_seen() -> None:
     """Neither the picture nor its negative shows them well; what is as bright as can be does."""
     assert len(words_in(labelled(anatomy(0), 255, 16))) >= 3

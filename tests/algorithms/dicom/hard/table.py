@@ -52,7 +52,7 @@ def every_attribute(ledger: Ledger, *, vr: str = "", top: bool = True, where: st
         if top and tag in TOP_ONLY:
             continue
         place = f"{where}{name} ({tag >> 16:04x},{tag & 0xFFFF:04x}) as {vr or own_vr}"
-        elements.append(_planted(ledger, tag, vr or own_vr, place, moved=top and not vr))
+        elements.append(_planted(ledger, tag, vr or own_vr, place, moved=top and own_vr == (vr or own_vr)))
     return elements
 
 
