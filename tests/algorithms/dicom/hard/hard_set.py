@@ -207,6 +207,9 @@ def _tables(maker: _Maker) -> None:
         of, elements = maker.case(f"table, {what}")
         deep = table.deep(ledger, tags, vr=vr, open=undefined, where=what)
         maker.add(f"table, {what}", of, [*elements, deep], syntax=syntax)
+    for syntax, name in ((EXPLICIT, "explicit"), (IMPLICIT, "implicit")):
+        of, elements = maker.case(f"whole dictionary, {name}")
+        maker.add(f"whole dictionary, {name}", of, table.whole_dictionary(ledger, elements), syntax=syntax)
     of, elements = maker.case("groups of no data set")
     maker.add("groups of no data set", of, [*elements, *table.outside_data_sets(ledger)], expected=EITHER)
     for tag in sorted(table.TOP_ONLY):
@@ -313,8 +316,8 @@ def _attacks(maker: _Maker) -> None:
     maker.add("an image that is sent twice", of, elements)
     first = maker.made.files[-1]
     maker.made.files.append(replace(first, name=f"again/{ledger.word('name of the copy')}", number=0, expected=EITHER))
-    other = element(PIXEL_DATA, "OW", pixels(0).astype("<u2").tobytes())
-    content = part10(written(with_value(elements, other)), EXPLICIT, meta(ledger, elements))
+    other = element(PIXEL_DATA, "OW", pixels(0).astype("<u2").tobytes()), element(0x00200013, "IS", "9001")
+    content = part10(written(with_value(elements, *other)), EXPLICIT, meta(ledger, elements))
     maker.add_bytes("another image of the same UID", content, EITHER)
 
 

@@ -1,4 +1,4 @@
-"""Every attribute of PS3.15 Table E.1-1 with a value of its own, in its own VR and in wrong ones, at the top and nested."""
+"""Every attribute of PS3.15 Table E.1-1, and of the whole dictionary, with values of their own in right and wrong VRs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import DicomDictionary, RepeatersDictionary, dictionary_VR
 
 from tests.algorithms.dicom.hard.elements import Element, element, nested
 from tests.algorithms.dicom.hard.ledger import Ledger
@@ -54,6 +54,36 @@ def every_attribute(ledger: Ledger, *, vr: str = "", top: bool = True, where: st
         place = f"{where}{name} ({tag >> 16:04x},{tag & 0xFFFF:04x}) as {vr or own_vr}"
         elements.append(_planted(ledger, tag, vr or own_vr, place, moved=top and own_vr == (vr or own_vr)))
     return elements
+
+
+DECIDING = frozenset({
+    0x00080005, 0x00080064, 0x00181010, 0x00181012, 0x00181014, 0x00181016, 0x00181018, 0x00181019, 0x0018101A, 0x0018101B,
+    0x00280006, 0x00280008, 0x00280301, 0x00280302, 0x00420011,
+})  # fmt: skip
+"""Attributes for which an image is rightly refused when their value is a text, or that say how its pixels lie."""
+
+
+def whole_dictionary(ledger: Ledger, image: list[Element]) -> list[Element]:
+    """Return an image with every other attribute of the standard's dictionary (PS3.6), in its own VR, nowhere twice."""
+    taken = {one.tag for one in image} | DECIDING
+    repeated = {int(mask.replace("x", "0"), 16): entry for mask, entry in RepeatersDictionary.items()}
+    known = {tag: entry[0][:2] for tag, entry in ({**repeated, **DicomDictionary}).items()}
+    added = [
+        _planted(
+            ledger,
+            tag,
+            vr,
+            f"dictionary: ({tag >> 16:04x},{tag & 0xFFFF:04x}) as {vr}",
+            moved=vr in {"DA", "DT"} and tag in MOVED,
+        )
+        for tag, vr in sorted(known.items())
+        if vr != "NO" and tag not in taken and 0x0008 <= tag >> 16 < 0x7FE0
+    ]
+    return [*image, *added]
+
+
+MOVED = frozenset(tag for tag, vr, _ in attributes() if vr in {"DA", "DT"})
+"""Dates of the table, which an option of the profile may move and keep."""
 
 
 def _planted(ledger: Ledger, tag: int, vr: str, place: str, *, moved: bool) -> Element:

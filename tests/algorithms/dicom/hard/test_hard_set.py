@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import os
 import re
 import subprocess
-import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date
@@ -20,13 +17,12 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.algorithms.dicom.hard.command import needs_command, run
 from tests.algorithms.dicom.hard.hard_set import CLEAN, REFUSED, HardFile, HardSet, hard_set
 from tests.algorithms.dicom.hard.leaks import Needles, decoded, leaks_below
 
 DCIODVFY = Path("/usr/bin/dciodvfy")
-COMMAND = "algorithms.dicom.deidentify"
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec(COMMAND) is None, reason=f"there is no {COMMAND} yet")
+pytestmark = needs_command
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,6 @@ class Outcome:
         """Return the files that had to come out, each with what became of it."""
         wanted = [file for file in self.made.files if file.expected == CLEAN and file.number in self.images]
         return [(file, pydicom.dcmread(self.images[file.number])) for file in wanted]
-
-
-def run(given: Path, out: Path, *more: str | Path, scratch: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a process of its own, with ``scratch`` as the place of temporary files."""
-    own = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"} | ({"TMPDIR": str(scratch)} if scratch else {})
-    return subprocess.run(
-        [sys.executable, "-m", COMMAND, given, out, *more], capture_output=True, timeout=300, check=False, env=os.environ | own
-    )
 
 
 @pytest.fixture(scope="module")
