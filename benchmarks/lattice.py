@@ -206,7 +206,7 @@ def nozzle() -> dict[str, Any]:
     lumen = revolved(fda.wall_mm(), (-72.0, 60.0), turned((0, 0, 1)))
     fluid = Fluid(fda.DENSITY_KG_M3, fda.VISCOSITY_PA_S)
     begun = time.perf_counter()
-    found = solve(lumen, {"inlet": Flow(fda.FLOW_M3_S), "outlet": Pressure(0.0)}, fluid, (0.5, 0.4))[-1]
+    found = solve(lumen, {"inlet": Flow(fda.FLOW_M3_S), "outlet": Pressure(0.0)}, fluid, (0.44, 0.35))[-1]
     mean = fda.FLOW_M3_S / (np.pi * (fda.THROAT_MM / 2e3) ** 2)
     points = found.cells.points_mm
     near = np.hypot(points[:, 0], points[:, 1]) < 0.75 * found.cells.side_mm
