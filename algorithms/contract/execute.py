@@ -282,5 +282,11 @@ def _delete_consumed(stage: Stage, case: Case, home: Home) -> None:
     for name in stage.consumes:
         path = case.input_path(name, home)
         if path.exists():
-            shutil.rmtree(path)
+            shutil.rmtree(path, onerror=_unless_gone)
             log.info("deleted the original %s of case %s", name, case.case_id)
+
+
+def _unless_gone(_function: object, _path: str, problem: tuple[type, BaseException, object]) -> None:
+    """Let a tree be removed that an equal run is removing too."""
+    if not isinstance(problem[1], FileNotFoundError):
+        raise problem[1]

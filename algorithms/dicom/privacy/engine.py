@@ -33,7 +33,7 @@ from algorithms.dicom.privacy.syntax import (
     encoded_items,
     read,
 )
-from algorithms.dicom.privacy.taken import Place, Taken, charset_of, taken, texts
+from algorithms.dicom.privacy.taken import Place, Taken, charset_of, swallowed, taken, texts
 from algorithms.dicom.privacy.values import Value, Values, grouped_age
 from algorithms.dicom.pseudonym import dicom_date, replaced_uid
 
@@ -96,6 +96,9 @@ class Engine:
         self._marks = marks(policy)
         self.actions: Counter[tuple[str, str]] = Counter()
         self.taken: dict[Taken, None] = {}
+        self._pending: dict[Taken, None] = {}
+        self._learnt: list[tuple[dict[bytes, Judged], bytes]] = []
+        """What was noted and remembered of the file in hand: forgotten if it is refused."""
 
     @property
     def kept(self) -> set[str]:
@@ -121,6 +124,19 @@ class Engine:
         Refused
             If it is not an image that can be cleaned: another object, burned-in text, unknown compression, damage.
         """
+        self._pending.clear()
+        self._learnt.clear()
+        try:
+            cleaned = self._clean(data)
+        except BaseException:
+            # What a refused file says does not get out; a damaged one would have us search for pieces of anything.
+            for known, source in self._learnt:
+                known.pop(source, None)
+            raise
+        self.taken |= self._pending
+        return cleaned
+
+    def _clean(self, data: bytes) -> Cleaned:
         file = read(data, self._readers)
         judged, pixel_spans = self._judged(file)
         by_tag = {one.tag: one for one in judged}
@@ -179,6 +195,7 @@ class Engine:
                 one = self._judge(data, (tag, "SS", *span[2:]) if wide else span, Place(file.reader, terms, 0), rule)
                 if source and not (tag >> 16 & 1 and self._policy.private):
                     known[source] = one
+                    self._learnt.append((known, source))
             found.append(one)
         found += [self._judge(data, span, Place(file.reader, terms, 0), self._rules[span[0]]) for span in late]
         return found, pixel_spans
@@ -208,6 +225,8 @@ class Engine:
         if vr == "UN":
             vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so
         raw = data[value:stop]
+        if swallowed(vr, raw):
+            raise damaged("a text holds zero bytes, as if it had taken its neighbours in")
         output = self._values.applied(rule, Value(vr, raw, order, place.terms)) if vr in rule.vrs else None
         same = output is not None and rule.action == "K" and output.count(b"\\") == raw.count(b"\\")
         if not same and not (rule.name == "age" and output):
@@ -238,7 +257,7 @@ class Engine:
 
     def _take(self, found: Iterable[Taken]) -> None:
         for one in found:
-            self.taken[one] = None
+            self._pending[one] = None
             if one.kind in {"PN", "ID"}:
                 self._values.names |= {part for part in _parts(one.text) if len(part) > 2}
 

@@ -94,7 +94,7 @@ def wanted(taken: Iterable[Taken], public: Iterable[str], kept: Iterable[str], s
             folded = text.casefold()
             # Long texts are found inside of others, short ones only as whole words.
             if folded not in (within if len(text) >= LONG or not text.isascii() else words):
-                _add(found, text, entry.keyword)
+                _add(found, text, entry.keyword, within)
     return found
 
 
@@ -162,14 +162,15 @@ def spellings_of_day(day: date) -> Iterator[str]:
             yield from (f"{short} {name} {year}", f"{short}-{name}-{year}", f"{name} {short}, {year}", f"{name} {short} {year}")
 
 
-def _add(found: Wanted, text: str, keyword: str) -> None:
+def _add(found: Wanted, text: str, keyword: str, excused: str) -> None:
     if text.isdigit() and len(set(text)) == 1:
         return
     if text.isascii() and len(text) < LONG:
         if len(text) >= SHORT and not text.isdigit():
             found.words[text.casefold()].add(keyword)
         return
-    for spelling in {text} if text.isascii() else _spellings(text):
+    spellings = {text} if text.isascii() else {one for one in _spellings(text) if one.casefold() not in excused}
+    for spelling in spellings:
         for encoding in ("ascii",) if spelling.isascii() else ENCODINGS:
             try:
                 raw = spelling.encode(encoding).removesuffix(b"\x1b(B").translate(FOLD)

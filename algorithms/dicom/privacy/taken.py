@@ -93,6 +93,11 @@ def terms_of(raw: bytes) -> tuple[str, ...]:
     return tuple(part.strip() for part in raw.strip(b" \0").decode("ascii", "replace").split("\\"))
 
 
+def swallowed(vr: str, raw: bytes) -> bool:
+    """Return whether a text holds zero bytes before its end: a damaged length has let it take its neighbours in."""
+    return (vr in TEXT_VRS or vr in {"PN", "UI", "DA", "DT", "TM"}) and b"\0" in raw.rstrip(b"\0 ")
+
+
 def texts(label: str, tag: int, vr: str, raw: bytes, terms: tuple[str, ...]) -> Iterator[Taken]:
     """Yield the texts of a value that is no sequence."""
     if vr in BINARY_VRS or vr == "SQ":
@@ -100,6 +105,10 @@ def texts(label: str, tag: int, vr: str, raw: bytes, terms: tuple[str, ...]) -> 
             yield Taken(label, "TEXT", run.decode("ascii"))
         if vr == "UN" and not raw[:LONGEST_BINARY].isascii() and len(raw) <= 256:
             yield Taken(label, "BYTES", raw.decode("latin-1"))
+        return
+    if swallowed(vr, raw):
+        for run in RUN.findall(raw[:LONGEST_BINARY]):
+            yield Taken(label, "TEXT", run.decode("ascii"))
         return
     kind = vr if vr in {"PN", "UI", "DA", "DT", "TM"} else "TEXT"
     if kind == "TEXT" and vr not in TEXT_VRS:

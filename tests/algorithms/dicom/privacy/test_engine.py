@@ -20,10 +20,12 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.engine import Engine
+from algorithms.dicom.privacy.policy import DEFAULT, policy_of
 from algorithms.dicom.privacy.syntax import Refused
 from algorithms.dicom.privacy.values import grouped_age
 from tests.algorithms.dicom.ct_series import IDENTITY, ROOT, assert_nameless, image
-from tests.algorithms.dicom.privacy.cleaning import deidentified
+from tests.algorithms.dicom.privacy.cleaning import SUBJECT, deidentified
 
 PIXELS = np.random.default_rng(3).integers(-1000, 1500, (16, 16)).astype(np.int16)
 SECRET_WORD = "Xanthippe"
@@ -384,6 +386,31 @@ def test_a_value_has_no_room_for_a_text(keyword, value, written):
 
     found = dataset.get(keyword)
     assert (list(found) if isinstance(written, list) else found or None) == written
+
+
+def test_what_a_refused_file_said_is_noted_with_the_next_one():
+    """Its elements are judged anew, so that the proof knows their texts; nothing of the refused file alone is searched for."""
+    refused, accepted = image(PIXELS, 7), image(PIXELS, 8)
+    refused.ImageType, refused.ImageComments = "SECONDARY", "Haubentaucher"
+    engine = Engine(policy_of(DEFAULT), SUBJECT)
+
+    with pytest.raises(Refused):
+        engine.clean(encoded(refused))
+    engine.clean(encoded(accepted))
+
+    texts = {taken.text for taken in engine.fresh()}
+    assert IDENTITY["PatientName"] in texts
+    assert "Haubentaucher" not in texts
+
+
+def test_a_text_that_swallowed_its_neighbour_makes_a_damaged_file():
+    """One changed length: what follows is read as part of the value, and would count as taken out of it."""
+    data = encoded(image(PIXELS, 7))
+    place = data.index(b"\x08\0\x60\0CS\x02\0CT")
+    longer = data[: place + 6] + (10 + len("SIEMENS ") + 0).to_bytes(2, "little") + data[place + 8 :]
+
+    with pytest.raises(DataError, match="taken its neighbours in"):
+        deidentified(longer)
 
 
 def test_a_reference_without_its_target_goes():
