@@ -89,7 +89,9 @@ def _objects(
     made: Objects = {}
     lacking: list[str] = []
     numbers: dict[str, int] = {}
-    if "lumen" in inputs and result["branches"]:
+    if not origin.framed:
+        lacking.append("no segmentation and no points: the images state no frame of reference")
+    elif "lumen" in inputs and result["branches"]:
         made["segmentation.dcm"], numbers = lumen_segmentation(inputs, result, origin)
     else:
         lacking.append("no segmentation: the case has no vessel tree")

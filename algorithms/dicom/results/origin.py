@@ -70,6 +70,11 @@ class Origin:
         dates = (str(first.get(keyword, "")) for keyword in ("ContentDate", "AcquisitionDate", "SeriesDate", "StudyDate"))
         return next((date for date in dates if date), NO_DATE)
 
+    @property
+    def framed(self) -> bool:
+        """Return whether the images say in which frame of reference their positions are (PS3.3 C.7.4.1)."""
+        return bool(self.images[0].get("FrameOfReferenceUID"))
+
     def uid(self, *names: str) -> str:
         """Return the UID of what is called ``names`` in this result: 2.25. and a UUID as one number (PS3.5 B.2)."""
         text = "\0".join((str(self.images[0].StudyInstanceUID), self.seed, *names))

@@ -6,6 +6,7 @@ Arrays are (frames, rows, columns).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def segmentation(
     ]
     with quiet_library():
         dataset = hd.seg.Segmentation(
-            source_images=list(origin.images),
+            source_images=_with_thickness(origin.images),
             pixel_array=labels,
             segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
             segment_descriptions=descriptions,
@@ -93,3 +94,15 @@ def segmentation(
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimension
     return finished(dataset, origin)
+
+
+def _with_thickness(images: Sequence[Dataset]) -> list[Dataset]:
+    """Return the images; where they state no slice thickness, copies that have the distance between images for it."""
+    if images[0].get("SliceThickness") is not None:
+        return list(images)
+    row, column = np.asarray(images[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
+    heights = sorted(float(np.cross(row, column) @ np.asarray(image.ImagePositionPatient, dtype=float)) for image in images)
+    copies = [copy.copy(image) for image in images]
+    for image in copies:
+        image.SliceThickness = round(float(np.median(np.diff(heights))), 4)
+    return copies

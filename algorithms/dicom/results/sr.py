@@ -114,7 +114,7 @@ def _group(origin: Origin, measured: Measured, segmentation: Dataset | None, mak
             measurements=numbers,
             qualitative_evaluations=judged,
         )
-    if measured.point_mm is not None:
+    if measured.point_mm is not None and origin.framed:
         return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
             referenced_region=hd.sr.ImageRegion3D(

@@ -321,6 +321,29 @@ def test_a_case_refused_later_gives_its_report_and_says_what_is_missing(tmp_path
     assert len(contents["not_made"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("without", "made"),
+    [
+        pytest.param("FrameOfReferenceUID", {"measurements.dcm", "report.dcm"}, id="no frame of reference"),
+        pytest.param("SliceThickness", {"segmentation.dcm", "measurements.dcm", "report.dcm"}, id="no slice thickness"),
+    ],
+)
+def test_a_series_that_lacks_an_attribute_gives_what_can_be_given(inputs, tmp_path, without, made):
+    """Archives hold such series; the numbers do not depend on it, and the reason is told."""
+    bare = tmp_path / "dicom"
+    bare.mkdir()
+    for path in inputs["dicom"].iterdir():
+        dataset = pydicom.dcmread(path)
+        delattr(dataset, without)
+        dataset.save_as(bare / path.name)
+    given = {name: path for name, path in inputs.items() if name != "pictures"} | {"dicom": bare}
+    out = exchanged(given, tmp_path / "out")
+    numbers, _ = measured(out)
+
+    assert made == {path.name for path in (out / "dicom_results").glob("*.dcm")}
+    assert expected(result_of(inputs)).keys() <= numbers.keys()
+
+
 def test_our_codes_are_those_of_the_standards_dictionary():
     """PS3.16 as pydicom ships it: a mistyped digit would name another artery."""
     from pydicom.sr._concepts_dict import concepts
