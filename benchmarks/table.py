@@ -17,7 +17,7 @@ from benchmarks.markdown import measured, table
 from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost, lesions_solved
 
 PROJECT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/prostate.md")
+DOCUMENTS = ("README.md", "docs/coronary.md", "docs/edge.md", "docs/operations.md", "docs/prostate.md")
 MARK = re.compile(r"(<!-- evidence (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -239,6 +239,21 @@ def store_transfer() -> str:
     return table(head, rows)
 
 
+def edge() -> str:
+    """Return what it costs the appliance to receive, beside dcmtk's receiver in the same run."""
+    rows: list[list[Any]] = [
+        [
+            r["receiver"],
+            r["associations"],
+            f"{r['images_per_s']:.0f}",
+            f"{r['cpu_ms_per_image']:.1f}",
+            f"{r['peak_mib'] * 2**20 / 1e6:.0f}",
+        ]
+        for r in measured("edge")["results"]["receivers"]
+    ]
+    return table(["receiver", "associations", "images/s", "CPU ms an image", "peak memory (MB)"], rows)
+
+
 def faults() -> str:
     """Return what each fault did, how long nothing went on after it, and which tests make it happen."""
     rows: list[list[Any]] = []
@@ -302,6 +317,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "coronary_accuracy": coronary_accuracy,
     "coronary_cases": coronary_cases,
     "coronary_stages": coronary_stages,
+    "edge": edge,
     "faults": faults,
     "faults_cluster": faults_cluster,
     "flow_agreement": flow_agreement,

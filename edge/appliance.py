@@ -22,7 +22,7 @@ from pathlib import Path
 
 from algorithms.contract.case import Home
 from algorithms.contract.envelope import seal
-from algorithms.contract.errors import EXIT_OK, DataError
+from algorithms.contract.errors import EXIT_BUG, EXIT_OK, DataError
 from algorithms.contract.shell import exit_code, log_to_stderr
 from edge.config import Config
 from edge.deidentifier import Deidentifier, by_command
@@ -57,7 +57,8 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
         log.info("the spool is in order: %s", json.dumps(spool.recover(time.time())))
         engine = deidentifier or by_command(secret, config.deidentify.policy, config.deidentify.limit_s)
         place = Place(config, home, spool, engine, stop)
-        worker = threading.Thread(target=_work, args=(place,), name="worker", daemon=True)
+        broken = threading.Event()
+        worker = threading.Thread(target=_work, args=(place, broken), name="worker", daemon=True)
         listener = Listener(config.listen, spool)
         health = HealthPage(spool, config, lambda: {"listener": listener.alive(), "worker": worker.is_alive()})
         log.info("health page on port %d", health.port)
@@ -69,18 +70,27 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
         worker.join(STOP_S)
         health.close()
         spool.close()
-    return EXIT_OK
+    return EXIT_BUG if broken.is_set() else EXIT_OK
 
 
-def _work(place: Place) -> None:
-    while not place.stop.is_set():
-        try:
-            done = work(place)
-        except (sqlite3.Error, OSError) as error:
-            done = 0
-            log.error("the spool cannot be worked on (%s); is its disk full?", type(error).__name__)
-        if not done:
-            place.stop.wait(POLL_S)
+def _work(place: Place, broken: threading.Event) -> None:
+    """Work until it is time to stop; a bug ends the whole appliance, because one that only receives looks healthy for long."""
+    try:
+        while not place.stop.is_set():
+            if not _worked(place):
+                place.stop.wait(POLL_S)
+    except BaseException:
+        broken.set()
+        place.stop.set()
+        raise
+
+
+def _worked(place: Place) -> int:
+    try:
+        return work(place)
+    except (sqlite3.Error, OSError) as error:
+        log.error("the spool cannot be worked on (%s); is its disk full?", type(error).__name__)
+        return 0
 
 
 @contextmanager

@@ -161,7 +161,8 @@ class Spool:
         """
         instance, study = self._name("instance", head.SOPInstanceUID), self.study_name(head.StudyInstanceUID)
         digest = _sha256(transfer_syntax, content)
-        if self._known(instance) == digest:
+        known = self._known(instance)
+        if known and known.sha256 == digest:
             self.count(Arrived.DUPLICATE, now)
             return Arrived.DUPLICATE
         draft = self.home / "incoming" / secrets.token_hex(8)
@@ -176,10 +177,11 @@ class Spool:
                 if known is None:
                     self._place(draft, Row(instance, study, digest, head.expected), now)
                     return Arrived.NEW
-                if known == digest:
+                if known.sha256 == digest:
                     self.count(Arrived.DUPLICATE, now)
                     return Arrived.DUPLICATE
-                _rename(draft, self.home / "aside" / study / f"{instance}-{digest[:NAME_DIGITS]}.dcm")
+                # With the study whose image it contradicts, whatever study it names itself: they go together.
+                _rename(draft, self.home / "aside" / known.study / f"{instance}-{digest[:NAME_DIGITS]}.dcm")
                 self.count(Arrived.OTHER_BYTES, now)
                 return Arrived.OTHER_BYTES
         finally:
@@ -305,11 +307,13 @@ class Spool:
         with self._transaction():
             self._insert(Row(path.stem, path.parent.name, digest, head.expected), now)
 
-    def _known(self, instance: str) -> str | None:
+    def _known(self, instance: str) -> Row | None:
         with self._lock:
-            row = self._db.execute("SELECT sha256, study FROM instances WHERE instance = ?", (instance,)).fetchone()
+            found = self._db.execute("SELECT study, sha256 FROM instances WHERE instance = ?", (instance,)).fetchone()
         # A commit whose success was not told leaves a row without a file; nobody may be told that it is here.
-        return row[0] if row and (self.folder(row[1]) / f"{instance}.dcm").exists() else None
+        if not found or not (self.folder(found[0]) / f"{instance}.dcm").exists():
+            return None
+        return Row(instance, found[0], found[1], None)
 
     def _update(self, study: Study, changes: Mapping[str, Any], counted: Sequence[str], now: float) -> bool:
         assignments = ", ".join(f"{column} = ?" for column in changes)

@@ -76,6 +76,7 @@ def acknowledged(said: str, folder: Path) -> set[str]:
 def send(port: int, images: Sequence[Dataset], *, caller: str = "SENDER") -> list[int | None]:
     """Return the status of each image sent by pynetdicom over one association; ``None`` where no answer came."""
     sender = AE(ae_title=caller)
+    sender.dimse_timeout = sender.network_timeout = 300  # a machine with other work to do is no failure of the listener
     for syntax in sorted({str(data.file_meta.TransferSyntaxUID) for data in images}):
         sender.add_requested_context(CTImageStorage, syntax)
     association = sender.associate("127.0.0.1", port, ae_title="EDGE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 import signal
 import subprocess
@@ -19,9 +20,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
 
-from algorithms.contract.errors import EXIT_DATA, DataError, TransientError
+from algorithms.contract.errors import EXIT_BUG, EXIT_DATA, DataError, TransientError
 from algorithms.contract.intake import Message
 from algorithms.contract.store import open_store
+from edge import appliance
 from edge.appliance import run
 from edge.deidentifier import Request
 from edge.spool import Step
@@ -36,8 +38,9 @@ def numbers(files: list[bytes]) -> list[int]:
     return sorted(int(dcmread(DicomBytesIO(content)).InstanceNumber) for content in files)
 
 
-def test_a_study_arrives_encrypted_and_only_the_platform_reads_it(tmp_path: Path) -> None:
+def test_a_study_arrives_encrypted_and_only_the_platform_reads_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """All images and nothing else, without the name; in the store no image can be read."""
+    caplog.set_level(logging.INFO)
     at = site(tmp_path)
     store = open_store(at.config.send.store)
     with running(at):
@@ -50,6 +53,8 @@ def test_a_study_arrives_encrypted_and_only_the_platform_reads_it(tmp_path: Path
     assert NAME.encode() not in b"".join(files)
     stored = b"".join(path.read_bytes() for path in (tmp_path / "arrivals").rglob("*") if path.is_file())
     assert b"DICM" not in stored
+    assert "is announced, 3 instances" in caplog.text
+    assert not [word for word in (NAME, "4711", "1.2.3", image("1.2.3").SOPInstanceUID) if word in caplog.text]
     assert [Step.ANNOUNCED] == [study.step for study in at.studies()]
     assert [] == list((at.config.home / "work").iterdir())
     assert [path.name for path in (at.config.home / "records").rglob("*.json")] == ["privacy.json"]
@@ -300,6 +305,18 @@ def test_the_commands_are_used_from_a_shell(tmp_path: Path) -> None:
 
     assert "no image may leave" == json.loads(told.stdout)["reason"]
     assert (EXIT_DATA, True) == (unknown.returncode, "1 of 1 ids are of no dead letter" in unknown.stderr)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_outside_the_steps_ends_the_appliance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the exit code of a bug, so that whatever watches the process starts it again."""
+
+    def broken(place: object) -> int:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(appliance, "work", broken)
+
+    assert EXIT_BUG == run(site(tmp_path).config, threading.Event(), stand_in)
 
 
 def test_a_stop_is_no_crash(tmp_path: Path) -> None:

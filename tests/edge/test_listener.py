@@ -110,6 +110,43 @@ def test_without_room_the_sender_is_told_and_may_send_again(
     assert len(acknowledged) == counts(spool)["duplicates"]
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MiB; only root can mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("cannot mount a tmpfs here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_on_a_disk_that_fills_up_what_was_acknowledged_stays(small_disk: Path) -> None:
+    """A real full disk, which hits files and database alike; with room again the rest is taken, and nothing twice."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2**20))
+    images = [image("1.2.3", number, side=256) for number in range(20)]
+    spool = Spool(small_disk / "home", b"s" * 32)
+    listener = Listener(replace(LISTEN, least_free_mib=0), spool)
+    statuses = send(listener.port, images)
+    acknowledged = [data.SOPInstanceUID for data, status in zip(images, statuses, strict=True) if status == SUCCESS]
+    listener.close(5)
+    spool.close()
+
+    assert {SUCCESS, OUT_OF_RESOURCES} == set(statuses)
+    assert sorted(acknowledged) == uids(small_disk / "home" / "studies")
+    ballast.unlink()
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    spool = Spool(small_disk / "home", b"s" * 32)
+    assert {"adopted": 0, "dropped": 0} == spool.recover(1)
+    listener = Listener(replace(LISTEN, least_free_mib=0), spool)
+    assert [SUCCESS] * 20 == send(listener.port, images)
+    listener.close(5)
+    spool.close()
+    assert sorted(data.SOPInstanceUID for data in images) == uids(small_disk / "home" / "studies")
+
+
 def test_too_little_free_space_is_as_good_as_none(spool: Spool) -> None:
     """So that database and steps can end what they are at."""
     listener = Listener(replace(LISTEN, least_free_mib=2**40), spool)

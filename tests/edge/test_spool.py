@@ -57,6 +57,15 @@ def test_an_instance_is_kept_once_and_other_bytes_under_its_uid_are_kept_aside(s
     assert [1] == [study.instances for study in spool.studies()]
 
 
+def test_what_is_kept_aside_goes_with_the_study_that_it_contradicts(spool: Spool) -> None:
+    """An image that names another study under the same UID has no study of its own here, and nobody would remove it."""
+    put(spool, "1.10", "1.11", b"ab")
+    assert Arrived.OTHER_BYTES == put(spool, "1.20", "1.11", b"cd")
+
+    assert spool.erase(spool.studies()[0])
+    assert ([], []) == (files(spool), files(spool, "aside"))
+
+
 def test_no_name_and_no_row_holds_a_uid(spool: Spool) -> None:
     """The identity is in the content of the originals only."""
     put(spool, "1.2.345678", "1.2.87654321")
