@@ -25,10 +25,10 @@ log = logging.getLogger("benchmarks.burned_in")
 
 SIZES_PIXELS = (8, 10, 12, 16, 24)
 SIDE = 512
-PICTURES = 4
+PICTURES = 2
 """Of each kind and size; labels stand at other places in each."""
 
-QUIET = 8
+QUIET = 3
 """Pictures of each kind without text."""
 
 

@@ -33,7 +33,7 @@ from tests.algorithms.dicom.hard.elements import (
 from tests.algorithms.dicom.hard.examination import CT_IMAGE, NAMING, Study, image, meta, patient, pixels, study
 from tests.algorithms.dicom.hard.hostile import hostile
 from tests.algorithms.dicom.hard.ledger import Ledger, Planted
-from tests.algorithms.dicom.hard.places import KNOWN_SEQUENCES, PIXEL_DATA, PLACES, PRIVATE, UNKNOWN_SEQUENCES
+from tests.algorithms.dicom.hard.places import KNOWN_SEQUENCES, PIXEL_DATA, PLACES, PRIVATE, REFUSABLE, UNKNOWN_SEQUENCES
 from tests.algorithms.dicom.hard.refused import refused
 
 CLEAN, REFUSED, EITHER = "clean", "refused", "either"
@@ -126,7 +126,7 @@ def hard_set() -> HardSet:
     _tables(maker)
     for name, change in PLACES.items():
         of, elements = maker.case(name)
-        maker.add(name, of, change(ledger, elements))
+        maker.add(name, of, change(ledger, elements), expected=EITHER if name in REFUSABLE else CLEAN)
     _ends(maker)
     _syntaxes(maker)
     for script in scripts.SCRIPTS:

@@ -220,17 +220,23 @@ def in_numbers(ledger: Ledger, image: list[Element]) -> list[Element]:
 
 
 def behind_zeros(ledger: Ledger, image: list[Element]) -> list[Element]:
-    """Values that end for a C programmer and go on for nobody else: behind NUL, behind blanks, behind line ends."""
-    forms = ("{}\0{}", "{}" + " " * 40 + "{}", "{}\r\n{}", "{}\f{}", "{}\x1b{}", "{}\t{}")
+    """Values that end for a C programmer and for nobody else; a reader may take the file for a damaged one."""
+    return _behind(ledger, image, ("{}\0{}", "{}\0\0{}"))
+
+
+def behind_blanks(ledger: Ledger, image: list[Element]) -> list[Element]:
+    """Texts behind blanks, ends of lines and pages, an escape and a tab."""
+    return _behind(ledger, image, ("{}" + " " * 40 + "{}", "{}\r\n{}", "{}\f{}", "{}\x1b{}", "{}\t{}"))
+
+
+def _behind(ledger: Ledger, image: list[Element], forms: tuple[str, ...]) -> list[Element]:
     kept = ((0x00080060, "CS", "CT"), (0x00080070, "LO", "SIEMENS"), (0x00180015, "CS", "HEART"), (0x00180050, "DS", "0.75"),
-            (0x00181210, "SH", "Bv40"), (0x00181120, "DS", "0"))  # fmt: skip
-    return with_value(
-        image,
-        *(
-            element(tag, vr, form.format(value, ledger.word(f"behind the value of {tag:08x}")))
-            for (tag, vr, value), form in zip(kept, forms, strict=True)
-        ),
-    )
+            (0x00181210, "SH", "Bv40"))  # fmt: skip
+    changes = [
+        element(tag, vr, form.format(value, ledger.word(f"{form!r}, {tag:08x}")))
+        for (tag, vr, value), form in zip(kept, forms, strict=False)
+    ]
+    return with_value(image, *changes)
 
 
 def split_over_values(ledger: Ledger, image: list[Element]) -> list[Element]:
@@ -326,11 +332,15 @@ def in_paddings(ledger: Ledger, image: list[Element]) -> list[Element]:
     return with_value(image, *tables)
 
 
+REFUSABLE = frozenset({"behind zeros"})
+"""Places that are reason enough to refuse a file."""
+
 PLACES: dict[str, Change] = {
     change.__name__.replace("_", " "): change
     for change in (
         in_private_blocks, in_unused_numbers, in_group_lengths, in_overlays, in_spare_bits, behind_the_pixels, in_kept_texts,
-        in_kept_texts_alone, in_numbers, behind_zeros, split_over_values, in_uids, in_codes, in_marks, coded_un, in_paddings,
+        in_kept_texts_alone, in_numbers, behind_zeros,
+        behind_blanks, split_over_values, in_uids, in_codes, in_marks, coded_un, in_paddings,
     )
 }  # fmt: skip
 """By name, which is also how a test reports a leak."""

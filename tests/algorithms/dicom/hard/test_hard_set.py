@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import resource
 import subprocess
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Outcome:
     quarantine: Path
     run: subprocess.CompletedProcess[bytes]
     images: dict[int, Path]
+    peak_gib: float
 
     @property
     def texts(self) -> list[tuple[str, bytes]]:
@@ -58,9 +60,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     given, out, quarantine = made.write(folder / "in"), folder / "out", folder / "quarantine"
     scratch = folder / "scratch"
     scratch.mkdir()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     done = run(given, out, "--key-file", key, "--quarantine", quarantine, scratch=scratch)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     images = {int(pydicom.dcmread(path, stop_before_pixels=True).InstanceNumber): path for path in out.rglob("*.dcm")}
-    return Outcome(made, given, out, quarantine, done, images)
+    # What a child of an earlier test took hides a smaller peak, which is then not told.
+    return Outcome(made, given, out, quarantine, done, images, peak / 2**20 if peak > before else 0.0)
 
 
 def test_nothing_planted_comes_out(outcome: Outcome) -> None:
@@ -77,6 +82,11 @@ def test_nothing_is_left_beside_what_was_asked_for(outcome: Outcome) -> None:
     assert {"in", "out", "quarantine", "key", "scratch"} == {path.name for path in folder.iterdir()}
     assert list((folder / "scratch").iterdir()) == []
     assert outcome.quarantine.stat().st_mode & 0o077 == 0
+
+
+def test_no_file_makes_the_command_take_much_memory(outcome: Outcome) -> None:
+    """A megabyte that inflates to a gibibyte, lengths of four gibibytes: 1.5 GiB is a confined child's limit."""
+    assert outcome.peak_gib < 1.5
 
 
 def test_the_key_comes_out_nowhere(outcome: Outcome) -> None:
