@@ -15,9 +15,10 @@ from typing import Any
 from benchmarks.evidence import RESULTS
 from benchmarks.markdown import measured, table
 from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost
+from benchmarks.table_privacy import burned_in
 
 PROJECT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/prostate.md")
+DOCUMENTS = ("README.md", "docs/coronary.md", "docs/operations.md", "docs/privacy-hard-set.md", "docs/prostate.md")
 MARK = re.compile(r"(<!-- evidence (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -298,6 +299,7 @@ def _percent(fraction: float | None) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "burned_in": burned_in,
     "readme": readme,
     "coronary_accuracy": coronary_accuracy,
     "coronary_cases": coronary_cases,
