@@ -36,7 +36,7 @@ def poiseuille(radius_mm=1.5, length_mm=12.0, axis=(1, 2, 3), side_mm=0.15, flow
         flow_m3_s=np.array([-flow_m3_s, flow_m3_s]),
         opening_pa=np.array([INLET_PA, INLET_PA - slope * length_mm]),
         front_m3_s=np.full(3, flow_m3_s),
-        residual=(1e-5,),
+        drift=1e-6,
         steady=5e-4,
         steps=1000,
     )
