@@ -212,7 +212,7 @@ def whole_command(folder: Path) -> dict[str, Any]:
         "--key-file",
         str(folder / "key"),
     ]
-    done = subprocess.run([sys.executable, *words, str(folder / "key")], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, *words], capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     summary = json.loads(done.stdout)
