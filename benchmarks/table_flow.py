@@ -115,4 +115,4 @@ def lesions_solved() -> str:
         )
     head = ["part", "cells", "across the throat", "minutes reckoned", "Reynolds", "loss (mmHg)", "reduced (mmHg)"]
     text = table(head, rows)
-    return f"{text}\n\nThe stage took {found['seconds'] / 60:.0f} minutes and {found['peak_memory_mib'] / 1024:.1f} GiB."
+    return f"{text}\nThe stage took {found['seconds'] / 60:.0f} minutes and {found['peak_memory_mib'] / 1024:.1f} GiB.\n"
