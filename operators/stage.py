@@ -230,9 +230,12 @@ def vault_mounts(home: Home, *, remembers: bool) -> list[Mount]:
     """Return the vault to be read; a stage that takes the identity out also writes data keys and records, never the secret."""
     mounts = [Mount(str(home.vault.relative_to(home.root)), read_only=True)]
     for folder in (KEYS, IDENTITIES) if remembers else ():
-        # A folder that is not there cannot be mounted.
-        (home.vault / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        mounts.append(Mount(str((home.vault / folder).relative_to(home.root))))
+        # A folder that is not there cannot be mounted; one that root makes belongs to whom the vault belongs to.
+        made = home.vault / folder
+        made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(made, home.vault.stat().st_uid, home.vault.stat().st_gid)
+        mounts.append(Mount(str(made.relative_to(home.root))))
     return mounts
 
 
