@@ -6,7 +6,6 @@ and without the secret nothing can be computed back or forth.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from base64 import b32encode
 from datetime import date, timedelta
@@ -18,7 +17,7 @@ SHIFT_DAYS = (366, 3653)
 
 def digest(secret: bytes, purpose: str, value: str) -> bytes:
     """Return the 32-byte HMAC of ``value`` for one ``purpose``; purposes keep the replacements independent."""
-    return hmac.new(secret, f"{purpose}\0{value}".encode(), hashlib.sha256).digest()
+    return hmac.digest(secret, f"{purpose}\0{value}".encode(), "sha256")
 
 
 def replaced_uid(secret: bytes, uid: str) -> str:

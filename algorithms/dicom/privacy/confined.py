@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from algorithms.dicom.privacy.charset import decoded
 from algorithms.dicom.privacy.engine import Engine
 from algorithms.dicom.privacy.policy import policy_of
+from algorithms.dicom.privacy.stretches import Stretch, Stretches
 from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.syntax import DEFLATED, Readers, Refused, is_dicom, read
 from algorithms.dicom.privacy.taken import charset_of
@@ -23,8 +23,11 @@ from algorithms.dicom.pseudonym import shifted_date
 LARGEST_BYTES = 512 * 2**20
 """Size of a file that is read; the child has 1.5 GiB of memory."""
 
-FIRST_BYTES = 65536
+FIRST_BYTES = 16384
 """What is read of a file to tell whose it is; the whole file where that is not enough."""
+
+LARGE_BYTES = 65536
+"""Pieces of a file that are written without joining them to others first."""
 
 WHOSE = {0x00100020: "patient", 0x00100010: "name", 0x00100030: "birth", 0x0020000D: "study", 0x0020000E: "series",
          0x00080018: "image", 0x00200013: "number", 0x00200032: "position", 0x00200037: "orientation"}  # fmt: skip
@@ -36,7 +39,7 @@ Failure = tuple[str, str]
 """Kind and sentence."""
 
 
-def attempted(work: Callable[[Path], Any], path: Path) -> tuple[Any, Failure | None]:
+def attempted(work: Callable[[str], Any], path: str) -> tuple[Any, Failure | None]:
     """Return what the work makes of a file, or why it made nothing."""
     try:
         return work(path), None
@@ -50,34 +53,43 @@ def attempted(work: Callable[[Path], Any], path: Path) -> tuple[Any, Failure | N
         return None, ("damaged", "the file is damaged; ask the site to send it again")
 
 
-def _read(path: Path) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+def _read(path: str) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(file).st_size
         if size > LARGEST_BYTES:
             raise Refused(
                 "too large", f"the file has {size >> 20} MiB, wanted at most {LARGEST_BYTES >> 20}; send single images"
             )
-        return file.readall()
+        data = os.read(file, size)
+        while len(data) < size and (more := os.read(file, size - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(file)
 
 
 class Survey:
     """Tells of each file whose it is: patient, study, series, and its place in the series; identifying, kept in memory."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
-        self._source = Path(context["source"])
+        self._source = context["source"]
         self._readers = Readers()
+        self._known: dict[str, Stretches[tuple[int, bytes], dict[int, bytes]]] = {}
 
     def __call__(self, names: list[str]) -> list[list[Any]]:
         """Return (values, failure) of each file."""
-        return [list(attempted(self._whose, self._source / name)) for name in names]
+        return [list(attempted(self._whose, f"{self._source}/{name}")) for name in names]
 
-    def _whose(self, path: Path) -> dict[str, str]:
-        with path.open("rb", buffering=0) as file:
-            data = file.read(FIRST_BYTES)
-            if not is_dicom(data):
-                raise Refused("not DICOM", "the file is not a DICOM file; it stays where it is")
-            whole = len(data) < FIRST_BYTES
-        if not whole and DEFLATED.encode() not in data[:1024]:
+    def _whose(self, path: str) -> dict[str, str]:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.read(file, FIRST_BYTES)
+        finally:
+            os.close(file)
+        if not is_dicom(data):
+            raise Refused("not DICOM", "the file is not a DICOM file; it stays where it is")
+        if len(data) == FIRST_BYTES and DEFLATED.encode() not in data[:1024]:
             try:
                 return self._values(data)
             except Refused:
@@ -85,9 +97,26 @@ class Survey:
         return self._values(_read(path))
 
     def _values(self, data: bytes) -> dict[str, str]:
-        file = read(data, self._readers, until=0x00210000)
-        terms = charset_of(file.data, file.spans)
-        return {WHOSE[s[0]]: decoded(file.data[s[3] : s[4]], terms).strip(" \0") for s in file.spans if s[0] in WHOSE}
+        file = read(data, self._readers)
+        terms = charset_of(file.data, file.reader.top(file.data, file.start))
+        known = self._known.setdefault(file.transfer_syntax, Stretches(_whose))
+        found: dict[int, bytes] = {}
+        alone: list[tuple[bytes, tuple[int, bytes]]] = []
+        count = 0
+        for piece in file.reader.walk(file.data, file.start, known, until=0x00210000):
+            if isinstance(piece, Stretch):
+                found |= piece.sum
+                count += len(piece.elements)
+            else:
+                tag, _, begin, value, stop, end = piece
+                alone.append((file.data[begin:end], (tag, file.data[value:stop])))
+        found |= _whose(one for _, one in alone)
+        known.seen(alone, count)
+        return {WHOSE[tag]: decoded(value, terms).strip(" \0") for tag, value in found.items()}
+
+
+def _whose(values: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
+    return {tag: value for tag, value in values if tag in WHOSE}
 
 
 class Cleaning:
@@ -97,7 +126,7 @@ class Cleaning:
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
-        self._source, self._target = Path(context["source"]), Path(context["target"])
+        self._source, self._target = context["source"], context["target"]
         self._subject = Subject(bytes.fromhex(context["secret"]), context["patient"], context["study"])
         self._engine = Engine(policy_of(context["policy"]), self._subject)
 
@@ -106,9 +135,9 @@ class Cleaning:
         engine = self._engine
         results = []
         for name, output in pairs:
-            cleaned, failure = attempted(lambda path: engine.clean(_read(path)), self._source / name)
+            cleaned, failure = attempted(lambda path: engine.clean(_read(path)), f"{self._source}/{name}")
             if failure is None:
-                _write(self._target / output, cleaned.pieces)
+                _write(f"{self._target}/{output}", cleaned.pieces)
             results.append(failure)
         fresh = engine.fresh()
         actions = [[keyword, action, count] for (keyword, action), count in sorted(engine.actions.items())]
@@ -124,15 +153,18 @@ class Cleaning:
         }
 
 
-def _write(path: Path, pieces: list[Any]) -> None:
-    """Write the pieces of a file one after the other, without joining the pixels to them first."""
-    small = [piece for piece in pieces if len(piece) < FIRST_BYTES]
-    if len(small) == len(pieces):
-        path.write_bytes(b"".join(pieces))
-        return
-    large = next(index for index, piece in enumerate(pieces) if len(piece) >= FIRST_BYTES)
-    with path.open("wb", buffering=0) as file:
-        for piece in (b"".join(pieces[:large]), *pieces[large:]):
-            view = memoryview(piece)
-            while view:
-                view = view[file.write(view) :]
+def _write(path: str, pieces: list[Any]) -> None:
+    """Write the pieces of a file one after the other, without joining the pixels to the rest first."""
+    large = [index for index, piece in enumerate(pieces) if len(piece) >= LARGE_BYTES]
+    cut = large[0] if large else len(pieces)
+    left = [memoryview(piece) for piece in (b"".join(pieces[:cut]), *pieces[cut:]) if len(piece)]
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        while left:
+            written = os.writev(file, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
+    finally:
+        os.close(file)

@@ -165,12 +165,16 @@ def spellings_of_day(day: date) -> Iterator[str]:
 def _add(found: Wanted, text: str, keyword: str, excused: str) -> None:
     if text.isdigit() and len(set(text)) == 1:
         return
-    if text.isascii() and len(text) < LONG:
-        if len(text) >= SHORT and not text.isdigit():
-            found.words[text.casefold()].add(keyword)
+    if text.isascii():
+        folded = text.lower()
+        if len(text) >= LONG:
+            found.anywhere[folded.encode()].add(keyword)
+            found.in_header[folded.encode("utf-16-le")].add(keyword)
+            found.in_header[folded.encode("utf-16-be")].add(keyword)
+        elif len(text) >= SHORT and not text.isdigit():
+            found.words[folded].add(keyword)
         return
-    spellings = {text} if text.isascii() else {one for one in _spellings(text) if one.casefold() not in excused}
-    for spelling in spellings:
+    for spelling in {one for one in _spellings(text) if one.casefold() not in excused}:
         for encoding in ("ascii",) if spelling.isascii() else ENCODINGS:
             try:
                 raw = spelling.encode(encoding).removesuffix(b"\x1b(B").translate(FOLD)

@@ -3,9 +3,9 @@
 The output is walked by a parser of its own, which shares nothing with the reader and the writer: the preamble must be empty,
 every byte of the file must belong to an element, and every element must be on the allow-list in a VR that it may have.
 
-Every distinct element is searched once for a patient, with its head; a text cannot lie across two elements, because the zero
-bytes of the second one's head would be part of it.  Raw pixels need no search where their values cannot spell a text: if every
-pixel is below 4096, every second byte is below 16, and no letter is.
+Every distinct element is walked and searched once for a patient, with its head, and known by its bytes from then on; a text
+cannot lie across two elements, because the zero bytes of the second one's head would be part of it.  Raw pixels need no search
+where their values cannot spell a text: if every pixel is below 4096, every second byte is below 16, and no letter is.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.dicom.privacy.needles import FOLD, Wanted
 from algorithms.dicom.privacy.search import Search
+from algorithms.dicom.privacy.stretches import Stretches
 
 TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 LONG_VRS = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"})
@@ -54,12 +56,33 @@ class Proof:
         self._private = {(group, element) for _, group, element in private}
         self._search = Search({**searched.anywhere, **searched.in_header})
         self._spelt: dict[tuple[int, int], Search | None] = {}
-        self._proved: set[bytes] = set()
-        self._heads: dict[bytes, tuple[int, int]] = {}
+        self._proved: Stretches[int, tuple[int, int]] = Stretches(lambda tags: (tags[0], tags[-1]))
         self.bytes_searched = 0
         self.files_searched = 0
 
-    def leaks(self, data: bytes) -> set[str]:
+    def clean(self, files: Iterable[Any]) -> bool:
+        """Return whether nothing is found in any of the output files; if something is, `leaks` of a new proof tells where.
+
+        Parameters
+        ----------
+        files
+            The bytes of each file, or what gives bytes where it is sliced, as a `mmap` does.
+
+        Raises
+        ------
+        DataError
+            If a file is not built as an output must be.
+        """
+        headers: list[bytes] = []
+        hits: set[str] = set()
+        for data in files:
+            found, fresh, known = self._walk(data)
+            self._proved.seen(fresh, known)
+            headers += [element for element, _ in fresh]
+            hits |= found
+        return not hits | self._in_headers(headers)
+
+    def leaks(self, data: Any) -> set[str]:
         """Return the attributes of the input whose values are found in an output file.
 
         Raises
@@ -67,53 +90,50 @@ class Proof:
         DataError
             If the file is not built as an output must be.
         """
-        if not data.startswith(b"\0" * 128 + b"DICM"):
-            raise DataError("a de-identified file does not begin with an empty preamble")
-        fresh: list[bytes] = []
-        try:
-            hits = self._walk(data, fresh)
-        except struct.error:
-            raise DataError(STRAY) from None
-        if fresh:
-            header = b"".join(fresh).translate(FOLD)
-            hits |= {label for hit in self._search.found(header) for label in self._labels(hit)}
-        self.bytes_searched += len(data)
-        self.files_searched += 1
+        hits, fresh, known = self._walk(data)
+        hits |= self._in_headers([element for element, _ in fresh])
         if not hits:
-            self._proved.update(fresh)
+            self._proved.seen(fresh, known)
         return hits
+
+    def _in_headers(self, elements: list[bytes]) -> set[str]:
+        hits = self._search.found(b"".join(elements).translate(FOLD))
+        return {label for hit in hits for label in self._labels(hit)}
 
     def _labels(self, hit: bytes) -> set[str]:
         return self._wanted.anywhere.get(hit, set()) | self._wanted.in_header.get(hit, set())
 
-    def _walk(self, data: bytes, fresh: list[bytes]) -> set[str]:
-        """Append each element that was not proved before; return what is found in the pixels and among whole words."""
-        at, stop, heads, proved = 132, len(data), self._heads, self._proved
-        before = -1
+    def _walk(self, data: Any) -> tuple[set[str], list[tuple[bytes, int]], int]:
+        """Return what is found in pixels and words, each element that is not known with its tag, and how many are known."""
+        if data[:132] != b"\0" * 128 + b"DICM":
+            raise DataError("a de-identified file does not begin with an empty preamble")
+        at, stop = 132, len(data)
+        before, known = -1, 0
         hits: set[str] = set()
+        fresh: list[tuple[bytes, int]] = []
         while at < stop:
-            head = data[at : at + 8]
-            known = heads.get(head)
-            if known is None:
+            stretch = self._proved.at(data, at)
+            if stretch is not None:
+                tag, last = stretch.sum
+                end = at + len(stretch.source)
+                known += len(stretch.elements)
+            else:
                 tag, vr, start, end = _element(data, at, stop)
                 if tag == PIXEL_DATA:
-                    return hits | self._in_pixels(data, vr, start, end)
+                    break
+                last = tag
                 self._require_allowed(tag, vr, data[start:end])
-                if vr not in LONG_VRS:
-                    heads[head] = (tag, end - at)
-            else:
-                tag, length = known
-                end = at + length
-                if end > stop:
-                    raise DataError(STRAY)
-            element = data[at:end]
-            if element not in proved:
-                hits |= self._words(element)
-                fresh.append(element)
+                fresh.append((data[at:end], tag))
+                hits |= self._words(fresh[-1][0])
             if tag <= before:
                 raise DataError("the attributes of a de-identified file are not in order")
-            before, at = tag, end
-        raise DataError("a de-identified file holds no pixels")
+            before, at = last, end
+        else:
+            raise DataError("a de-identified file holds no pixels")
+        hits |= self._in_pixels(data, vr, start, end)
+        self.bytes_searched += stop
+        self.files_searched += 1
+        return hits, fresh, known
 
     def _require_allowed(self, tag: int, vr: str, value: bytes) -> None:
         group, number = tag >> 16, tag & 0xFFFF
@@ -142,13 +162,10 @@ class Proof:
         text = element[start:end].decode("utf-8", "replace").casefold()
         return {label for word in WORDS.findall(text) for label in self._wanted.words.get(word, ())}
 
-    def _in_pixels(self, data: bytes, vr: str, start: int, end: int) -> set[str]:
+    def _in_pixels(self, data: Any, vr: str, start: int, end: int) -> set[str]:
         if end != len(data) or vr != "OW":
             raise DataError(STRAY)
-        words = np.frombuffer(data, dtype="<u2", offset=start, count=(end - start) // 2)
-        extent = (0, int(words.max()) >> 8 if words.size else 0)
-        if extent[1] > 0x7F:  # negative numbers, most likely: their high bytes are few, too
-            extent = (int(words.view("<i2").min()) >> 8, int(words.view("<i2").max()) >> 8)
+        extent = _high_bytes(data, start, end)
         if extent not in self._spelt:
             self._spelt[extent] = self._possible(*extent)
         search = self._spelt[extent]
@@ -167,16 +184,29 @@ class Proof:
 WORDS = re.compile(r"[^\W_]+")
 
 
-def _element(data: bytes, at: int, stop: int) -> tuple[int, str, int, int]:
+def _high_bytes(data: Any, start: int, end: int) -> tuple[int, int]:
+    """Return the least and the greatest high byte of 16-bit pixels; a negative number's high bytes are few, too."""
+    words = np.frombuffer(data, dtype="<u2", offset=start, count=(end - start) // 2)
+    greatest = int(words.max()) >> 8 if words.size else 0
+    if greatest <= 0x7F:
+        return 0, greatest
+    signed = words.view("<i2")
+    return int(signed.min()) >> 8, int(signed.max()) >> 8
+
+
+def _element(data: Any, at: int, stop: int) -> tuple[int, str, int, int]:
     """Return tag, VR, and where the value begins and ends."""
-    group, number = struct.unpack_from("<HH", data, at)
-    vr = data[at + 4 : at + 6].decode("latin-1")
-    if vr in LONG_VRS:
-        (length,) = struct.unpack_from("<L", data, at + 8)
-        start = at + 12
-    else:
-        (length,) = struct.unpack_from("<H", data, at + 6)
-        start = at + 8
+    try:
+        group, number = struct.unpack_from("<HH", data, at)
+        vr = data[at + 4 : at + 6].decode("latin-1")
+        if vr in LONG_VRS:
+            (length,) = struct.unpack_from("<L", data, at + 8)
+            start = at + 12
+        else:
+            (length,) = struct.unpack_from("<H", data, at + 6)
+            start = at + 8
+    except struct.error:
+        raise DataError(STRAY) from None
     tag = group << 16 | number
     end = start + length
     if end > stop:
@@ -187,6 +217,8 @@ def _element(data: bytes, at: int, stop: int) -> tuple[int, str, int, int]:
 def _items(data: bytes, at: int, stop: int) -> list[tuple[int, int]]:
     found = []
     while at < stop:
+        if at + 8 > stop:
+            raise DataError(STRAY)
         tag, length = struct.unpack_from("<LL", data, at)
         if tag != 0xE000FFFE or at + 8 + length > stop:
             raise DataError(STRAY)

@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from algorithms.contract.errors import DataError
 from algorithms.dicom.privacy.dictionary import vr_of
+from algorithms.dicom.privacy.stretches import Stretch, Stretches, Sum
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -28,6 +32,9 @@ UNDEFINED = 0xFFFFFFFF
 
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+
+SHORT_HEAD, LONG_HEAD = struct.Struct("<HH2sH"), struct.Struct("<HH2s2xL")
+"""The heads of elements in Explicit VR Little Endian (PS3.5 7.1.2)."""
 
 DEEPEST = 16
 """Sequences within sequences: enhanced images and structured reports of scanners nest about 8 deep."""
@@ -55,15 +62,24 @@ def damaged(what: str) -> Refused:
 
 @dataclass(frozen=True)
 class File:
-    """A file taken apart: its meta elements, and the data set's elements with the bytes that they lie in."""
+    """A file opened: its meta elements, the bytes that the data set lies in, and where it begins in them."""
 
     transfer_syntax: str
     meta: dict[int, bytes] = field(repr=False)
     reader: Reader
     data: bytes = field(repr=False)
-    spans: list[Span] = field(repr=False)
-    trailing: bytes = field(repr=False, default=b"")
-    """Bytes behind the data set, but for zeros that fill up."""
+    start: int
+    tail: bytes = field(repr=False, default=b"")
+    """Bytes behind a data set that was deflated."""
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """All elements of the data set; raises `Refused` if it breaks the standard so that bytes are left without meaning."""
+        return list(self.reader.top(self.data, self.start))
+
+    def behind(self, end: int) -> bytes:
+        """Return the bytes behind the data set, which ends at ``end``, but for zeros that fill up."""
+        return (self.data[end:] + self.tail).strip(b"\0")
 
 
 def is_dicom(data: bytes) -> bool:
@@ -71,8 +87,8 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
-    """Return the elements of a file, without copying their values.
+def read(data: bytes, readers: Readers) -> File:
+    """Return a file with its meta elements; those of the data set are read when they are asked for.
 
     Parameters
     ----------
@@ -80,13 +96,11 @@ def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
         The whole file.
     readers
         Those of earlier files are faster: they know the heads of elements.
-    until
-        Tag to stop before.
 
     Raises
     ------
     Refused
-        If the file is no DICOM file, or breaks the standard in a way that leaves bytes without meaning.
+        If the file is no DICOM file, or its meta elements break the standard.
     """
     if not is_dicom(data):
         raise Refused("not DICOM", "the file is not a DICOM file; it stays where it is")
@@ -94,14 +108,10 @@ def read(data: bytes, readers: Readers, *, until: int = UNDEFINED) -> File:
     syntax = meta.get(0x00020010, b"").rstrip(b"\0 ").decode("ascii", "replace")
     if not syntax.startswith(STANDARD):
         raise damaged("it names no transfer syntax of the standard")
-    tail = b""
     if syntax == DEFLATED:
-        data, tail = _inflated(data[at:])
-        at = 0
-    reader = readers.of(syntax)
-    spans, stop = reader.top(data, at, until)
-    trailing = (data[stop:] + tail).strip(b"\0") if until == UNDEFINED else b""
-    return File(syntax, meta, reader, data, spans, trailing)
+        plain, tail = _inflated(data[at:])
+        return File(syntax, meta, readers.of(syntax), plain, 0, tail)
+    return File(syntax, meta, readers.of(syntax), data, at)
 
 
 def _meta(data: bytes, reader: Reader) -> tuple[dict[int, bytes], int]:
@@ -129,12 +139,12 @@ class Readers:
     """One reader for each encoding; kept over many files."""
 
     def __init__(self) -> None:
-        self._explicit, self._implicit = Reader(implicit=False, order="<"), Reader(implicit=True, order="<")
-        self._big = Reader(implicit=False, order=">")
+        self._explicit = Reader(implicit=False, order="<")
+        self._others = {IMPLICIT: Reader(implicit=True, order="<"), BIG_ENDIAN: Reader(implicit=False, order=">")}
 
     def of(self, syntax: str) -> Reader:
         """Return the reader of a transfer syntax; every compressed one is Explicit VR Little Endian."""
-        return {IMPLICIT: self._implicit, BIG_ENDIAN: self._big}.get(syntax, self._explicit)
+        return self._others.get(syntax, self._explicit)
 
 
 class Reader:
@@ -153,36 +163,35 @@ class Reader:
         self._short = struct.Struct(order + "H")
         self._long = struct.Struct(order + "L")
 
-    def top(self, data: bytes, at: int, until: int) -> tuple[list[Span], int]:
-        """Return the elements of a data set before the tag ``until``, and where they end.
+    def top(self, data: bytes, at: int) -> Iterator[Span]:
+        """Yield the elements of a data set."""
+        return (piece for piece in self.walk(data, at, Stretches(len)) if not isinstance(piece, Stretch))
+
+    def walk(
+        self, data: bytes, at: int, known: Stretches[Any, Sum], until: int = UNDEFINED
+    ) -> Iterator[Span | Stretch[Any, Sum]]:
+        """Yield the elements of a data set before the tag ``until``, those that are known in stretches.
 
         What follows Pixel Data and is no element is no part of the data set; anywhere else it is refused.
         """
-        spans: list[Span] = []
-        stop, heads = len(data), self._heads
-        pixels = False
+        stop, pixels = len(data), False
         while at < stop:
-            known = heads.get(data[at : at + 8])
+            stretch = known.at(data, at)
+            if stretch is not None:
+                yield stretch
+                at += len(stretch.source)
+                continue
             try:
-                if known is None or (length := known[2]) == -1:
-                    span = self.span(data, at, stop, 0)
-                    tag, end = span[0], span[5]
-                else:
-                    tag = known[0]
-                    end = at + 8 + length
-                    if end > stop:
-                        raise damaged("an attribute is longer than the file")
-                    span = (tag, known[1], at, at + 8, end, end)
+                span = self.span(data, at, stop, 0)
             except Refused:
                 if pixels:
-                    return spans, at
+                    return
                 raise
-            if tag >= until:
-                return spans, at
-            pixels = pixels or tag == PIXEL_DATA
-            spans.append(span)
-            at = end
-        return spans, at
+            if span[0] >= until:
+                return
+            pixels = pixels or span[0] == PIXEL_DATA
+            yield span
+            at = span[5]
 
     def span(self, data: bytes, at: int, stop: int, depth: int) -> Span:
         """Return the element at ``at``; raises `Refused` if it is none, or reaches beyond ``stop``."""
@@ -204,6 +213,11 @@ class Reader:
         if value + length > stop:
             raise damaged("an attribute is longer than the file")
         return tag, vr, at, value, value + length, value + length
+
+    def value(self, element: bytes) -> bytes:
+        """Return the value of one element."""
+        _, _, _, value, stop, _ = self.span(element, 0, len(element), 0)
+        return element[value:stop]
 
     def _head(self, data: bytes, at: int) -> tuple[int, str, int]:
         """Return tag, VR and length of the value, -1 where the length stands in the next four bytes."""
@@ -321,10 +335,10 @@ def encoded(tag: int, vr: str, value: bytes) -> bytes:
     """Return one element in Explicit VR Little Endian, padded to an even length (PS3.5 6.2)."""
     if len(value) & 1:
         value += b"\0" if vr in {"UI", "OB", "UN"} else b" "
-    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode()
-    if vr.encode() in LONG_VRS:
-        return head + b"\0\0" + struct.pack("<L", len(value)) + value
-    return head + struct.pack("<H", len(value)) + value
+    code = vr.encode()
+    if code in LONG_VRS:
+        return LONG_HEAD.pack(tag >> 16, tag & 0xFFFF, code, len(value)) + value
+    return SHORT_HEAD.pack(tag >> 16, tag & 0xFFFF, code, len(value)) + value
 
 
 def encoded_items(items: list[bytes]) -> bytes:

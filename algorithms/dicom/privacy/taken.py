@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from algorithms.dicom.privacy.charset import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.syntax import Reader, Refused, Span
 
 TEXT_VRS = frozenset({"AE", "AS", "CS", "DS", "IS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
+NAMED_KINDS = frozenset({"PN", "UI", "DA", "DT", "TM"})
 BINARY_VRS = frozenset({"OB", "OW", "UN", "OL", "OD", "OF", "OV"})
 MULTIPLE = frozenset({"LT", "ST", "UT", "UR"})
 """Texts in which a backslash is a letter (PS3.5 6.2)."""
@@ -33,13 +36,16 @@ IDENTIFIERS = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """A text that was taken out: from which attribute, of which kind (a VR, or ``ID``, ``TEXT``, ``BYTES``)."""
 
     keyword: str
     kind: str
-    text: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        """Return the attribute and the kind; the text identifies somebody."""
+        return f"Taken({self.keyword!r}, {self.kind!r})"
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def taken(data: bytes, span: Span, place: Place, above: str = "") -> Iterator[Ta
     yield from texts(label, tag, vr, raw, place.terms)
 
 
-def charset_of(data: bytes, spans: list[Span]) -> tuple[str, ...]:
+def charset_of(data: bytes, spans: Iterable[Span]) -> tuple[str, ...]:
     """Return the values of SpecificCharacterSet among the elements."""
     for tag, _, _, value, stop, _ in spans:
         if tag >= 0x00080005:
@@ -95,7 +101,7 @@ def terms_of(raw: bytes) -> tuple[str, ...]:
 
 def swallowed(vr: str, raw: bytes) -> bool:
     """Return whether a text holds zero bytes before its end: a damaged length has let it take its neighbours in."""
-    return (vr in TEXT_VRS or vr in {"PN", "UI", "DA", "DT", "TM"}) and b"\0" in raw.rstrip(b"\0 ")
+    return (vr in TEXT_VRS or vr in NAMED_KINDS) and b"\0" in raw.rstrip(b"\0 ")
 
 
 def texts(label: str, tag: int, vr: str, raw: bytes, terms: tuple[str, ...]) -> Iterator[Taken]:
@@ -110,11 +116,9 @@ def texts(label: str, tag: int, vr: str, raw: bytes, terms: tuple[str, ...]) -> 
         for run in RUN.findall(raw[:LONGEST_BINARY]):
             yield Taken(label, "TEXT", run.decode("ascii"))
         return
-    kind = vr if vr in {"PN", "UI", "DA", "DT", "TM"} else "TEXT"
-    if kind == "TEXT" and vr not in TEXT_VRS:
+    kind = _kind(tag, vr)
+    if not kind:
         return
-    if kind == "TEXT" and (tag in IDENTIFIERS or tag >> 16 == 0x0010):
-        kind = "ID"
     if not raw.isascii() or b"\x1b" in raw:
         yield Taken(label, "BYTES", raw.decode("latin-1"))
     text = decoded(raw, terms)
@@ -123,3 +127,13 @@ def texts(label: str, tag: int, vr: str, raw: bytes, terms: tuple[str, ...]) -> 
     for part in [text] if vr in MULTIPLE else text.split("\\"):
         if stripped := part.strip(" \0"):
             yield Taken(label, kind, stripped)
+
+
+@lru_cache(4096)
+def _kind(tag: int, vr: str) -> str:
+    """Return the kind of a text; empty where the value is none."""
+    if vr in NAMED_KINDS:
+        return vr
+    if vr not in TEXT_VRS:
+        return ""
+    return "ID" if tag in IDENTIFIERS or tag >> 16 == 0x0010 else "TEXT"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from algorithms.dicom.kernel import kernel_name
 from algorithms.dicom.privacy.charset import decoded
@@ -45,14 +45,17 @@ BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV"
 """Numbers in binary: the codes of `struct`."""
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value of the input: its VR, its bytes, their order, and the character set of its data set."""
 
     vr: str
-    raw: bytes = field(repr=False)
+    raw: bytes
     order: str
     terms: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the VR alone; the value may identify somebody."""
+        return f"Value({self.vr!r})"
 
     def text(self) -> str:
         """Return the whole value as text without padding."""

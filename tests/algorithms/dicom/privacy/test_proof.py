@@ -163,3 +163,50 @@ def test_a_thousand_strings_cost_little_for_a_full_study():
     search.found(data)
 
     assert time.process_time() - start < 0.1
+
+
+def proof(*taken: Taken) -> Proof:
+    return Proof(wanted(taken, POLICY.public_words(), (), ()), POLICY.allowed())
+
+
+@pytest.mark.parametrize(
+    ("values", "clean"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"ManufacturerModelName": "Quastenflosser"}, False, id="in a header"),
+        pytest.param({"ManufacturerModelName": "CT of OTTO"}, False, id="as a short word"),
+        pytest.param({"PixelData": (b"Quastenflosser" * 40)[:512]}, False, id="in pixels"),
+    ],
+)
+def test_one_file_of_many_is_enough(values, clean):
+    """The headers of all files are searched together; what is known of the first files hides nothing of a later one."""
+    files = [clean_file(InstanceNumber=number) for number in range(1, 6)]
+    files[3] = clean_file(InstanceNumber=4, **values)
+    short = Taken("OtherPatientNames", "PN", "Otto")
+
+    assert proof(NAME, short).clean(iter(files)) == clean
+
+
+def test_every_file_that_holds_a_value_is_counted():
+    """An element in which something was found is not known from then on, though it is equal in the next file."""
+    files = [clean_file(InstanceNumber=number, ManufacturerModelName="Quastenflosser") for number in range(1, 4)]
+    searched = proof(NAME)
+
+    assert [searched.leaks(data) for data in files] == [{"PatientName"}] * 3
+
+
+def test_what_is_known_keeps_no_attribute_from_being_checked():
+    """Order, allow-list and the end of the data set are looked at in a later file as in the first."""
+    data = clean_file()
+    pixels = data.index(b"\xe0\x7f\x10\0")
+    kvp = data.index(b"\x18\0\x60\0DS")
+    for broken, found in [
+        (data[:pixels] + data[kvp : kvp + 12] + data[pixels:], "not in order"),
+        (data[:kvp] + b"\x18\0\x61\0DS\x04\x00100 " + data[kvp:], "allow-list"),
+        (data[:pixels], "no pixels"),
+        (data[: kvp + 4], "belong to no attribute"),
+    ]:
+        searched = proof(NAME)
+        searched.leaks(data)
+        with pytest.raises(DataError, match=found):
+            searched.leaks(broken)

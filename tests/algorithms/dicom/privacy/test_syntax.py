@@ -97,7 +97,7 @@ def test_every_element_that_was_written_is_found(plan, undefined, syntax):
     file = read(file_of(dataset, syntax), Readers())
 
     assert nested(file.data, file.spans, file.reader) == expected(dataset)
-    assert file.trailing == b""
+    assert file.behind(file.spans[-1][5] if file.spans else file.start) == b""
 
 
 def test_implicit_vr_takes_its_vrs_from_the_dictionary():
@@ -173,4 +173,7 @@ def test_bytes_behind_the_pixels_belong_to_nothing():
     """They are told apart from the data set, so that they can be searched for and left out."""
     pixels = encoded(0x7FE00010, "OW", bytes(8))
 
-    assert read(explicit(pixels + b"a letter"), Readers()).trailing == b"a letter"
+    file = read(explicit(pixels + b"a letter"), Readers())
+
+    assert [span[0] for span in file.spans] == [0x7FE00010]
+    assert file.behind(file.spans[-1][5]) == b"a letter"
