@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from algorithms.dicom.privacy import pixels
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, PRESENT, marks, meta
-from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
+from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, marks, meta, present
+from algorithms.dicom.privacy.nested import Nested
+from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.syntax import (
@@ -87,9 +88,10 @@ class Engine:
         self._policy, self._subject = policy, subject
         self._values = Values(policy, subject)
         self._readers = Readers()
+        self._nested = Nested(policy, self._judge, self._take, self._values.retained)
         self._rules = policy.rules["image"]
         self._keeps_texts = any(rule.name in {"text", "words"} for rule in self._rules.values())
-        self._known: dict[tuple[str, tuple[str, ...], bool], dict[bytes, Judged]] = {}
+        self._known: dict[tuple[str, str, tuple[str, ...], bool], dict[bytes, Judged]] = {}
         self._admitted: dict[tuple[bytes | None, ...], str] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
@@ -138,7 +140,9 @@ class Engine:
 
     def _clean(self, data: bytes) -> Cleaned:
         file = read(data, self._readers)
-        judged, pixel_spans = self._judged(file)
+        family = family_of(file)
+        self._rules = self._policy.rules[family]
+        judged, pixel_spans = self._judged(file, family)
         by_tag = {one.tag: one for one in judged}
         if len(by_tag) != len(judged) or len(pixel_spans) > 1:
             raise damaged("an attribute stands in it twice")
@@ -168,12 +172,12 @@ class Engine:
             self._take(texts("preamble", 0, "OB", data[:128], ()))
         return done
 
-    def _judged(self, file: File) -> tuple[list[Judged], list[Span]]:
+    def _judged(self, file: File, family: str) -> tuple[list[Judged], list[Span]]:
         """Return what becomes of each element, and the elements that hold pixels."""
         data, spans = file.data, file.spans
         terms = charset_of(data, spans)
         signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in spans)
-        known = self._known.setdefault((file.transfer_syntax, terms, signed), {})
+        known = self._known.setdefault((family, file.transfer_syntax, terms, signed), {})
         if len(known) > MOST_REMEMBERED:
             known.clear()
         found: list[Judged] = []
@@ -221,6 +225,9 @@ class Engine:
         if rule.name == "items":
             items, inner = self._items(data, span, place, rule)
             return Judged(tag, items, (label_of(tag), rule.action), source, inner)
+        if rule.name in Nested.RULES:
+            items, inner = self._nested.rebuilt(data, span, place, rule)
+            return Judged(tag, items, (label_of(tag), rule.action if items else "X"), source, inner)
         order = place.reader.order
         if vr == "UN":
             vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so
@@ -228,7 +235,9 @@ class Engine:
         if swallowed(vr, raw):
             raise damaged("a text holds zero bytes, as if it had taken its neighbours in")
         output = self._values.applied(rule, Value(vr, raw, order, place.terms)) if vr in rule.vrs else None
-        same = output is not None and rule.action == "K" and output.count(b"\\") == raw.count(b"\\")
+        same = (
+            output is not None and rule.action == "K" and output != rule.otherwise and output.count(b"\\") == raw.count(b"\\")
+        )
         if not same and not (rule.name == "age" and output):
             self._take(texts(label_of(tag), tag, vr, raw, place.terms))
         if output is None:
@@ -243,7 +252,7 @@ class Engine:
             return b"", ()
         inner, datasets = inside
         rules = self._policy.rules[rule.items]
-        needed = NEEDED[rule.items]
+        needed = NEEDED.get(rule.items, frozenset())
         items: list[bytes] = []
         done: list[tuple[str, str]] = []
         for dataset in datasets:
@@ -291,7 +300,7 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
-        if len(outputs.get(BODY_PART, b"")) <= 8:
+        if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] == "image":
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
@@ -302,7 +311,7 @@ class Engine:
     def _stand_ins(self, sop_class: str) -> dict[int, bytes]:
         modality = MODALITIES[sop_class]
         found = {}
-        for keyword in PRESENT["*"] + PRESENT[modality]:
+        for keyword in present(sop_class):
             tag = tag_of(keyword)
             assert tag is not None
             found[tag] = encoded(tag, vr_of(tag), self._stand_in(keyword, sop_class, modality))

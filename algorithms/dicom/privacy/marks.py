@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from algorithms.dicom.privacy.objects import FAMILIES, MODALITIES
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.syntax import EXPLICIT, encoded, encoded_items
 from algorithms.dicom.privacy.table import Option
@@ -21,10 +22,25 @@ PRESENT = {
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 
+PRESENT_ENHANCED = ("AcquisitionContextSequence",)
+"""The same for enhanced images, beside those of every image."""
+
+
+def present(sop_class: str) -> tuple[str, ...]:
+    """Return the keywords of attributes that an object must have, if only empty."""
+    more = PRESENT_ENHANCED if FAMILIES[sop_class] == "enhanced" else PRESENT[MODALITIES[sop_class]]
+    return PRESENT["*"] + more
+
+
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
 """Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1)."""
 
-NEEDED = {"reference": frozenset({0x00081150, 0x00081155})}
+NEEDED = {
+    "reference": frozenset({0x00081150, 0x00081155}),
+    "frame_reference": frozenset({0x00081150, 0x00081155}),
+    "evidence": frozenset({0x0020000D, 0x00081115}),
+    "evidence_series": frozenset({0x0020000E, 0x00081199}),
+}
 """Attributes without which an item of a set means nothing: class and instance of a reference."""
 
 

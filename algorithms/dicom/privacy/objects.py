@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from algorithms.dicom.privacy.syntax import Refused, damaged
+from algorithms.dicom.privacy.syntax import File, Refused, damaged
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
-MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR"}
+ENHANCED_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4.1"
+MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR", ENHANCED_CT_IMAGE_STORAGE: "CT", ENHANCED_MR_IMAGE_STORAGE: "MR"}
+FAMILIES = {CT_IMAGE_STORAGE: "image", MR_IMAGE_STORAGE: "image", ENHANCED_CT_IMAGE_STORAGE: "enhanced",
+            ENHANCED_MR_IMAGE_STORAGE: "enhanced"}  # fmt: skip
+"""Which set of rules counts for the top of an object."""
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 KINDS = {
@@ -22,7 +27,7 @@ KINDS = {
     STORAGE + "6.1": "ultrasound", STORAGE + "6.2": "ultrasound", STORAGE + "3.1": "ultrasound", STORAGE + "6": "ultrasound",
     STORAGE + "88.67": "dose report", STORAGE + "88.76": "dose report", STORAGE + "104.1": "encapsulated document",
     STORAGE + "104.2": "encapsulated document", STORAGE + "104.3": "encapsulated document",
-    STORAGE + "2.1": "enhanced CT image", STORAGE + "2.2": "enhanced CT image", STORAGE + "4.1": "enhanced MR image",
+    STORAGE + "2.2": "converted enhanced image", STORAGE + "4.4": "converted enhanced image",
 }  # fmt: skip
 """Names for what is refused (PS3.4 table B.5-1); structured reports and presentation states by the root of their UIDs."""
 
@@ -84,6 +89,12 @@ def require_clean(texts: Mapping[str, str]) -> str:
     if "EncapsulatedDocument" in texts:
         raise Refused("encapsulated document", "an image carries a document; send the original series")
     return sop_class
+
+
+def family_of(file: File) -> str:
+    """Return the set of rules for a file by its SOP class; that of a single image where the class is not known here."""
+    raw = file.meta.get(0x00020002) or next((file.data[s[3] : s[4]] for s in file.spans if s[0] == ASKED["SOPClassUID"]), b"")
+    return FAMILIES.get(raw.decode("latin-1").strip(" \0"), "image")
 
 
 def kind_of(sop_class: str) -> str:

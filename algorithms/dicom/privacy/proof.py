@@ -26,7 +26,7 @@ PIXEL_DATA = 0x7FE00010
 META = {0x00020000: {"UL"}, 0x00020001: {"OB"}, 0x00020002: {"UI"}, 0x00020003: {"UI"}, 0x00020010: {"UI"},
         0x00020012: {"UI"}, 0x00020013: {"SH"}}  # fmt: skip
 MARKS = {0x00080005: {"CS"}, 0x00200060: {"CS"}, 0x00120062: {"CS"}, 0x00120063: {"LO"}, 0x00120064: {"SQ"}, 0x00280303: {"CS"},
-         0x00080100: {"SH"}, 0x00080102: {"SH"}, 0x00080104: {"LO"}}  # fmt: skip
+         0x00080100: {"SH"}, 0x00080119: {"UC"}, 0x00080102: {"SH"}, 0x00080104: {"LO"}}  # fmt: skip
 """What every output has beside the attributes that a policy lets through."""
 
 STRAY = "a de-identified file holds bytes that belong to no attribute"
