@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, marks, meta, present
+from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, TITLE, marks, meta, present
 from algorithms.dicom.privacy.nested import Nested
-from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, family_of, require_clean
+from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, PIXELLESS, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.syntax import (
@@ -141,16 +142,21 @@ class Engine:
     def _clean(self, data: bytes) -> Cleaned:
         file = read(data, self._readers)
         family = family_of(file)
+        self._nested.begin()
         self._rules = self._policy.rules[family]
         judged, pixel_spans = self._judged(file, family)
         by_tag = {one.tag: one for one in judged}
         if len(by_tag) != len(judged) or len(pixel_spans) > 1:
             raise damaged("an attribute stands in it twice")
         sop_class = self._admission(file, by_tag)
-        pixel_data, action = self._pixels(by_tag, file, pixel_spans)
         done = [one.done for one in judged]
         done += [pair for one in judged if one.inner for pair in one.inner]
-        done.append(("PixelData", action))
+        pixel_data: list[Any] = []
+        if family not in PIXELLESS:
+            pixel_data, action = self._pixels(by_tag, file, pixel_spans)
+            done.append(("PixelData", action))
+        elif pixel_spans:
+            raise Refused("unknown pixels", "a document holds pixel data; send the original series")
         outputs = {one.tag: one.output for one in judged if one.output}
         done += self._completed(outputs, file, by_tag, sop_class)
         done += self._outside(file, data)
@@ -283,7 +289,7 @@ class Engine:
             if named and values.get("SOPClassUID", "") not in {"", named}:
                 raise damaged("it says in two places what kind of object it is, and not the same")
             values["SOPClassUID"] = values.get("SOPClassUID") or named
-            sop_class = require_clean(values)
+            sop_class = require_clean(values, self._policy.options)
             self._admitted[(*key, meta_class)] = sop_class
         return sop_class
 
@@ -302,7 +308,8 @@ class Engine:
         outputs.update(self._marks)
         if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] == "image":
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
-        if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):
+        wide = not "".join(self._policy.words).isascii() and FAMILIES[sop_class] in PIXELLESS
+        if wide or (self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
         if PATIENT_AGE in by_tag or PATIENT_AGE not in self._rules:
             return []
@@ -320,6 +327,9 @@ class Engine:
     def _stand_in(self, keyword: str, sop_class: str, modality: str) -> bytes:
         if keyword in {"StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"}:
             return replaced_uid(self._subject.secret, f"{keyword} of {self._subject.study}").encode()
+        if keyword == "ConceptNameCodeSequence":
+            self._values.retained |= set(TITLE)
+            return encoded_items([b"".join(encoded_code(*TITLE).values())])
         pseudonym = self._subject.pseudonym
         return {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}.get(
             keyword, ""

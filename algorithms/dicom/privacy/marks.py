@@ -22,12 +22,24 @@ PRESENT = {
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 
+PRESENT_DOCUMENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
+                    "StudyID", "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
+                    "SeriesInstanceUID", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber",
+                    "ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence",
+                    "ConceptNameCodeSequence")  # fmt: skip
+"""The same for structured reports (PS3.3 A.35)."""
+
+TITLE = ("LN", "18748-4", "Diagnostic Imaging Report")
+"""Title of a report whose own is no code of the standard (PS3.16 CID 7000)."""
+
 PRESENT_ENHANCED = ("AcquisitionContextSequence",)
 """The same for enhanced images, beside those of every image."""
 
 
 def present(sop_class: str) -> tuple[str, ...]:
     """Return the keywords of attributes that an object must have, if only empty."""
+    if FAMILIES[sop_class] == "document":
+        return PRESENT_DOCUMENT
     more = PRESENT_ENHANCED if FAMILIES[sop_class] == "enhanced" else PRESENT[MODALITIES[sop_class]]
     return PRESENT["*"] + more
 
@@ -38,6 +50,8 @@ BODY_PART, LATERALITY = 0x00180015, 0x00200060
 NEEDED = {
     "reference": frozenset({0x00081150, 0x00081155}),
     "frame_reference": frozenset({0x00081150, 0x00081155}),
+    "measured": frozenset({0x0040A30A, 0x004008EA}),
+    "template": frozenset({0x00080105, 0x0040DB00}),
     "evidence": frozenset({0x0020000D, 0x00081115}),
     "evidence_series": frozenset({0x0020000E, 0x00081199}),
 }

@@ -20,7 +20,7 @@ from algorithms.dicom.privacy.table import STRICTNESS, Option, row
 HERE = Path(__file__).parent
 SCHEMA = HERE / "policy.schema.json"
 
-LISTS = ("attributes.tsv", "groups.tsv")
+LISTS = ("attributes.tsv", "groups.tsv", "content.tsv")
 """The allow-list."""
 
 DEFAULT: dict[str, Any] = {"version": 1, "options": ["retain_modified_dates", "retain_patient_characteristics"]}
@@ -35,6 +35,9 @@ MAKERS = {
     "ARINETA": "Arineta", "SAMSUNG ELECTRONICS": "SAMSUNG", "NEUROLOGICA": "NeuroLogica", "HEARTWOOD": "Heartwood",
 }  # fmt: skip
 """Makers of scanners as they write themselves in Manufacturer, in capitals; any other text goes."""
+
+IN_IMAGES = (0x00180000, 0x0020000C), (0x00200014, 0xFFFFFFFF)
+"""Tags that a report shares with an image lie outside of these: patient, study, series and equipment."""
 
 KINDS = ("number", "codes", "text", "words")
 """Rules that a site may give to an attribute of its own choice; each removes what it does not let through."""
@@ -158,6 +161,7 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             )
         image[tag] = rule
     rules["enhanced"] = {**image, **rules["enhanced"]}
+    rules["document"] = {t: rule for t, rule in image.items() if not any(a < t < b for a, b in IN_IMAGES)} | rules["document"]
     private = {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): _site_rule(entry, entry["vr"])
         for entry in document.get("safe_private", ())

@@ -18,11 +18,13 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.dicom.privacy.needles import FOLD, Wanted
+from algorithms.dicom.privacy.objects import FAMILIES, PIXELLESS
 from algorithms.dicom.privacy.search import Search
 
 TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 LONG_VRS = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"})
 PIXEL_DATA = 0x7FE00010
+MEDIA_CLASS = 0x00020002
 META = {0x00020000: {"UL"}, 0x00020001: {"OB"}, 0x00020002: {"UI"}, 0x00020003: {"UI"}, 0x00020010: {"UI"},
         0x00020012: {"UI"}, 0x00020013: {"SH"}}  # fmt: skip
 MARKS = {0x00080005: {"CS"}, 0x00200060: {"CS"}, 0x00120062: {"CS"}, 0x00120063: {"LO"}, 0x00120064: {"SQ"}, 0x00280303: {"CS"},
@@ -113,7 +115,9 @@ class Proof:
             if tag <= before:
                 raise DataError("the attributes of a de-identified file are not in order")
             before, at = tag, end
-        raise DataError("a de-identified file holds no pixels")
+        if FAMILIES.get(_sop_class(data)) not in PIXELLESS:
+            raise DataError("a de-identified file holds no pixels")
+        return hits
 
     def _require_allowed(self, tag: int, vr: str, value: bytes) -> None:
         group, number = tag >> 16, tag & 0xFFFF
@@ -182,6 +186,16 @@ def _element(data: bytes, at: int, stop: int) -> tuple[int, str, int, int]:
     if end > stop:
         raise DataError(STRAY)
     return tag, vr, start, end
+
+
+def _sop_class(data: bytes) -> str:
+    """Return what the file meta information says."""
+    at, stop = 132, len(data)
+    while at < stop:
+        tag, _, start, at = _element(data, at, stop)
+        if tag == MEDIA_CLASS:
+            return data[start:at].decode("latin-1").strip("\0")
+    return ""
 
 
 def _items(data: bytes, at: int, stop: int) -> list[tuple[int, int]]:

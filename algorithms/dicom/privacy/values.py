@@ -85,7 +85,7 @@ class Values:
             "kernel": self._kernel, "model": self._model, "text": self._text, "words": self._words,
             "fixed": lambda _, __: None, "in_place": frames.in_place, "frame_type": frames.frame_type,
             "pointer": frames.pointer, "label": self._label, "moment": self._date,
-            "moment_kept": self._retaining(frames.moment_kept),
+            "short_number": short_number, "moment_kept": self._retaining(frames.moment_kept),
         }  # fmt: skip
 
     def applied(self, rule: Rule, value: Value) -> bytes | None:
@@ -218,6 +218,12 @@ def sop_class(_: Rule, value: Value) -> bytes | None:
     """Return the UID of a SOP class of the standard."""
     text = value.text()
     return text.encode() if text in sop_classes() else None
+
+
+def short_number(_: Rule, value: Value) -> bytes | None:
+    """Return a number of a text that has five digits at most, as those of templates do."""
+    text = value.text()
+    return text.encode() if len(text) < DIGITS and text.isascii() and text.isdigit() else None
 
 
 def date_kept(_: Rule, value: Value) -> bytes | None:

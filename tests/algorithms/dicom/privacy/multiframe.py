@@ -21,8 +21,9 @@ CLASSIC_ONLY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing
 def item(**values: Any) -> Dataset:
     """Return an item of a sequence; a dataset among the values becomes a sequence of one."""
     dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(dataset, keyword, Sequence([value]) if isinstance(value, Dataset) else value)
+    with disable_value_validation():
+        for keyword, value in values.items():
+            setattr(dataset, keyword, Sequence([value]) if isinstance(value, Dataset) else value)
     return dataset
 
 

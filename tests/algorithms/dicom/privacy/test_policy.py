@@ -20,7 +20,7 @@ from tests.algorithms.dicom.ct_series import image
 from tests.algorithms.dicom.privacy.cleaning import deidentified
 
 OFFERED = ("retain_uids", "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
-           "retain_full_dates", "retain_modified_dates", "clean_descriptors")  # fmt: skip
+           "retain_full_dates", "retain_modified_dates", "clean_descriptors", "clean_structured_content")  # fmt: skip
 PIXELS = np.full((16, 16), 40, dtype=np.int16)
 
 
@@ -40,7 +40,7 @@ def test_no_attribute_is_treated_more_mildly_than_the_table_allows():
                 least = "K" if asked is None else asked.least_action(policy.options)
 
                 assert STRICTNESS[rule.action] >= STRICTNESS[least], (chosen, f"{tag:08X}")
-    assert len(choices()) == 96
+    assert len(choices()) == 192
 
 
 def test_attributes_have_the_value_representation_of_the_standard():
