@@ -149,7 +149,7 @@ class Cleaning:
             "taken": [[t.keyword, t.kind, t.text] for t in fresh],
             "kept": sorted(engine.kept),
             "retained": sorted(engine.retained),
-            "dates": sorted({shifted_date(t.text, days) for t in fresh if t.kind == "DA"} - {""}),
+            "dates": sorted({shifted_date(t.text, days) for t in fresh if t.kind in {"DA", "DT"}} - {""}),
         }
 
 

@@ -14,14 +14,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.judging import Header, Judging, Part
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, PRESENT, marks, meta
-from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
+from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, TITLE, marks, meta, present
+from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, PIXELLESS, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.subject import Subject
-from algorithms.dicom.privacy.syntax import BIG_ENDIAN, PIXEL_DATA, File, Readers, Refused, Span, damaged, encoded, read
+from algorithms.dicom.privacy.syntax import (
+    BIG_ENDIAN,
+    PIXEL_DATA,
+    File,
+    Readers,
+    Refused,
+    Span,
+    damaged,
+    encoded,
+    encoded_items,
+    read,
+)
 from algorithms.dicom.privacy.taken import Taken, texts
 from algorithms.dicom.privacy.values import grouped_age
 from algorithms.dicom.pseudonym import dicom_date, replaced_uid
@@ -60,8 +72,7 @@ class Engine:
         self._policy, self._subject = policy, subject
         self._judging = Judging(policy, subject, DECISIVE)
         self._readers = Readers()
-        self._rules = policy.rules["image"]
-        self._keeps_texts = any(rule.name in {"text", "words"} for rule in self._rules.values())
+        self._keeps_texts = any(rule.name in {"text", "words"} for rule in policy.rules["image"].values())
         self._admitted: dict[tuple[bytes | None, ...], str] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
@@ -113,13 +124,20 @@ class Engine:
 
     def _clean(self, data: bytes) -> Cleaned:
         file = read(data, self._readers)
-        header = self._judging.header(file)
+        family = family_of(file)
+        header = self._judging.header(file, family)
         if not header.in_order and len({span[0] for span in file.spans}) != len(file.spans):
             raise damaged("an attribute stands in it twice")
         sop_class = self._admission(file, header)
-        pixel_data, action = self._pixels(header, file)
+        pixel_data: list[Any] = []
+        done = list(header.alone)
+        if family not in PIXELLESS:
+            pixel_data, action = self._pixels(header, file)
+            done.append(("PixelData", action))
+        elif header.pixels:
+            raise Refused("unknown pixels", "a document holds pixel data; send the original series")
         outputs = header.outputs
-        done = [*header.alone, ("PixelData", action), *self._completed(outputs, file, header, sop_class)]
+        done += self._completed(outputs, file, header, sop_class)
         done += self._outside(file, data, header.end)
         self._actions.update(done)
         self._known_parts.update(header.known)
@@ -153,7 +171,7 @@ class Engine:
             if named and values.get("SOPClassUID", "") not in {"", named}:
                 raise damaged("it says in two places what kind of object it is, and not the same")
             values["SOPClassUID"] = values.get("SOPClassUID") or named
-            sop_class = require_clean(values)
+            sop_class = require_clean(values, self._policy.options)
             self._admitted[(*key, meta_class)] = sop_class
         return sop_class
 
@@ -168,18 +186,20 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
-        if len(outputs.get(BODY_PART, b"")) <= 8:
+        family = FAMILIES[sop_class]
+        if len(outputs.get(BODY_PART, b"")) <= 8 and family == "image":
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
-        if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):
+        wide = not "".join(self._policy.words).isascii() and family in PIXELLESS
+        if wide or (self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
-        if PATIENT_AGE not in self._rules or PATIENT_AGE in header.decisive:
+        if PATIENT_AGE not in self._policy.rules[family] or PATIENT_AGE in header.decisive:
             return []
         return self._computed_age(outputs, file, header)
 
     def _stand_ins(self, sop_class: str) -> dict[int, bytes]:
         modality = MODALITIES[sop_class]
         found = {}
-        for keyword in PRESENT["*"] + PRESENT[modality]:
+        for keyword in present(sop_class):
             tag = tag_of(keyword)
             assert tag is not None
             found[tag] = encoded(tag, vr_of(tag), self._stand_in(keyword, sop_class, modality))
@@ -188,6 +208,9 @@ class Engine:
     def _stand_in(self, keyword: str, sop_class: str, modality: str) -> bytes:
         if keyword in {"StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"}:
             return replaced_uid(self._subject.secret, f"{keyword} of {self._subject.study}").encode()
+        if keyword == "ConceptNameCodeSequence":
+            self._judging.retained |= set(TITLE)
+            return encoded_items([b"".join(encoded_code(*TITLE).values())])
         pseudonym = self._subject.pseudonym
         return {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}.get(
             keyword, ""

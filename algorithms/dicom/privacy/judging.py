@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from algorithms.dicom.privacy.dictionary import label_of
 from algorithms.dicom.privacy.marks import NEEDED
+from algorithms.dicom.privacy.nested import Nested
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.stretches import Stretch, Stretches
 from algorithms.dicom.privacy.subject import Subject
@@ -113,8 +114,9 @@ class Judging:
         self._policy = policy
         self._rules = policy.rules["image"]
         self._values = Values(policy, subject)
+        self._nested = Nested(policy, self._judge, self.take, self._values.retained)
         self._decisive = decisive
-        self._memories: dict[tuple[str, tuple[str, ...], bool], Memory] = defaultdict(self._memory)
+        self._memories: dict[tuple[str, str, tuple[str, ...], bool], Memory] = defaultdict(self._memory)
         self._none = InHand(self._memory())
         self._hand = self._none
 
@@ -142,13 +144,18 @@ class Judging:
             if one.kind in {"PN", "ID"}:
                 self._values.names |= {part for part in _parts(one.text) if len(part) > 2}
 
-    def header(self, file: File) -> Header:
-        """Return what becomes of each element of a file, which is the one in hand from now on."""
+    def header(self, file: File, family: str) -> Header:
+        """Return what becomes of each element of a file, which is the one in hand from now on.
+
+        ``family`` says which set of rules counts for the top of it.
+        """
         data = file.data
         terms = charset_of(data, file.reader.top(data, file.start))
         signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in file.spans)
         place = Place(file.reader, terms, 0)
-        hand = self._hand = InHand(self._memories[file.transfer_syntax, terms, signed])
+        hand = self._hand = InHand(self._memories[family, file.transfer_syntax, terms, signed])
+        self._rules = self._policy.rules[family]
+        self._nested.begin()
         self._values.kept.clear()
         self._values.retained.clear()
         header, judged, late = Header(end=file.start), [], []
@@ -223,6 +230,9 @@ class Judging:
         if rule.name == "items":
             items, inner = self._items(data, span, place, rule)
             return Judged(tag, items, (label_of(tag), rule.action), source, inner)
+        if rule.name in Nested.RULES:
+            items, inner = self._nested.rebuilt(data, span, place, rule)
+            return Judged(tag, items, (label_of(tag), rule.action if items else "X"), source, inner)
         order = place.reader.order
         if vr == "UN":
             vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so
@@ -230,7 +240,9 @@ class Judging:
         if swallowed(vr, raw):
             raise damaged("a text holds zero bytes, as if it had taken its neighbours in")
         output = self._values.applied(rule, Value(vr, raw, order, place.terms)) if vr in rule.vrs else None
-        same = output is not None and rule.action == "K" and output.count(b"\\") == raw.count(b"\\")
+        same = (
+            output is not None and rule.action == "K" and output != rule.otherwise and output.count(b"\\") == raw.count(b"\\")
+        )
         if not same and not (rule.name == "age" and output):
             self.take(texts(label_of(tag), tag, vr, raw, place.terms))
         if output is None:
@@ -245,7 +257,7 @@ class Judging:
             return b"", ()
         inner, datasets = inside
         rules = self._policy.rules[rule.items]
-        needed = NEEDED[rule.items]
+        needed = NEEDED.get(rule.items, frozenset())
         items: list[bytes] = []
         done: list[tuple[str, str]] = []
         for dataset in datasets:

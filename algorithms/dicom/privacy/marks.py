@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from algorithms.dicom.privacy.objects import FAMILIES, MODALITIES
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.syntax import EXPLICIT, encoded, encoded_items
 from algorithms.dicom.privacy.table import Option
@@ -21,10 +22,39 @@ PRESENT = {
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 
+PRESENT_DOCUMENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
+                    "StudyID", "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
+                    "SeriesInstanceUID", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber",
+                    "ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence",
+                    "ConceptNameCodeSequence")  # fmt: skip
+"""The same for structured reports (PS3.3 A.35)."""
+
+TITLE = ("LN", "18748-4", "Diagnostic Imaging Report")
+"""Title of a report whose own is no code of the standard (PS3.16 CID 7000)."""
+
+PRESENT_ENHANCED = ("AcquisitionContextSequence",)
+"""The same for enhanced images, beside those of every image."""
+
+
+def present(sop_class: str) -> tuple[str, ...]:
+    """Return the keywords of attributes that an object must have, if only empty."""
+    if FAMILIES[sop_class] == "document":
+        return PRESENT_DOCUMENT
+    more = PRESENT_ENHANCED if FAMILIES[sop_class] == "enhanced" else PRESENT[MODALITIES[sop_class]]
+    return PRESENT["*"] + more
+
+
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
 """Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1)."""
 
-NEEDED = {"reference": frozenset({0x00081150, 0x00081155})}
+NEEDED = {
+    "reference": frozenset({0x00081150, 0x00081155}),
+    "frame_reference": frozenset({0x00081150, 0x00081155}),
+    "measured": frozenset({0x0040A30A, 0x004008EA}),
+    "template": frozenset({0x00080105, 0x0040DB00}),
+    "evidence": frozenset({0x0020000D, 0x00081115}),
+    "evidence_series": frozenset({0x0020000E, 0x00081199}),
+}
 """Attributes without which an item of a set means nothing: class and instance of a reference."""
 
 

@@ -6,13 +6,29 @@ made, a capture, a localizer with lines and labels, a dose sheet or a document m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
-from algorithms.dicom.privacy.syntax import Refused, damaged
+from algorithms.dicom.privacy.syntax import File, Refused, damaged
+from algorithms.dicom.privacy.table import Option
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
-MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR"}
+ENHANCED_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
+ENHANCED_MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4.1"
+MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR", ENHANCED_CT_IMAGE_STORAGE: "CT", ENHANCED_MR_IMAGE_STORAGE: "MR"}
+DOCUMENTS = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (11, 22, 33, 34, 67))
+"""Basic Text, Enhanced, Comprehensive, Comprehensive 3D and X-Ray Radiation Dose SR."""
+
+MODALITIES |= dict.fromkeys(DOCUMENTS, "SR")
+FAMILIES = {CT_IMAGE_STORAGE: "image", MR_IMAGE_STORAGE: "image", ENHANCED_CT_IMAGE_STORAGE: "enhanced",
+            ENHANCED_MR_IMAGE_STORAGE: "enhanced"} | dict.fromkeys(DOCUMENTS, "document")  # fmt: skip
+"""Which set of rules counts for the top of an object."""
+
+PIXELLESS = frozenset({"document"})
+"""Families of objects that have no pixels."""
+
+ASKING = {"document": Option.CLEAN_STRUCTURED_CONTENT}
+"""The option without which objects of a family do not pass."""
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 KINDS = {
@@ -22,7 +38,7 @@ KINDS = {
     STORAGE + "6.1": "ultrasound", STORAGE + "6.2": "ultrasound", STORAGE + "3.1": "ultrasound", STORAGE + "6": "ultrasound",
     STORAGE + "88.67": "dose report", STORAGE + "88.76": "dose report", STORAGE + "104.1": "encapsulated document",
     STORAGE + "104.2": "encapsulated document", STORAGE + "104.3": "encapsulated document",
-    STORAGE + "2.1": "enhanced CT image", STORAGE + "2.2": "enhanced CT image", STORAGE + "4.1": "enhanced MR image",
+    STORAGE + "2.2": "converted enhanced image", STORAGE + "4.4": "converted enhanced image",
 }  # fmt: skip
 """Names for what is refused (PS3.4 table B.5-1); structured reports and presentation states by the root of their UIDs."""
 
@@ -40,13 +56,15 @@ ASKED = {
 """Attributes that decide, with their tags."""
 
 
-def require_clean(texts: Mapping[str, str]) -> str:
-    """Return the SOP class of an image that may pass.
+def require_clean(texts: Mapping[str, str], options: Set[Option]) -> str:
+    """Return the SOP class of an object that may pass.
 
     Parameters
     ----------
     texts
         Values of the attributes of `ASKED` that the file has, as text.
+    options
+        Of the profile, that the site chooses.
 
     Raises
     ------
@@ -54,9 +72,14 @@ def require_clean(texts: Mapping[str, str]) -> str:
         If the object may show text, or is no image that is known here.
     """
     sop_class = texts.get("SOPClassUID", "")
-    if sop_class not in MODALITIES:
+    family = FAMILIES.get(sop_class)
+    if family is None or ASKING.get(family, Option.BASIC) not in options:
         kind = kind_of(sop_class)
         raise Refused(kind, f"an object is no original CT image or MR image but {kind}; send the axial series")
+    if "EncapsulatedDocument" in texts:
+        raise Refused("encapsulated document", "an object carries a document; send the original series")
+    if family == "document":
+        return sop_class
     types = [part.strip(" \0").upper() for part in texts.get("ImageType", "").split("\\")]
     kind = next((TEXT_TYPES[part] for part in types if part in TEXT_TYPES), "")
     if not kind and ("ConversionType" in texts or any(name.startswith("SecondaryCapture") for name in texts)):
@@ -81,9 +104,13 @@ def require_clean(texts: Mapping[str, str]) -> str:
         raise damaged("it ends before it says what its pixels are")
     if texts["PhotometricInterpretation"].strip(" \0").upper() not in {"MONOCHROME1", "MONOCHROME2"}:
         raise Refused("colour image", "an image is in colour, wanted the grey values of a scanner; send the original series")
-    if "EncapsulatedDocument" in texts:
-        raise Refused("encapsulated document", "an image carries a document; send the original series")
     return sop_class
+
+
+def family_of(file: File) -> str:
+    """Return the set of rules for a file by its SOP class; that of a single image where the class is not known here."""
+    raw = file.meta.get(0x00020002) or next((file.data[s[3] : s[4]] for s in file.spans if s[0] == ASKED["SOPClassUID"]), b"")
+    return FAMILIES.get(raw.decode("latin-1").strip(" \0"), "image")
 
 
 def kind_of(sop_class: str) -> str:

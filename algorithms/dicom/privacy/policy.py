@@ -20,6 +20,9 @@ from algorithms.dicom.privacy.table import STRICTNESS, Option, row
 HERE = Path(__file__).parent
 SCHEMA = HERE / "policy.schema.json"
 
+LISTS = ("attributes.tsv", "groups.tsv", "content.tsv")
+"""The allow-list."""
+
 DEFAULT: dict[str, Any] = {"version": 1, "options": ["retain_modified_dates", "retain_patient_characteristics"]}
 """Basic profile, dates shifted, age, sex, size and weight kept: what the flow model needs."""
 
@@ -32,6 +35,9 @@ MAKERS = {
     "ARINETA": "Arineta", "SAMSUNG ELECTRONICS": "SAMSUNG", "NEUROLOGICA": "NeuroLogica", "HEARTWOOD": "Heartwood",
 }  # fmt: skip
 """Makers of scanners as they write themselves in Manufacturer, in capitals; any other text goes."""
+
+IN_IMAGES = (0x00180000, 0x0020000C), (0x00200014, 0xFFFFFFFF)
+"""Tags that a report shares with an image lie outside of these: patient, study, series and equipment."""
 
 KINDS = ("number", "codes", "text", "words")
 """Rules that a site may give to an attribute of its own choice; each removes what it does not let through."""
@@ -50,16 +56,22 @@ class Rule:
     """How many values a number may have: more could spell a text."""
     terms: frozenset[str] = frozenset()
     items: str = ""
+    otherwise: bytes = b""
+    """What is written where the rule lets nothing through and the standard wants a value."""
+    common: bool = True
+    """Whether its terms count as words of every output; those of rarer objects excuse only what was written."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Options of the profile, and the rules by set (``image`` and those of items) and tag."""
+    """Options of the profile, and the rules by set (those of kinds of objects, and of items) and tag."""
 
     options: frozenset[Option]
     rules: Mapping[str, Mapping[int, Rule]]
     private: Mapping[tuple[str, int, int], Rule] = field(default_factory=dict)
     """Safe private attributes: by creator, group, and the lower half of the element."""
+    codes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Meanings of codes, by scheme and value, that a site adds to those of the standard."""
     words: frozenset[str] = frozenset()
     """Words of descriptions that may stay, in lower case."""
 
@@ -78,11 +90,13 @@ class Policy:
     def public_words(self) -> frozenset[str]:
         """Return every fixed text that an output may hold, whoever the patient is: finding one of these proves no leak."""
         every = [rule for rules in self.rules.values() for rule in rules.values()] + list(self.private.values())
-        terms = {term for rule in every for term in rule.terms}
+        terms = {term for rule in every if rule.common for term in rule.terms}
         marks = {text for option in Option for text in option.value}
         own = {"CONTRAST AGENT", "MODIFIED", "UNMODIFIED", "YES", "DCM", "HEARTWOOD", "DICM", "ISO_IR 192"}
         creators = {creator for creator, _, _ in self.private}
-        return frozenset(terms | marks | own | creators | set(MAKERS) | set(MAKERS.values()) | self.words)
+        return frozenset(
+            terms | marks | own | creators | set(MAKERS) | set(MAKERS.values()) | self.words | set(self.codes.values())
+        )
 
 
 def site_policy(path: Path | None) -> dict[str, Any]:
@@ -133,7 +147,8 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             rules.setdefault(place, {}).setdefault(tag, rule)
     image = rules["image"]
     for keyword in document.get("remove", ()):
-        image.pop(_tag(keyword), None)
+        for each in rules.values():
+            each.pop(_tag(keyword), None)
     for entry in document.get("keep", ()):
         tag = _tag(entry["attribute"])
         rule = _site_rule(entry, vr_of(tag))
@@ -145,6 +160,8 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
                 "options; choose the option that retains it, or take the attribute out"
             )
         image[tag] = rule
+    rules["enhanced"] = {**image, **rules["enhanced"]}
+    rules["document"] = {t: rule for t, rule in image.items() if not any(a < t < b for a, b in IN_IMAGES)} | rules["document"]
     private = {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): _site_rule(entry, entry["vr"])
         for entry in document.get("safe_private", ())
@@ -154,7 +171,8 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             "the policy lists safe private attributes without the option retain_safe_private; add it to the options"
         )
     words = frozenset(word.casefold() for word in document.get("words", ()))
-    return Policy(options, rules, private, words)
+    codes = {(entry["scheme"], entry["code"]): entry["meaning"] for entry in document.get("codes", ())}
+    return Policy(options, rules, private, codes, words)
 
 
 def _tag(keyword: str) -> int:
@@ -174,9 +192,11 @@ def _site_rule(entry: Mapping[str, Any], vr: str) -> Rule:
 @cache
 def _rows() -> list[tuple[str, int, Rule, Option | None]]:
     found = []
-    lines = [line for line in (HERE / "attributes.tsv").read_text().splitlines() if not line.startswith("#")]
-    for line in lines[1:]:
-        place, keyword, vr, name, detail, action, option = line.split("\t")
+    lines = [(name, line) for name in LISTS for line in (HERE / name).read_text().splitlines()]
+    for source, line in lines:
+        if line.startswith(("#", "set\t")):
+            continue
+        place, keyword, vr, name, detail, action, option, otherwise = (line + "\t" * 7).split("\t")[:8]
         tag = tag_of(keyword)
         if tag is None:
             raise ValueError(f"attributes.tsv names {keyword}, which is no keyword")
@@ -184,11 +204,11 @@ def _rows() -> list[tuple[str, int, Rule, Option | None]]:
         if name in {"number", "geometry"}:
             bounds = detail.split()
             low, high, most = float(bounds[0]), float(bounds[1]), int((bounds[2:] or ["1"])[0])
-        elif name == "codes":
+        elif name in {"codes", "in_place", "frame_type"}:
             terms = frozenset(detail.split()) | frozenset(word.replace("_", " ") for word in detail.split())
-        elif name == "items":
+        elif name in {"items", "coded"}:
             items = detail
-        rule = Rule(name, action, tuple(vr.split()), low, high, most, terms, items)
+        rule = Rule(name, action, tuple(vr.split()), low, high, most, terms, items, otherwise.encode(), source == LISTS[0])
         found.append((place, tag, rule, Option[option.upper()] if option else None))
     return found
 

@@ -19,16 +19,18 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.dicom.privacy.needles import FOLD, Wanted
+from algorithms.dicom.privacy.objects import FAMILIES, PIXELLESS
 from algorithms.dicom.privacy.search import Search
 from algorithms.dicom.privacy.stretches import Stretches
 
 TEXT_VRS = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 LONG_VRS = frozenset({"OB", "OW", "OD", "OF", "OL", "OV", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"})
 PIXEL_DATA = 0x7FE00010
+MEDIA_CLASS = 0x00020002
 META = {0x00020000: {"UL"}, 0x00020001: {"OB"}, 0x00020002: {"UI"}, 0x00020003: {"UI"}, 0x00020010: {"UI"},
         0x00020012: {"UI"}, 0x00020013: {"SH"}}  # fmt: skip
 MARKS = {0x00080005: {"CS"}, 0x00200060: {"CS"}, 0x00120062: {"CS"}, 0x00120063: {"LO"}, 0x00120064: {"SQ"}, 0x00280303: {"CS"},
-         0x00080100: {"SH"}, 0x00080102: {"SH"}, 0x00080104: {"LO"}}  # fmt: skip
+         0x00080100: {"SH"}, 0x00080119: {"UC"}, 0x00080102: {"SH"}, 0x00080104: {"LO"}}  # fmt: skip
 """What every output has beside the attributes that a policy lets through."""
 
 STRAY = "a de-identified file holds bytes that belong to no attribute"
@@ -120,6 +122,7 @@ class Proof:
             else:
                 tag, vr, start, end = _element(data, at, stop)
                 if tag == PIXEL_DATA:
+                    hits |= self._in_pixels(data, vr, start, end)
                     break
                 last = tag
                 self._require_allowed(tag, vr, data[start:end])
@@ -129,8 +132,8 @@ class Proof:
                 raise DataError("the attributes of a de-identified file are not in order")
             before, at = last, end
         else:
-            raise DataError("a de-identified file holds no pixels")
-        hits |= self._in_pixels(data, vr, start, end)
+            if FAMILIES.get(_sop_class(data)) not in PIXELLESS:
+                raise DataError("a de-identified file holds no pixels")
         self.bytes_searched += stop
         self.files_searched += 1
         return hits, fresh, known
@@ -212,6 +215,16 @@ def _element(data: Any, at: int, stop: int) -> tuple[int, str, int, int]:
     if end > stop:
         raise DataError(STRAY)
     return tag, vr, start, end
+
+
+def _sop_class(data: bytes) -> str:
+    """Return what the file meta information says."""
+    at, stop = 132, len(data)
+    while at < stop:
+        tag, _, start, at = _element(data, at, stop)
+        if tag == MEDIA_CLASS:
+            return data[start:at].decode("latin-1").strip("\0")
+    return ""
 
 
 def _items(data: bytes, at: int, stop: int) -> list[tuple[int, int]]:

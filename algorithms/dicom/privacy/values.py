@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from algorithms.dicom.kernel import kernel_name
+from algorithms.dicom.privacy import frames
 from algorithms.dicom.privacy.charset import decoded
 from algorithms.dicom.privacy.dictionary import sop_classes
 from algorithms.dicom.privacy.policy import MAKERS, Policy, Rule
 from algorithms.dicom.privacy.subject import Subject
-from algorithms.dicom.pseudonym import dicom_date, replaced_uid, shifted_date
+from algorithms.dicom.pseudonym import dicom_date, digest, replaced_uid, shifted_date
 
 OLDEST_YEARS = 89
 """Ages above are one group, as the HIPAA Safe Harbor asks (45 CFR 164.514(b)(2)(i)(C))."""
@@ -40,6 +41,9 @@ SHORT_NUMBER = 7
 LONGEST_DECIMAL = 16
 GEOMETRY_DIGITS = 10
 """Characters of a decimal string (PS3.5 6.2), and the digits that fit into them with sign, point and exponent."""
+
+SHORT_LABEL = 4
+"""Characters from which a label could be more than a count."""
 
 BINARY = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 """Numbers in binary: the codes of `struct`."""
@@ -82,11 +86,18 @@ class Values:
             "sop_class": sop_class, "date": self._date, "date_kept": self._retaining(date_kept),
             "time_kept": self._retaining(time_kept), "age": age, "presence": presence, "maker": maker,
             "kernel": self._kernel, "model": self._model, "text": self._text, "words": self._words,
+            "fixed": lambda _, __: None, "in_place": frames.in_place, "frame_type": frames.frame_type,
+            "pointer": frames.pointer, "label": self._label, "moment": self._date,
+            "short_number": short_number, "moment_kept": self._retaining(frames.moment_kept),
         }  # fmt: skip
 
     def applied(self, rule: Rule, value: Value) -> bytes | None:
         """Return what the rule makes of the value."""
-        return self._rules[rule.name](rule, value)
+        output = self._rules[rule.name](rule, value)
+        output = output or rule.otherwise or output
+        if output and not rule.common and (rule.terms or output == rule.otherwise):
+            self.retained.update(output.decode().split("\\"))
+        return output
 
     def _uid(self, _: Rule, value: Value) -> bytes | None:
         text = value.text()
@@ -95,6 +106,13 @@ class Values:
     def _date(self, _: Rule, value: Value) -> bytes:
         shifted = shifted_date(value.raw.decode("latin-1"), self._days)
         return shifted.encode()
+
+    def _label(self, _: Rule, value: Value) -> bytes | None:
+        """Return a small number as it is, and a short keyed hash of anything else."""
+        text = value.text()
+        if not text or (len(text) < SHORT_LABEL and text.isascii() and text.isdigit()):
+            return text.encode() or None
+        return f"S{digest(self._secret, 'label', text).hex()[:8]}".encode()
 
     def _kernel(self, _: Rule, value: Value) -> bytes | None:
         name = kernel_name(value.text())
@@ -203,6 +221,12 @@ def sop_class(_: Rule, value: Value) -> bytes | None:
     """Return the UID of a SOP class of the standard."""
     text = value.text()
     return text.encode() if text in sop_classes() else None
+
+
+def short_number(_: Rule, value: Value) -> bytes | None:
+    """Return a number of a text that has five digits at most, as those of templates do."""
+    text = value.text()
+    return text.encode() if len(text) < DIGITS and text.isascii() and text.isdigit() else None
 
 
 def date_kept(_: Rule, value: Value) -> bytes | None:

@@ -13,13 +13,14 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import FileDataset
 
 from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.dictionary import vr_of
 from algorithms.dicom.privacy.policy import DEFAULT, policy_of, site_policy
 from algorithms.dicom.privacy.table import STRICTNESS, Option, row
 from tests.algorithms.dicom.ct_series import image
 from tests.algorithms.dicom.privacy.cleaning import deidentified
 
 OFFERED = ("retain_uids", "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
-           "retain_full_dates", "retain_modified_dates", "clean_descriptors")  # fmt: skip
+           "retain_full_dates", "retain_modified_dates", "clean_descriptors", "clean_structured_content")  # fmt: skip
 PIXELS = np.full((16, 16), 40, dtype=np.int16)
 
 
@@ -39,7 +40,14 @@ def test_no_attribute_is_treated_more_mildly_than_the_table_allows():
                 least = "K" if asked is None else asked.least_action(policy.options)
 
                 assert STRICTNESS[rule.action] >= STRICTNESS[least], (chosen, f"{tag:08X}")
-    assert len(choices()) == 96
+    assert len(choices()) == 192
+
+
+def test_attributes_have_the_value_representation_of_the_standard():
+    """A row with another one would never let its attribute through."""
+    for rules in policy_of(DEFAULT).rules.values():
+        for tag, rule in rules.items():
+            assert vr_of(tag) in rule.vrs, f"{tag:08X}"
 
 
 def test_the_default_is_basic_with_modified_dates_and_patient_characteristics():
