@@ -18,6 +18,7 @@ from algorithms.dicom.privacy import pixels
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, PRESENT, marks, meta
+from algorithms.dicom.privacy.needles import spellings_of_day
 from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.subject import Subject
@@ -37,7 +38,7 @@ from algorithms.dicom.privacy.taken import Place, Taken, charset_of, swallowed, 
 from algorithms.dicom.privacy.values import Value, Values, grouped_age
 from algorithms.dicom.pseudonym import dicom_date, replaced_uid
 
-LATE = frozenset({"text"})
+LATE = frozenset({"text", "words"})
 """Rules for free text, judged after all others, because it must not hold any name found elsewhere."""
 
 MOST_REMEMBERED = 50000
@@ -259,7 +260,12 @@ class Engine:
         for one in found:
             self._pending[one] = None
             if one.kind in {"PN", "ID"}:
-                self._values.names |= {part for part in _parts(one.text) if len(part) > 2}
+                parts = _parts(one.text)
+                self._values.names |= {part for part in parts if len(part) > 2 or not part.isascii()}
+                self._values.short_names |= {part for part in parts if len(part) < 3 and one.kind == "PN"}
+            elif self._keeps_texts and one.kind in {"DA", "DT"}:
+                day = dicom_date(one.text)
+                self._values.names |= set() if day is None else {spelling.casefold() for spelling in spellings_of_day(day)}
 
     def _admission(self, file: File, by_tag: dict[int, Judged]) -> str:
         """Return the SOP class; what decides is equal in most images, so it is decided once."""

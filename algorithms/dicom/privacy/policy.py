@@ -100,7 +100,7 @@ def site_policy(path: Path | None) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError("the policy file does not exist; name an existing one, or leave --policy out for the default") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DataError("the policy file is no YAML text; docs/privacy.md shows one") from None
