@@ -72,7 +72,6 @@ class Engine:
         self._policy, self._subject = policy, subject
         self._judging = Judging(policy, subject, DECISIVE)
         self._readers = Readers()
-        self._keeps_texts = any(rule.name in {"text", "words"} for rule in policy.rules["image"].values())
         self._admitted: dict[tuple[bytes | None, ...], str] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
@@ -190,7 +189,9 @@ class Engine:
         if len(outputs.get(BODY_PART, b"")) <= 8 and family == "image":
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         wide = not "".join(self._policy.words).isascii() and family in PIXELLESS
-        if wide or (self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())):
+        if wide or (
+            self._policy.keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())
+        ):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
         if PATIENT_AGE not in self._policy.rules[family] or PATIENT_AGE in header.decisive:
             return []

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from algorithms.dicom.privacy.dictionary import label_of
 from algorithms.dicom.privacy.marks import NEEDED
+from algorithms.dicom.privacy.needles import spellings_of_day
 from algorithms.dicom.privacy.nested import Nested
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.stretches import Stretch, Stretches
@@ -21,8 +22,9 @@ from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.syntax import PIXEL_DATA, File, Span, damaged, encoded, encoded_items
 from algorithms.dicom.privacy.taken import Place, Taken, charset_of, swallowed, taken, texts
 from algorithms.dicom.privacy.values import Value, Values
+from algorithms.dicom.pseudonym import dicom_date
 
-LATE = frozenset({"text"})
+LATE = frozenset({"text", "words"})
 """Rules for free text, judged after all others, because it must not hold any name found elsewhere."""
 
 MOST_REMEMBERED = 50000
@@ -114,6 +116,7 @@ class Judging:
         self._policy = policy
         self._rules = policy.rules["image"]
         self._values = Values(policy, subject)
+        self._keeps_texts = policy.keeps_texts
         self._nested = Nested(policy, self._judge, self.take, self._values.retained)
         self._decisive = decisive
         self._memories: dict[tuple[str, str, tuple[str, ...], bool], Memory] = defaultdict(self._memory)
@@ -142,7 +145,12 @@ class Judging:
         for one in found:
             self._hand.taken[one] = None
             if one.kind in {"PN", "ID"}:
-                self._values.names |= {part for part in _parts(one.text) if len(part) > 2}
+                parts = _parts(one.text)
+                self._values.names |= {part for part in parts if len(part) > 2 or not part.isascii()}
+                self._values.short_names |= {part for part in parts if len(part) < 3 and one.kind == "PN"}
+            elif self._keeps_texts and one.kind in {"DA", "DT"}:
+                day = dicom_date(one.text)
+                self._values.names |= set() if day is None else {spelling.casefold() for spelling in spellings_of_day(day)}
 
     def header(self, file: File, family: str) -> Header:
         """Return what becomes of each element of a file, which is the one in hand from now on.

@@ -17,7 +17,7 @@ PRESENT = {
           "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
           "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber"),
     "CT": ("AcquisitionNumber", "KVP"),
-    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength"),
+    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength", "ScanOptions", "MRAcquisitionType"),
 }  # fmt: skip
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 

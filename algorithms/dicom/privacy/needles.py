@@ -27,6 +27,9 @@ LONG = 6
 SHORT = 3
 SHORTEST_BYTES = 4
 
+STATIONS = frozenset({"StationName", "PerformedStationName", "PerformedStationAETitle"})
+"""Names of machines: some sites call one by its model, which stays."""
+
 UMLAUTS = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss", ord("Ä"): "Ae", ord("Ö"): "Oe", ord("Ü"): "Ue"}
 NUMBER = re.compile(r"[+-]?\d*\.?\d*([eE][+-]?\d+)?(\\[+-]?\d*\.?\d*([eE][+-]?\d+)?)*")
 STANDARD_UID = re.compile(r"(?<![\d.])1\.2\.840\.10008(\.\d+)*")
@@ -87,7 +90,7 @@ def wanted(taken: Iterable[Taken], public: Iterable[str], kept: Iterable[str], s
             if len(raw) >= LONG:
                 found.anywhere[raw].add(entry.keyword)
             continue
-        within, words = excused[excuses.get(entry.kind, outputs)]
+        within, words = excused[outputs if entry.keyword in STATIONS else excuses.get(entry.kind, outputs)]
         if entry.kind == "TEXT" and _harmless(entry.text, words):
             continue
         for text in tokens(entry):

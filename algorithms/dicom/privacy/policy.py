@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,11 @@ class Policy:
     words: frozenset[str] = frozenset()
     """Words of descriptions that may stay, in lower case."""
 
+    @cached_property
+    def keeps_texts(self) -> bool:
+        """Whether free text of images may stay, or words of it."""
+        return any(rule.name in {"text", "words"} for rule in self.rules["image"].values())
+
     def methods(self) -> list[tuple[str, str]]:
         """Return code and meaning of what was applied (CID 7050)."""
         return sorted(option.value for option in self.options | {Option.BASIC})
@@ -114,7 +119,7 @@ def site_policy(path: Path | None) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError("the policy file does not exist; name an existing one, or leave --policy out for the default") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DataError("the policy file is no YAML text; docs/privacy.md shows one") from None

@@ -23,7 +23,7 @@ from algorithms.dicom.pseudonym import dicom_date, digest, replaced_uid, shifted
 OLDEST_YEARS = 89
 """Ages above are one group, as the HIPAA Safe Harbor asks (45 CFR 164.514(b)(2)(i)(C))."""
 
-DECIMALS = re.compile(rb"[+-]?(?:\d{1,15}\.?\d{0,14}|\.\d{1,14})(?:[eE][+-]?\d{1,3})?")
+DECIMALS = re.compile(rb"[+-]?(?:\d{1,15}\.?\d{0,20}|\.\d{1,20})(?:[eE][+-]?\d{1,3})?")
 INTEGER = re.compile(rb"[+-]?\d{1,11}")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+/()-]{0,39}")
 MODEL_PART = re.compile(r"([A-Za-z]*)(\d{0,3})([A-Za-z]?)")
@@ -38,9 +38,19 @@ DIGITS = 6
 SHORT_NUMBER = 7
 """Significant digits of a number that is no geometry, and characters of a decimal string that cannot have more."""
 
+MOST_WHOLE = 999_999
+"""The largest whole number that stays, whatever a site's bounds are: one with seven digits can be a telephone number."""
+
 LONGEST_DECIMAL = 16
-GEOMETRY_DIGITS = 10
-"""Characters of a decimal string (PS3.5 6.2), and the digits that fit into them with sign, point and exponent."""
+"""Characters of a decimal string (PS3.5 6.2)."""
+
+GEOMETRY_DECIMALS = 6
+GEOMETRY_DIGITS = 7
+FRACTION = 2**13
+SINGLE_DIGITS = 10
+"""Decimals, and digits of a number under 1, that geometry may have at will: a nanometre, but no date and no telephone number.
+More stay in fractions of this power of two, into which a field of view divides (0.48828125), and in numbers of so many digits
+or more that are a single-precision number written out."""
 
 SHORT_LABEL = 4
 """Characters from which a label could be more than a count."""
@@ -79,7 +89,9 @@ class Values:
         self.retained: set[str] = set()
         """Identifying values that an option keeps: they are no longer taken out, wherever else they stand."""
         self.names: set[str] = set()
-        """Parts of names and identifiers that were taken out, in lower case: no free text that holds one is kept."""
+        self.short_names: set[str] = set()
+        """Parts of names and identifiers, and dates, that were taken out, in lower case: no free text that holds one is kept,
+        or that holds a name of one or two letters as a word."""
         self._rules: Mapping[str, Applied] = {
             "number": number, "geometry": number, "codes": codes, "empty": lambda _, __: b"",
             "pseudonym": lambda _, __: self._pseudonym, "uid": self._uid, "uid_kept": self._retaining(uid_kept),
@@ -131,6 +143,8 @@ class Values:
         folded = text.casefold()
         if not text.isprintable() or any(name in folded for name in self.names):
             return None
+        if not self.short_names.isdisjoint(WORD.findall(folded)):
+            return None
         self.retained |= {text} - {""}
         return text.encode()
 
@@ -143,7 +157,8 @@ class Values:
         return applied
 
     def _words(self, _: Rule, value: Value) -> bytes | None:
-        words = [word for word in WORD.findall(value.text()) if word.casefold() in self._policy.words]
+        listed = self._policy.words - self.names - self.short_names
+        words = [word for word in WORD.findall(value.text()) if word.casefold() in listed]
         self.kept.update(words)
         return " ".join(words)[:64].encode()
 
@@ -179,15 +194,37 @@ def number(rule: Rule, value: Value) -> bytes | None:
     if len(parts) > rule.most:
         return None
     for text in parts:
-        if shape.fullmatch(text) is None or not rule.low <= float(text) <= rule.high:
+        # Whoever bounds a decimal number widely still gets six digits of it; a whole one cannot be cut.
+        most = MOST_WHOLE if value.vr == "IS" else float("inf")
+        if shape.fullmatch(text) is None or not max(rule.low, -most) <= float(text) <= min(rule.high, most):
             return None
-    longest = LONGEST_DECIMAL if rule.name == "geometry" or value.vr == "IS" else SHORT_NUMBER
-    digits = GEOMETRY_DIGITS if rule.name == "geometry" else DIGITS
-    return b"\\".join(text if len(text) <= longest else _rounded(float(text), digits) for text in parts)
+    if rule.name == "geometry":
+        return b"\\".join(_measured(text) for text in parts)
+    longest = LONGEST_DECIMAL if value.vr == "IS" else SHORT_NUMBER
+    return b"\\".join(text if len(text) <= longest else _rounded(float(text)) for text in parts)
 
 
-def _rounded(number: float, digits: int = DIGITS) -> bytes:
-    return f"{number:.{digits}g}".encode()
+def _rounded(number: float) -> bytes:
+    return f"{number:.{DIGITS}g}".encode()
+
+
+def _measured(text: bytes) -> bytes:
+    """Return a number of geometry: as it was written where its digits are a measurement's, else without those behind them."""
+    decimals = text.partition(b".")[2]
+    number = float(text)
+    plain = len(decimals) <= GEOMETRY_DECIMALS and b"e" not in text.lower()
+    if len(text) <= LONGEST_DECIMAL and (plain or (number * FRACTION).is_integer() or _is_single(text, number, len(decimals))):
+        return text
+    if abs(number) < 1:
+        return f"{number:.{GEOMETRY_DIGITS}g}".encode()
+    return f"{number:.{GEOMETRY_DECIMALS}f}".rstrip("0").rstrip(".").encode()
+
+
+def _is_single(text: bytes, number: float, decimals: int) -> bool:
+    """Return whether a decimal fraction is, to its last digit, a single-precision number: by chance one in 600 is."""
+    digits = text.strip(b"+-").replace(b".", b"").lstrip(b"0")
+    single = struct.unpack("f", struct.pack("f", number))[0]
+    return digits.isdigit() and len(digits) >= SINGLE_DIGITS and f"{single:.{decimals}f}" == f"{number:.{decimals}f}"
 
 
 def _binary(rule: Rule, value: Value) -> bytes | None:
@@ -198,6 +235,8 @@ def _binary(rule: Rule, value: Value) -> bytes | None:
     numbers = struct.unpack(f"{value.order}{count}{code}", value.raw)
     # Tiny numbers are no measurements, but bytes that spell digits are.
     if not all(rule.low <= one <= rule.high and (one == 0 or abs(one) > TINY) for one in numbers):
+        return None
+    if code not in "fd" and any(abs(one) > MOST_WHOLE for one in numbers):
         return None
     if code in "fd":
         numbers = tuple(float(_rounded(one)) for one in numbers)
