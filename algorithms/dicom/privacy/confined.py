@@ -61,11 +61,15 @@ def _read(path: Path) -> bytes:
 
 
 class Survey:
-    """Tells of each file whose it is: patient, study, series, and its place in the series; identifying, kept in memory."""
+    """Tells of each file whose it is: patient, study, series, and its place in the series; identifying, kept in memory.
+
+    ``context`` holds the folder ``source``, and under ``also`` tags and names of what else is to be told.
+    """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._source = Path(context["source"])
         self._readers = Readers()
+        self._wanted = [*WHOSE.items(), *context.get("also", ())]
 
     def __call__(self, names: list[str]) -> list[list[Any]]:
         """Return (values, failure) of each file."""
@@ -87,7 +91,9 @@ class Survey:
     def _values(self, data: bytes) -> dict[str, str]:
         file = read(data, self._readers, until=0x00210000)
         terms = charset_of(file.data, file.spans)
-        return {WHOSE[s[0]]: decoded(file.data[s[3] : s[4]], terms).strip(" \0") for s in file.spans if s[0] in WHOSE}
+        spans = {span[0]: span for span in file.spans}
+        found = [(name, spans[tag]) for tag, name in self._wanted if tag in spans]
+        return {name: decoded(file.data[span[3] : span[4]], terms).strip(" \0") for name, span in found}
 
 
 class Cleaning:
