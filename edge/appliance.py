@@ -26,6 +26,7 @@ from algorithms.contract.errors import EXIT_BUG, EXIT_OK, DataError
 from algorithms.contract.shell import exit_code, log_to_stderr
 from edge.config import Config
 from edge.deidentifier import Deidentifier, by_command
+from edge.identities import destroy_outlived
 from edge.spool import Spool
 from edge.study import Place, work
 
@@ -33,6 +34,9 @@ log = logging.getLogger("edge.appliance")
 
 POLL_S = 1.0
 """Between two looks for studies that are due."""
+
+LOOK_S = 3600.0
+"""Between two looks for records of identities that are too old."""
 
 STOP_S = 20.0
 """What open associations and a step under way get to end by themselves; systemd kills after 90 s."""
@@ -55,7 +59,7 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
     with _only_one(config.home):
         spool = Spool(config.home, bytes.fromhex(secret.read_text().strip()))
         log.info("the spool is in order: %s", json.dumps(spool.recover(time.time())))
-        engine = deidentifier or by_command(secret, config.deidentify.policy, config.deidentify.limit_s)
+        engine = deidentifier or by_command(home, config.deidentify.policy, config.deidentify.limit_s)
         place = Place(config, home, spool, engine, stop)
         broken = threading.Event()
         worker = threading.Thread(target=_work, args=(place, broken), name="worker", daemon=True)
@@ -75,8 +79,12 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
 
 def _work(place: Place, broken: threading.Event) -> None:
     """Work until it is time to stop; a bug ends the whole appliance, because one that only receives looks healthy for long."""
+    look_at = time.monotonic()
     try:
         while not place.stop.is_set():
+            if time.monotonic() >= look_at:
+                destroy_outlived(place.home, place.config.keep_identity_days, time.time())
+                look_at = time.monotonic() + LOOK_S
             if not _worked(place):
                 place.stop.wait(POLL_S)
     except BaseException:

@@ -69,6 +69,7 @@ class Config:
 
     home: Path
     keep_days: float
+    keep_identity_days: float
     listen: Listen
     complete: Complete
     deidentify: Deidentify
@@ -103,6 +104,7 @@ class Config:
         return Config(
             home=Path(whole["home"]),
             keep_days=whole["keep_days"],
+            keep_identity_days=whole["keep_identity_days"],
             listen=Listen(**whole["listen"]),
             complete=Complete(**whole["complete"]),
             deidentify=Deidentify(**whole["deidentify"]),

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m algorithms.dicom.deidentify IN OUT --key-file KEY [--policy FILE] --quarantine DIR
+    python -m algorithms.dicom.deidentify IN OUT --key-file KEY [--policy FILE] --quarantine DIR --vault HOME
 
 It runs as a process of its own, because it reads what strangers sent and may need more memory than a listener should have.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from algorithms.contract.case import Home
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -43,15 +44,15 @@ Deidentifier = Callable[[Request, threading.Event], None]
 """Fills ``target``; raises `DataError` or `TransientError`, the latter also when the event is set before it is done."""
 
 
-def by_command(key_file: Path, policy: str | None, limit_s: float, command: Sequence[str] = COMMAND) -> Deidentifier:
-    """Return the de-identifier that runs the engine's command for at most ``limit_s``."""
+def by_command(home: Home, policy: str | None, limit_s: float, command: Sequence[str] = COMMAND) -> Deidentifier:
+    """Return the de-identifier that runs the engine's command for at most ``limit_s``; the home's vault keeps who it was."""
     chosen = ["--policy", policy] if policy else []
 
     def deidentify(request: Request, stop: threading.Event) -> None:
-        arguments = [str(request.source), str(request.target), "--key-file", str(key_file), *chosen]
+        arguments = [str(request.source), str(request.target), "--key-file", str(home.secret()), *chosen]
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
-                [*command, *arguments, "--quarantine", str(request.quarantine)],
+                [*command, *arguments, "--quarantine", str(request.quarantine), "--vault", str(home.root)],
                 cwd=PROJECT,
                 stdout=subprocess.DEVNULL,
                 stderr=said,

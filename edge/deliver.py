@@ -3,6 +3,8 @@
 Each object has a receipt with the archive's last answer.  What was received is not sent again; what failed is tried again, now
 and whenever the same command is given; what was refused is tried again by a new command only.  A process that is killed between
 the archive's answer and its receipt sends that one object again, which archives know by its UID.
+
+With ``--home`` the objects become the patient's first (`edge.reidentify`), in a folder of that home which is gone at the end.
 """
 
 from __future__ import annotations
@@ -13,16 +15,20 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from algorithms.contract.case import Case, Home
 from algorithms.contract.digest import sha256_path
+from algorithms.contract.draft import draft
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, EXIT_TRANSIENT, DataError, TransientError
 from algorithms.contract.manifest import MANIFEST, Manifest
 from algorithms.contract.shell import exit_code, log_to_stderr
 from edge.archive import open_archive
 from edge.receipts import FAILED, REFUSED, SENT, Receipts, open_receipts
+from edge.reidentify import Wanted, reidentify_results
 
 log = logging.getLogger("edge.deliver")
 
@@ -154,10 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _do(options: argparse.Namespace) -> int:
-    results = options.results or results_of(options.case)
-    paths = objects_of(results, options.preliminary)
     token = options.token_file.read_text().strip() if options.token_file else ""
-    with open_receipts(options.receipts) as receipts:
+    with _results(options) as results, open_receipts(options.receipts) as receipts:
+        paths = objects_of(results, options.preliminary)
         done = deliver(paths, options.to, receipts, token=token, attempts=options.attempts)
     print(json.dumps(done))  # noqa: T201 - the command's result
     if done[REFUSED]:
@@ -165,13 +170,32 @@ def _do(options: argparse.Namespace) -> int:
     return EXIT_TRANSIENT if done[FAILED] else EXIT_OK
 
 
+@contextmanager
+def _results(options: argparse.Namespace) -> Iterator[Path]:
+    """Give the folder with what is to be sent."""
+    results = options.results or results_of(options.case)
+    if options.home is None:
+        yield results
+        return
+    case_id = Case.read(options.case).case_id if options.case else None
+    with draft(options.home / "delivering") as folder:
+        reidentify_results(Home(options.home), Wanted(results, case_id, options.pseudonyms), folder / "objects")
+        yield folder / "objects"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m edge.deliver", description="Send a case's DICOM objects into an archive.")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--case", type=Path, metavar="FOLDER", help="the folder of a case; its objects carry the pseudonym")
+    source.add_argument("--case", type=Path, metavar="FOLDER", help="the folder of a case; its objects carry pseudonyms")
     source.add_argument("--results", type=Path, metavar="DIR", help="a folder with objects, such as edge.reidentify writes")
     parser.add_argument("--to", required=True, metavar="ARCHIVE", help="AET@host:port, or the https URL of a DICOMweb service")
     parser.add_argument("--receipts", required=True, type=Path, metavar="FILE", help="keeps the archive's answers (SQLite)")
+    parser.add_argument(
+        "--home", type=Path, metavar="DIR", help="whose vault knows the patient: the objects become the patient's first"
+    )
+    parser.add_argument(
+        "--pseudonyms", type=Path, metavar="FILE", help="with --home: the platform's file, if the study was sent to a platform"
+    )
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token of the DICOMweb service")
     parser.add_argument(
         "--attempts", type=int, default=ATTEMPTS, metavar="N", help=f"tries of this command (default: {ATTEMPTS})"

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from algorithms.contract.case import Home
-from edge.reidentify import reidentify_case
+from edge.reidentify import Wanted, reidentify_results
 from tests.cases import REAL_DATA, Answer, answer, dag_run_of, leaks, phantom, rejection, written
 
 SETTINGS = ("flow_model=reduced",)
@@ -66,9 +66,8 @@ def test_its_results_can_be_filed_under_the_patient_again(study, case, tmp_path)
     original = pydicom.dcmread(next(p for p in sorted(study.rglob("*")) if p.is_file()), stop_before_pixels=True)
     exchanged = next((case.home / "cases").glob("*/exchange/*"))
 
-    filed = reidentify_case(
-        Home(case.home), case.summary["case_id"], exchanged / "dicom_results", tmp_path / "out", exchanged / "fhir.json"
-    )
+    wanted = Wanted(exchanged / "dicom_results", case.summary["case_id"], fhir=exchanged / "fhir.json")
+    filed = reidentify_results(Home(case.home), wanted, tmp_path / "out")
 
     objects = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").glob("*.dcm"))]
     assert filed == len(objects) + 1

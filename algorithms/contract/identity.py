@@ -2,11 +2,15 @@
 
 Destroying that key (`algorithms.contract.vault.destroy_key`) makes the record unreadable, as everything else of the case that
 was encrypted.  Nothing here ever reaches a message, a log, or a file outside the vault.
+
+A study that was de-identified outside a case, by a command or by the appliance, has a record too.  Its id is a keyed hash of
+the pseudonymous StudyInstanceUID (`record_of`), so that its results find it by themselves.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
 import secrets
@@ -17,7 +21,7 @@ from pathlib import Path
 from algorithms.contract.case import CASE_ID, Home
 from algorithms.contract.errors import DataError
 from algorithms.contract.seal import seal, unseal
-from algorithms.contract.vault import IDENTITIES, data_key, flush_folder, new_file, read_key
+from algorithms.contract.vault import IDENTITIES, data_key, flush_folder, has_key, new_file, read_key
 
 NAME = "identity"
 """The name under which the record is sealed."""
@@ -52,6 +56,20 @@ def remember(home: Home, case_id: str, identity: Identity) -> None:
     flush_folder(path.parent)
 
 
+def remember_study(home: Home, record: str, identity: Identity) -> None:
+    """Keep who a study is about beside what is known of it: images that came at another time have results too."""
+    if is_remembered(home, record) and has_key(home, record):
+        known = recall(home, record)
+        identity = Identity({**known.attributes, **identity.attributes}, {**known.uids, **identity.uids})
+    remember(home, record, identity)
+
+
+def record_of(home: Home, StudyInstanceUID: str) -> str:
+    """Return the id of the record of a study by its pseudonymous UID; without the home's secret nobody can compute it."""
+    secret = bytes.fromhex(home.secret().read_text().strip())
+    return hmac.new(secret, f"identity {StudyInstanceUID}".encode(), hashlib.sha256).hexdigest()[:16]
+
+
 def recall(home: Home, case_id: str) -> Identity:
     """Return who a case is about.
 
@@ -72,6 +90,12 @@ def recall(home: Home, case_id: str) -> Identity:
 def is_remembered(home: Home, case_id: str) -> bool:
     """Return whether there is a record of the case, readable or not."""
     return _place(home, case_id).exists()
+
+
+def remembered_before(home: Home, when: float) -> list[str]:
+    """Return the ids of the records that were last written before ``when`` (seconds since 1970)."""
+    records = (home.vault / IDENTITIES).glob("*")
+    return sorted(path.name for path in records if CASE_ID.fullmatch(path.name) and path.stat().st_mtime < when)
 
 
 def _place(home: Home, case_id: str) -> Path:

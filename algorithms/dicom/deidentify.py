@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from algorithms.contract.case import Home
 from algorithms.contract.errors import EXIT_DATA, EXIT_OK, DataError
 from algorithms.contract.shell import exit_code, log_to_stderr
 from algorithms.dicom.privacy.folder import deidentify_folder
@@ -31,6 +32,9 @@ The quarantine holds identifying data.  IN is never changed.
 
 Before anything appears in OUT, every byte written for a patient is searched for every value that was taken out of that
 patient's files.  If one is found, nothing of that patient appears.
+
+With --vault, DIR/vault keeps who each study is about, sealed (mode 0600), so that results can be filed under the patient again:
+python -m edge.reidentify --home DIR.  Without it nothing leads back.
 
 The key makes all pseudonyms: the same key gives the same patient the same pseudonym, UIDs and date shift in every run.
 Keep it secret; whoever has it can tell whether a pseudonym belongs to a known identifier.
@@ -64,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for refused files and their reasons; default: they stay in IN only",
     )
+    command.add_argument(
+        "--vault", type=Path, metavar="DIR",
+        help="home whose vault (DIR/vault) shall remember who each study is about; default: nothing is remembered",
+    )  # fmt: skip
     return command
 
 
@@ -92,13 +100,15 @@ def key_of(path: Path) -> bytes:
     return key
 
 
-def _require_apart(source: Path, target: Path, quarantine: Path | None, key: Path) -> None:
+def _require_apart(source: Path, target: Path, quarantine: Path | None, key: Path, vault: Path | None) -> None:
     """Raise `DataError` if what identifies would lie in what leaves, or the next run would read what this one writes."""
     places = {"IN": source.resolve(), "OUT": target.resolve(), "the key file": key.resolve()}
     if quarantine is not None:
         places["the quarantine"] = quarantine.resolve()
+    if vault is not None:
+        places["the vault"] = vault.resolve() / "vault"
     apart = [("IN", "OUT"), ("OUT", "IN"), ("the key file", "OUT"), ("the quarantine", "OUT"), ("OUT", "the quarantine"),
-             ("the quarantine", "IN")]  # fmt: skip
+             ("the quarantine", "IN"), ("the vault", "OUT"), ("OUT", "the vault"), ("the vault", "IN")]  # fmt: skip
     for inner, outer in apart:
         if inner in places and outer in places and places[inner].is_relative_to(places[outer]):
             raise DataError(f"{inner} lies in {outer}; originals and results must be apart, name another place")
@@ -110,10 +120,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     policy = site_policy(given.policy)
     if not given.source.is_dir():
         raise DataError("IN is no folder; name a folder with DICOM files")
-    _require_apart(given.source, given.target, given.quarantine, given.key_file)
+    _require_apart(given.source, given.target, given.quarantine, given.key_file, given.vault)
     if given.target.exists() and (not given.target.is_dir() or any(given.target.iterdir())):
         raise DataError("OUT is not empty; name a new or empty folder, so that files of two runs are not mixed")
-    summary = deidentify_folder(given.source, given.target, key_of(given.key_file), policy, given.quarantine)
+    home = Home(given.vault) if given.vault else None
+    summary = deidentify_folder(given.source, given.target, key_of(given.key_file), policy, given.quarantine, home=home)
     sys.stdout.write(json.dumps(summary) + "\n")
     if summary["patients_stopped"]:
         log.error(

@@ -36,20 +36,26 @@ def identity_of(folder: Path, names: Sequence[str], secret: bytes) -> Identity:
     DataError
         If a file cannot be read, or there is none.
     """
-    seen: dict[str, Counter[str]] = {keyword: Counter() for keyword in ATTRIBUTES}
-    uids: dict[str, str] = {}
+    read: list[Mapping[str, str]] = []
     with Confinement() as confinement:
         for answer in confinement.map("algorithms.dicom.identity:read_identity", str(folder), list(names)):
             if answer.failure or answer.value is None:
                 raise DataError(f"one of {len(names)} files cannot be read; receive the study again")
-            for keyword in ATTRIBUTES:
-                if answer.value.get(keyword):
-                    seen[keyword][answer.value[keyword]] += 1
-            uids |= {replaced_uid(secret, answer.value[k]): answer.value[k] for k in UIDS if answer.value.get(k)}
-    if not uids:
+            read.append(answer.value)
+    identity = gathered(read, secret)
+    if not identity.uids:
         raise DataError("the study has no file of which anything could be remembered; receive it again")
-    attributes = {keyword: counts.most_common(1)[0][0] for keyword, counts in seen.items() if counts}
-    return Identity(attributes, uids)
+    return identity
+
+
+def gathered(read: Sequence[Mapping[str, str]], secret: bytes) -> Identity:
+    """Return the identity of a study from the attributes and UIDs of its files, by keyword; what is empty is not known."""
+    attributes = {}
+    for keyword in ATTRIBUTES:
+        if counts := Counter(values[keyword] for values in read if values.get(keyword)):
+            attributes[keyword] = counts.most_common(1)[0][0]
+    uids = {values[keyword] for values in read for keyword in UIDS if values.get(keyword)}
+    return Identity(attributes, {replaced_uid(secret, uid): uid for uid in sorted(uids)})
 
 
 def remembered(inputs: Mapping[str, Path]) -> Identity:

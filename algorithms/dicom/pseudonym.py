@@ -7,12 +7,16 @@ and without the secret nothing can be computed back or forth.
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b32encode
 from datetime import date, timedelta
 from uuid import UUID
 
 SHIFT_DAYS = (366, 3653)
 """Dates move back by one to ten years, so that no shifted date lies in the future and none stays in its year."""
+
+PATIENT = re.compile(r"HW[A-Z2-7]{10}")
+"""What `replaced_patient` makes."""
 
 
 def digest(secret: bytes, purpose: str, value: str) -> bytes:

@@ -15,12 +15,13 @@ from fhir.resources.R4B.bundle import Bundle
 
 from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
-from algorithms.contract.identity import Identity, remember
+from algorithms.contract.identity import Identity, record_of, remember
 from algorithms.dicom.identity import identity_of
 from algorithms.report import fhir
 from edge.audit import append, audit_path, broken
 from edge.fhir_identity import reidentify_bundle
-from edge.reidentify import reidentify_case
+from edge.pseudonyms import write_pseudonyms
+from edge.reidentify import Wanted, reidentify_results
 from tests.algorithms.dicom.ct_series import IDENTITY
 from tests.algorithms.dicom.results import small
 from tests.algorithms.dicom.results.small import day_of
@@ -40,7 +41,7 @@ def made(tmp_path_factory):
     (home.vault / "secret").write_text(small.SECRET.hex() + "\n")
     remember(home, CASE_ID, identity_of(folder / "originals", names, small.SECRET))
     small.results(folder / "results", small.deidentified(folder / "images", folder / "originals"))
-    reidentify_case(home, CASE_ID, folder / "results", folder / "out")
+    reidentify_results(home, Wanted(folder / "results", CASE_ID), folder / "out")
     return folder
 
 
@@ -175,7 +176,7 @@ def test_a_bundle_of_another_study_is_refused(bundles):
 
 def test_the_same_results_are_filed_under_the_same_uids(made, tmp_path):
     """A second try of a delivery must not make a second report in the archive."""
-    reidentify_case(Home(made / "home"), CASE_ID, made / "results", tmp_path / "again")
+    reidentify_results(Home(made / "home"), Wanted(made / "results", CASE_ID), tmp_path / "again")
 
     for name in objects(made / "out"):
         assert (made / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -194,7 +195,7 @@ def test_who_asked_is_written_before_anything_is_looked_up(made, tmp_path):
     home = Home(tmp_path / "home")
 
     with pytest.raises(DataError, match="nothing is remembered here"):
-        reidentify_case(home, "f" * 16, made / "results", tmp_path / "out")
+        reidentify_results(home, Wanted(made / "results", "f" * 16), tmp_path / "out")
 
     (line,) = audit_path(home).read_text().splitlines()
     told = json.loads(line)
@@ -210,7 +211,7 @@ def test_without_an_audit_nothing_is_looked_up(made, tmp_path):
     audit_path(home).mkdir()
 
     with pytest.raises(DataError, match="audit of the vault cannot be written"):
-        reidentify_case(home, CASE_ID, made / "results", tmp_path / "out")
+        reidentify_results(home, Wanted(made / "results", CASE_ID), tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
 
@@ -221,10 +222,80 @@ def test_results_of_another_study_are_refused_and_leave_nothing(made, tmp_path):
     remember(home, CASE_ID, Identity({"PatientID": "4711"}, {"2.25.1": "1.2.3"}))
 
     with pytest.raises(DataError, match="of another study") as refused:
-        reidentify_case(home, CASE_ID, made / "results", tmp_path / "out")
+        reidentify_results(home, Wanted(made / "results", CASE_ID), tmp_path / "out")
 
     assert "4711" not in str(refused.value)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def with_platform(made, folder, attributes=None):
+    """Return an appliance's home, that of a platform whose originals are ``made``'s, and the study as the appliance knows it.
+
+    Its UIDs have a "7." before those of ``made``'s originals.
+    """
+    names = [path.name for path in (made / "originals").iterdir()]
+    second = identity_of(made / "originals", names, small.SECRET)
+    hospital, platform = Home(folder / "hospital"), Home(folder / "platform")
+    firsts = {first: f"7.{first}" for first in second.uids.values()}
+    study = str(pydicom.dcmread(made / "originals" / names[0]).StudyInstanceUID)
+    remember(hospital, record_of(hospital, study), Identity({"PatientID": "4711", "StudyDate": "20260214"}, firsts))
+    told = {"PatientID": small.PSEUDONYM, "PatientName": small.PSEUDONYM, "StudyDate": "20230102"}
+    remember(platform, CASE_ID, Identity(attributes or told, second.uids))
+    return hospital, platform, f"7.{study}"
+
+
+def test_results_of_a_study_that_was_sent_to_a_platform_come_home_in_one_step(made, tmp_path):
+    """Pseudonyms of pseudonyms become the originals, on the original's day; the platform's file alone leads nowhere."""
+    hospital, platform, study = with_platform(made, tmp_path)
+    write_pseudonyms(platform, CASE_ID, tmp_path / "p.json")
+
+    reidentify_results(hospital, Wanted(made / "results", pseudonyms=tmp_path / "p.json"), tmp_path / "out")
+
+    for dataset in objects(tmp_path / "out").values():
+        assert (dataset.PatientID, dataset.StudyInstanceUID, dataset.StudyDate) == ("4711", study, "20260214")
+    report = objects(tmp_path / "out")["measurements.dcm"]
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    named = [str(item.ReferencedSOPInstanceUID) for series in evidence for item in series.ReferencedSOPSequence]
+    assert [uid.startswith("7.") for uid in named].count(True) == 4
+    assert [json.loads(line)["action"] for line in audit_path(platform).read_text().splitlines()] == ["pseudonyms"]
+    assert "4711" not in (tmp_path / "p.json").read_text()
+    assert (tmp_path / "p.json").stat().st_mode & 0o077 == 0
+
+
+def test_results_that_carry_the_first_pseudonyms_name_their_study_themselves(made, tmp_path):
+    """As those of a study that the command has de-identified; no case has to be named."""
+    home = Home(tmp_path / "home")
+    names = [path.name for path in (made / "originals").iterdir()]
+    identity = identity_of(made / "originals", names, small.SECRET)
+    study = str(objects(made / "results")["report.dcm"].StudyInstanceUID)
+    remember(home, record_of(home, study), identity)
+
+    reidentify_results(home, Wanted(made / "results"), tmp_path / "out")
+
+    assert {d.PatientID for d in objects(tmp_path / "out").values()} == {IDENTITY["PatientID"]}
+
+
+def test_a_study_that_nobody_knows_any_more_is_said_so(made, tmp_path):
+    """Another home, or the record was destroyed in time; or the file is of another case, or none."""
+    (tmp_path / "other").write_text('{"uids": {"2.25.1": "2.25.2"}}')
+    (tmp_path / "torn").write_text('{"uids": [')
+    wrong = {"none": "cannot be read", "other": "of another case", "torn": "is none"}
+
+    with pytest.raises(DataError, match="knows no study of these results"):
+        reidentify_results(Home(tmp_path / "home"), Wanted(made / "results"), tmp_path / "out")
+    for name, message in wrong.items():
+        with pytest.raises(DataError, match=message):
+            reidentify_results(Home(tmp_path / "home"), Wanted(made / "results", pseudonyms=tmp_path / name), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", [{"PatientID": "4711"}, {}, {"PatientName": "HWABCDEFGHIJ", "PatientID": "HWABCDEFGHI1"}])
+def test_no_file_of_pseudonyms_is_made_of_a_case_that_came_with_an_identity(made, tmp_path, name):
+    """It would hold the original UIDs; 1 is no digit of a pseudonym."""
+    _, platform, _ = with_platform(made, tmp_path, name | {"StudyDate": "20260214"})
+
+    with pytest.raises(DataError, match="under the name of a person"):
+        write_pseudonyms(platform, CASE_ID, tmp_path / "p.json")
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_a_line_of_the_audit_that_was_changed_shows(tmp_path):

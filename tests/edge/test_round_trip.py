@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import urllib.parse
@@ -14,13 +15,21 @@ import pydicom
 import pytest
 
 from algorithms.contract.case import Home
+from algorithms.contract.execute import execute
 from algorithms.contract.identity import remember
+from algorithms.contract.inbox import admit
+from algorithms.contract.store import open_store
+from algorithms.coronary.pipeline import PIPELINE
 from algorithms.dicom.identity import identity_of
 from edge.deliver import deliver, objects_of
+from edge.deliver import main as deliver_command
+from edge.pseudonyms import main as pseudonyms_command
 from edge.receipts import open_receipts
-from edge.reidentify import reidentify_case
-from tests.algorithms.dicom.ct_series import IDENTITY
+from edge.reidentify import Wanted, reidentify_results
+from tests.algorithms.dicom.ct_series import IDENTITY, ROOT, assert_nameless, chest_hu, write_series
 from tests.algorithms.dicom.results import small
+from tests.edge.appliances import running, site, until, uploads
+from tests.edge.images import send
 from tests.services import orthanc
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -74,7 +83,7 @@ def test_results_are_found_under_the_original_study(archive, tmp_path, way):
     remember(home, CASE_ID, identity_of(originals, names, small.SECRET))
     results = small.results(tmp_path / "results", small.deidentified(tmp_path / "images", originals), seed=way)
 
-    reidentify_case(home, CASE_ID, results, tmp_path / "out")
+    reidentify_results(home, Wanted(results, CASE_ID), tmp_path / "out")
     with open_receipts(tmp_path / "receipts") as receipts:
         address = archive.address if way == "C-STORE" else archive.dicomweb
         done = deliver(objects_of(tmp_path / "out", preliminary=False), address, receipts)
@@ -113,3 +122,45 @@ def test_from_a_shell_a_case_is_filed_and_delivered_once(archive, tmp_path):
     told = [run("edge.deliver", "--results", out, "--to", archive.address, "--receipts", tmp_path / "r") for _ in range(2)]
 
     assert [(line["sent"], line["there_before"]) for line in told] == [(3, 0), (0, 3)]
+
+
+def answered(at, folder):
+    """Return the platform's home, its case of the one upload, and results of the images that it de-identified once more."""
+    store = open_store(at.config.send.store)
+    (upload,) = until(lambda: uploads(store))
+    received = folder / "received"
+    received.mkdir()
+    for number, content in enumerate(at.opened(store, upload)):
+        (received / str(number)).write_bytes(content)
+    home = Home(folder / "platform")
+    case = admit(received, PIPELINE.name, home)
+    done = [execute(PIPELINE, PIPELINE.stage(name), case, home, {}) for name in ("receive", "deidentify")]
+    return home, case, small.results(folder / "results", done[-1].folder / "dicom")
+
+
+def test_what_the_appliance_sent_comes_home_in_one_step(archive, tmp_path, caplog, capsys):
+    """Appliance, platform with pseudonyms of its own, results, and one command at the hospital; QIDO finds them."""
+    caplog.set_level(logging.INFO)
+    at = site(tmp_path, complete={"stable_s": 3})
+    originals = write_series(tmp_path / "originals", chest_hu(8))
+    with running(at, None):
+        send(at.config.listen.port, [pydicom.dcmread(path) for path in sorted(originals.iterdir())])
+        until(lambda: at.counts().get("announced"))
+    home, case, results = answered(at, tmp_path)
+
+    told = ["--case", case.case_id, "--home", str(home.root), "--out", str(tmp_path / "pseudonyms.json")]
+    assert 0 == pseudonyms_command(told)
+    sent = ["--results", str(results), "--home", str(at.config.home), "--pseudonyms", str(tmp_path / "pseudonyms.json")]
+    assert 0 == deliver_command([*sent, "--to", archive.dicomweb, "--receipts", str(tmp_path / "receipts")])
+
+    (found,) = query(archive, "studies", StudyInstanceUID=ROOT, includefield="PatientName,AccessionNumber")
+    assert (found.PatientName, found.AccessionNumber) == (IDENTITY["PatientName"], IDENTITY["AccessionNumber"])
+    assert {"SEG", "SR", "DOC"} <= {str(entry.Modality) for entry in query(archive, f"studies/{ROOT}/series")}
+    report = next(entry for entry in query(archive, f"studies/{ROOT}/instances", Modality="SR"))
+    filed = pydicom.dcmread(fetched(archive, str(report.SOPInstanceUID), tmp_path))
+    referenced = {str(item.ReferencedSOPInstanceUID) for item in filed.CurrentRequestedProcedureEvidenceSequence[0]
+                  .ReferencedSeriesSequence[0].ReferencedSOPSequence}  # fmt: skip
+    assert referenced <= {f"{ROOT}.1.{number}" for number in range(1, 9)}
+    assert str(filed.StudyDate) == "20260314"
+    assert [] == [path for path in (at.config.home / "delivering").iterdir() if path.is_dir()]
+    assert_nameless(caplog.text + "".join(capsys.readouterr()) + (tmp_path / "pseudonyms.json").read_text())

@@ -70,12 +70,17 @@ def _read(path: str) -> bytes:
 
 
 class Survey:
-    """Tells of each file whose it is: patient, study, series, and its place in the series; identifying, kept in memory."""
+    """Tells of each file whose it is: patient, study, series, and its place in the series; identifying, kept in memory.
+
+    ``context`` holds the folder ``source``, and under ``also`` tags and names of what else is to be told.
+    """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._source = context["source"]
         self._readers = Readers()
         self._known: dict[str, Stretches[tuple[int, bytes], dict[int, bytes]]] = {}
+        self._wanted = [*WHOSE.items(), *context.get("also", ())]
+        self._tags = frozenset(tag for tag, _ in self._wanted)
 
     def __call__(self, names: list[str]) -> list[list[Any]]:
         """Return (values, failure) of each file."""
@@ -99,7 +104,7 @@ class Survey:
     def _values(self, data: bytes) -> dict[str, str]:
         file = read(data, self._readers)
         terms = charset_of(file.data, file.reader.top(file.data, file.start))
-        known = self._known.setdefault(file.transfer_syntax, Stretches(_whose))
+        known = self._known.setdefault(file.transfer_syntax, Stretches(self._asked))
         found: dict[int, bytes] = {}
         alone: list[tuple[bytes, tuple[int, bytes]]] = []
         count = 0
@@ -110,13 +115,12 @@ class Survey:
             else:
                 tag, _, begin, value, stop, end = piece
                 alone.append((file.data[begin:end], (tag, file.data[value:stop])))
-        found |= _whose(one for _, one in alone)
+        found |= self._asked(one for _, one in alone)
         known.seen(alone, count)
-        return {WHOSE[tag]: decoded(value, terms).strip(" \0") for tag, value in found.items()}
+        return {name: decoded(found[tag], terms).strip(" \0") for tag, name in self._wanted if tag in found}
 
-
-def _whose(values: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
-    return {tag: value for tag, value in values if tag in WHOSE}
+    def _asked(self, values: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:
+        return {tag: value for tag, value in values if tag in self._tags}
 
 
 class Cleaning:

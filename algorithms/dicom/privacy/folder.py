@@ -8,15 +8,21 @@ import secrets
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from algorithms.contract.case import Home
+from algorithms.contract.identity import record_of, remember_study
 from algorithms.dicom.confinement import Confinement
+from algorithms.dicom.identity import ATTRIBUTES, UIDS, gathered
 from algorithms.dicom.privacy.confined import Failure
+from algorithms.dicom.privacy.dictionary import tag_of
+from algorithms.dicom.privacy.policy import policy_of
 from algorithms.dicom.privacy.quarantine import Quarantine
 from algorithms.dicom.privacy.study import KILLED, Cleaned, batches, cleaned, manifest, proved, told
 from algorithms.dicom.privacy.subject import Subject, patient_key
+from algorithms.dicom.privacy.table import Option
 from algorithms.dicom.pseudonym import digest, replaced_uid
 
 log = logging.getLogger(__name__)
@@ -66,21 +72,35 @@ class Run:
     secret: bytes = field(repr=False)
     policy: Mapping[str, Any]
     quarantine: Quarantine
+    home: Home | None = None
     counts: Counter[str] = field(default_factory=Counter)
     found_in: Counter[str] = field(default_factory=Counter)
 
 
 def deidentify_folder(
-    source: Path, target: Path, secret: bytes, policy: Mapping[str, Any], quarantine: Path | None
+    source: Path, target: Path, secret: bytes, policy: Mapping[str, Any], quarantine: Path | None, *, home: Home | None = None
 ) -> dict[str, Any]:
     """De-identify every file below ``source`` into ``target``, and return the summary: counts only.
+
+    Parameters
+    ----------
+    source, target
+        Folders; ``source`` is not changed, ``target`` is empty or missing.
+    secret
+        Makes the pseudonyms.
+    policy
+        As `site_policy` returns it.
+    quarantine
+        Folder for what is refused; it stays in ``source`` only where there is none.
+    home
+        Its vault remembers who each study is about; nothing is remembered where there is none.
 
     Raises
     ------
     DataError
         If so many files kill the parser that the folder must be an attack.
     """
-    run = Run(source, target, secret, policy, Quarantine(source, quarantine, secret))
+    run = Run(source, target, secret, policy, Quarantine(source, quarantine, secret), home)
     names = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and not path.is_symlink())
     log.info("found %d files", len(names))
     target.mkdir(parents=True, exist_ok=True)
@@ -102,6 +122,7 @@ def deidentify_folder(
         "series": run.counts["series"],
         "files_refused": sum(run.quarantine.reasons.values()),
         "refused": dict(sorted(run.quarantine.reasons.items())),
+        **({"studies_remembered": run.counts["remembered"]} if home else {}),
         "patients_stopped": run.counts["stopped"],
         "values_found_in": told(run.found_in),
         "values_searched": run.counts["values"],
@@ -112,7 +133,8 @@ def deidentify_folder(
 def _surveyed(run: Run, confinement: Confinement, names: Sequence[str]) -> list[Whose]:
     """Return whose the files are; what is no DICOM file, or damaged, is refused."""
     found = []
-    context = {"source": str(run.source)}
+    also = [[tag_of(keyword), keyword] for keyword in (*ATTRIBUTES, *UIDS)] if run.home else []
+    context = {"source": str(run.source), "also": also}
     for group, answers in batches(confinement, "algorithms.dicom.privacy.confined:Survey", context, names):
         for name, (says, failure) in zip(group, answers or [[None, KILLED]], strict=True):
             if failure is None:
@@ -174,8 +196,21 @@ def _patient(run: Run, confinement: Confinement, draft: Path, patient: str, stud
         for file in (file for files in studies.values() for file in files if file.name not in refused):
             run.quarantine.refuse(file.name, LEAKED)
     elif written:
+        for study, files in sorted(studies.items()):
+            _remember(run, study, [file for file in files if not any(file.name in done.refused for _, _, done in parts)])
         _publish(run, Subject(run.secret, patient, "").pseudonym, parts, scan)
     shutil.rmtree(folder)
+
+
+def _remember(run: Run, study: str, files: Sequence[Whose]) -> None:
+    """Keep in the vault who a study is about, before anything of it appears; one without a UID of its own has no record."""
+    if run.home is None or not study or not files:
+        return
+    identity, pseudonym = gathered([file.says for file in files], run.secret), replaced_uid(run.secret, study)
+    if Option.RETAIN_UIDS in policy_of(run.policy).options:
+        identity, pseudonym = replace(identity, uids={uid: uid for uid in identity.uids.values()}), study
+    remember_study(run.home, record_of(run.home, pseudonym), identity)
+    run.counts["remembered"] += 1
 
 
 def _publish(

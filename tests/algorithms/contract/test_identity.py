@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import replace
 
@@ -10,7 +11,15 @@ import pytest
 from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
 from algorithms.contract.execute import execute
-from algorithms.contract.identity import Identity, is_remembered, recall, remember
+from algorithms.contract.identity import (
+    Identity,
+    is_remembered,
+    recall,
+    record_of,
+    remember,
+    remember_study,
+    remembered_before,
+)
 from algorithms.contract.inbox import admit
 from algorithms.contract.pipeline import Pipeline
 from algorithms.contract.vault import data_key, destroy_key
@@ -75,6 +84,37 @@ def test_the_record_of_another_case_is_refused(home):
 
     with pytest.raises(DataError, match="of another case"):
         recall(home, "f" * 16)
+
+
+def test_a_study_is_remembered_with_what_was_known_of_it_and_anew_when_that_was_destroyed(home):
+    """Images that come when the first ones are gone have results too; what was destroyed does not come back."""
+    record = record_of(home, "2.25.8")
+    remember_study(home, record, Identity({"PatientID": "4711", "StudyID": "7"}, {"2.25.7": "1.2.3"}))
+    remember_study(home, record, Identity({"PatientID": "4712"}, {"2.25.9": "1.2.4"}))
+    both = recall(home, record)
+    destroy_key(home, record)
+    remember_study(home, record, SOMEBODY)
+
+    assert both == Identity({"PatientID": "4712", "StudyID": "7"}, {"2.25.7": "1.2.3", "2.25.9": "1.2.4"})
+    assert recall(home, record) == SOMEBODY
+
+
+def test_the_id_of_a_study_is_a_keyed_hash(home, tmp_path):
+    """Whoever sees the vault's names and knows the results cannot tell that they belong together."""
+    assert record_of(home, "2.25.8") == record_of(home, "2.25.8") != record_of(home, "2.25.9")
+    assert record_of(home, "2.25.8") != record_of(Home(tmp_path / "other"), "2.25.8")
+
+
+def test_records_are_told_by_their_age(home):
+    """Counted from when they were last written; a draft that a killed process left is no record."""
+    for record in ("a" * 16, "b" * 16):
+        remember(home, record, SOMEBODY)
+        os.utime(home.vault / "identities" / record, (1000, 1000))
+    remember(home, "b" * 16, SOMEBODY)
+    (home.vault / "identities" / f".{'c' * 16}-0").touch()
+    os.utime(home.vault / "identities" / f".{'c' * 16}-0", (1000, 1000))
+
+    assert (remembered_before(home, 1001), remembered_before(home, 1000)) == (["a" * 16], [])
 
 
 def who(inputs):

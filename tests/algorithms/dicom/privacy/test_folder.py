@@ -12,8 +12,11 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
+from algorithms.contract.case import Home
 from algorithms.contract.errors import DataError
+from algorithms.contract.identity import recall, record_of
 from algorithms.dicom import deidentify
+from algorithms.dicom.identity import identity_of
 from algorithms.dicom.privacy.folder import deidentify_folder
 from algorithms.dicom.privacy.policy import DEFAULT
 from tests.algorithms.dicom.ct_series import IDENTITY, ROOT, assert_nameless, image, write_series
@@ -191,6 +194,33 @@ def test_what_an_option_keeps_is_no_leak(tmp_path):
     assert (summary["patients_stopped"], summary["files_written"]) == (0, 4)
 
 
+@pytest.mark.parametrize("options", [DEFAULT["options"], [*DEFAULT["options"], "retain_uids"]], ids=["default", "UIDs kept"])
+def test_the_vault_remembers_who_each_study_is_about(tmp_path, options):
+    """Found by the StudyInstanceUID of the output; what was refused is not in it, and no file of the vault can be read."""
+
+    def capture(dataset, number):
+        if number == 4:
+            dataset.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
+
+    write_series(tmp_path / "in/one", PIXELS, capture)
+    write_series(tmp_path / "in/other", PIXELS[:2], other_patient)
+    home = Home(tmp_path / "home")
+    policy = DEFAULT | {"options": options}
+    summary = deidentify_folder(tmp_path / "in", tmp_path / "out", SECRET, policy, None, home=home)
+    outputs = [pydicom.dcmread(path) for path in sorted((tmp_path / "out").rglob("0001.dcm"))]
+    found = [recall(home, record_of(home, str(data.StudyInstanceUID))) for data in outputs]
+    found.sort(key=lambda identity: identity.attributes["PatientID"])
+
+    wanted = [identity_of(tmp_path / "in", names, SECRET) for names in
+              ([f"one/00000{n}" for n in (1, 2, 3)], ["other/000001", "other/000002"])]  # fmt: skip
+    assert [identity.attributes for identity in found] == [identity.attributes for identity in wanted]
+    assert [sorted(i.uids.values()) for i in found] == [sorted(i.uids.values()) for i in wanted]
+    assert {str(data.SOPInstanceUID) for data in outputs} <= {uid for identity in found for uid in identity.uids}
+    assert (summary["studies_remembered"], len(found[0].uids)) == (2, 3 + 3)
+    for path in home.vault.rglob("*"):
+        assert path.is_dir() or not [value for value in IDENTITY.values() if value.encode() in path.read_bytes()]
+
+
 def test_a_key_is_made_once_for_its_owner_only(tmp_path):
     """64 hexadecimal digits, mode 0600; the second call reads it."""
     key = deidentify.key_of(tmp_path / "keys/site.key")
@@ -232,6 +262,8 @@ def test_the_command_writes_its_summary_and_refuses_a_full_folder(tmp_path, caps
         pytest.param({"--quarantine": "out/q"}, "the quarantine lies in OUT", id="quarantine in OUT"),
         pytest.param({"--quarantine": "link/q"}, "the quarantine lies in OUT", id="quarantine in OUT by a link"),
         pytest.param({"--quarantine": "in/q"}, "the quarantine lies in IN", id="quarantine in IN"),
+        pytest.param({"--vault": "out"}, "the vault lies in OUT", id="vault in OUT"),
+        pytest.param({"--vault": "in"}, "the vault lies in IN", id="vault in IN"),
         pytest.param({"out": "in/out"}, "OUT lies in IN", id="OUT in IN"),
         pytest.param({"out": "."}, "IN lies in OUT", id="IN in OUT"),
     ],

@@ -67,7 +67,7 @@ def results(folder: Path, images: Path, seed: str = "a seed") -> Path:
     """Write a segmentation, a report and a document of the de-identified ``images`` into ``folder``, and return it."""
     folder.mkdir(parents=True)
     origin = Origin(read_images(sorted(images.iterdir())), seed, "Test", "1.2.3", released=True)
-    labels = np.zeros((len(origin.images), 16, 16), np.uint8)
+    labels = np.zeros((len(origin.images), origin.images[0].Rows, origin.images[0].Columns), np.uint8)
     labels[1, 4:8, 5:9] = 1
     uid = origin.uid("tracking", "LAD")
     segments = segmentation(origin, labels, [Segment("LAD", VESSEL, uid)], "Lumen", ("test", ("123106", "DCM", "Filtering")))
