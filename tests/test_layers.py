@@ -12,7 +12,7 @@ import pytest
 from algorithms.contract.catalogue import pipelines
 
 PROJECT = Path(__file__).resolve().parents[1]
-GENERIC = {"dicom", "slide", "report", "phantom"}
+GENERIC = {"dicom", "slide", "report", "phantom", "segmentation"}
 """The rooms that every diagnostic may use and that know none of them."""
 
 HEAVY = {"numpy", "scipy", "SimpleITK", "torch", "vtk", "pydicom", "skimage", "numba", "matplotlib", "openslide"}

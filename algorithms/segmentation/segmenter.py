@@ -1,0 +1,119 @@
+"""A model ready to be asked: Hounsfield units in, probabilities out.
+
+    segmenter = load("fine")
+    shares = segmenter.probabilities(hu)            # (Z, Y, X) at segmenter.entry.input.spacing_mm -> (channels, Z, Y, X)
+
+On a CPU that multiplies bfloat16 (AMX, AVX-512 BF16) numbers inside the network are of that kind, float32 otherwise; their
+answers differ by rounding.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from algorithms.contract.errors import DataError
+from algorithms.segmentation.blocks import blocks, padding
+from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
+from algorithms.segmentation.unet import ResidualUNet
+from algorithms.segmentation.weights import require_fit, tensors, verified
+
+log = logging.getLogger(__name__)
+
+FASTEST = "fastest"
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Numbers inside a network by name; `FASTEST` is the one of them that this machine is quicker with."""
+
+
+class Segmenter:
+    """A network with its entry, on the GPU where there is one."""
+
+    def __init__(self, entry: Entry, network: nn.Module, precision: str = FASTEST) -> None:
+        self.entry = entry
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = precision_of(precision, self.device)
+        self._network = network.to(self.device, self.dtype, memory_format=torch.channels_last_3d).eval().requires_grad_(False)
+
+    def probabilities(self, hu: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
+        """Return the probability of every channel, (channels, Z, Y, X) float16, of ``hu`` (Z, Y, X) at the input's spacing.
+
+        With ``where`` (Z, Y, X) only blocks that it touches are computed; elsewhere every probability is 0.
+        """
+        seen = self.entry.input
+        out = np.zeros((len(self.entry.channels), *hu.shape), np.float16)
+        pad = padding(hu.shape, seen.block, seen.margin)
+        padded = np.pad(hu.astype(np.float32), pad, mode="edge")
+        found = list(blocks(hu.shape, seen.block, seen.margin, where))
+        for block in found:
+            answer = self._answer(normalised(padded[block.seen], seen))
+            out[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
+        log.info("segmented %d blocks of %s with %s", len(found), "x".join(map(str, seen.block)), self.entry.name)
+        return out
+
+    def _answer(self, block: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            given = torch.from_numpy(block)[None, None].to(self.device, self.dtype)
+            answer: torch.Tensor = self._network(given.contiguous(memory_format=torch.channels_last_3d))[0].float()
+            if answer.shape[0] != len(self.entry.channels):
+                raise DataError(
+                    f"model {self.entry.name} answers with {answer.shape[0]} channels, its entry names "
+                    f"{len(self.entry.channels)}; mend channels in its entry.json"
+                )
+            if self.entry.activation == "sigmoid":
+                answer = answer.sigmoid()
+            elif self.entry.activation == "softmax":
+                answer = answer.softmax(dim=0)
+            return answer.cpu().numpy()
+
+
+def normalised(hu: np.ndarray, seen: Input) -> np.ndarray:
+    """Return intensities as the network sees them, float32 of the shape of ``hu``."""
+    low, high = seen.clip_hu
+    out: np.ndarray = (np.clip(hu, low, high).astype(np.float32) - np.float32(seen.mean_hu)) / np.float32(seen.deviation_hu)
+    return out
+
+
+def precision_of(name: str, device: torch.device) -> torch.dtype:
+    """Return the kind of number called ``name``, or the one that ``device`` is quicker with."""
+    if name != FASTEST:
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("amx_bf16") or able.get("avx512_bf16") else torch.float32
+
+
+def load(name: str, *, precision: str = FASTEST, models: Path = MODELS) -> Segmenter:
+    """Return the model called ``name`` of the registry ``models``.
+
+    Raises
+    ------
+    DataError
+        If it is not there, its weights are not those of its entry, or its format is none that is read.
+    """
+    entry = read_entry(name, models)
+    if entry.format not in READERS:
+        raise DataError(f"model {name} is in a format that is not read; wanted one of {', '.join(READERS)}")
+    network = READERS[entry.format](entry, verified(entry, models))
+    log.info("model %s, %.2f million parameters", name, sum(p.numel() for p in network.parameters()) / 1e6)
+    return Segmenter(entry, network, precision)
+
+
+def own_network(entry: Entry, weights: Path) -> nn.Module:
+    """Return a network of ours with the weights of a safetensors file."""
+    assert entry.architecture is not None
+    with torch.device("meta"):
+        network = ResidualUNet(entry.architecture)
+    state = tensors(weights)
+    require_fit(entry.name, network, state)
+    network.load_state_dict(state, strict=True, assign=True)
+    return network
+
+
+READERS: dict[str, Callable[[Entry, Path], nn.Module]] = {HEARTWOOD: own_network}
+"""How a model of each format becomes a network."""
