@@ -36,7 +36,7 @@ def draft(place: Path) -> Iterator[Path]:
         folder, lock = _new(place)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise DataError(
-            f"cannot write into the case folder ({error.strerror}); give this user the right to, or move it"
+            f"cannot write into the folder of results ({error.strerror}); give this user the right to, or name another"
         ) from error
     try:
         yield folder

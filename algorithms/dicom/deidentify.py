@@ -31,7 +31,8 @@ reason in the summary, and copied to the quarantine folder, if one is given, und
 The quarantine holds identifying data.  IN is never changed.
 
 Before anything appears in OUT, every byte written for a patient is searched for every value that was taken out of that
-patient's files.  If one is found, nothing of that patient appears.
+patient's files.  If one is found, nothing of that patient appears.  A run that is killed leaves a hidden folder in OUT with
+images that were not searched; run it again, or delete OUT.
 
 With --vault, DIR/vault keeps who each study is about, sealed (mode 0600), so that results can be filed under the patient again:
 python -m edge.reidentify --home DIR.  Without it nothing leads back.
@@ -53,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("source", type=Path, metavar="IN", help="folder to read; every file below it")
-    command.add_argument("target", type=Path, metavar="OUT", help="folder to write; must be empty or missing")
+    command.add_argument(
+        "target", type=Path, metavar="OUT", help="folder to write; must be empty or missing, but for what a killed run left"
+    )
     command.add_argument(
         "--key-file", type=Path, required=True, metavar="KEY",
         help="secret of the pseudonyms, 64 hexadecimal digits, readable by its owner only; made where it is missing",
@@ -121,8 +124,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if not given.source.is_dir():
         raise DataError("IN is no folder; name a folder with DICOM files")
     _require_apart(given.source, given.target, given.quarantine, given.key_file, given.vault)
-    if given.target.exists() and (not given.target.is_dir() or any(given.target.iterdir())):
-        raise DataError("OUT is not empty; name a new or empty folder, so that files of two runs are not mixed")
     home = Home(given.vault) if given.vault else None
     summary = deidentify_folder(given.source, given.target, key_of(given.key_file), policy, given.quarantine, home=home)
     sys.stdout.write(json.dumps(summary) + "\n")

@@ -1,10 +1,14 @@
-"""Any folder tree of any files: sorted by patient, study and series, cleaned, proved, and written under new names."""
+"""Any folder tree of any files: sorted by patient, study and series, cleaned, proved, and written under new names.
+
+All is written in a draft inside the target (`algorithms.contract.draft`), and appears when the last patient is proved.  A draft
+that a killed run has left goes when the next one starts; nobody else's files are ever touched.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-import secrets
+import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.contract.case import Home
+from algorithms.contract.draft import LOCK, draft
+from algorithms.contract.errors import DataError
 from algorithms.contract.identity import record_of, remember_study
 from algorithms.dicom.confinement import Confinement
 from algorithms.dicom.identity import ATTRIBUTES, UIDS, gathered
@@ -29,6 +35,10 @@ log = logging.getLogger(__name__)
 
 MOST_DEATHS = 1000
 """Files of a folder that may kill the parser; each costs the time or memory of one child."""
+
+DRAFT = re.compile(r"\.draft-(new-|swept-)?[0-9a-f]{16}")
+WORK, READY = "patient", "ready"
+"""Names of drafts, and what lies in one beside its lock: the images of the patient in hand, and the proved patients."""
 
 LEAKED: Failure = (
     "value found in output",
@@ -98,22 +108,25 @@ def deidentify_folder(
     Raises
     ------
     DataError
-        If so many files kill the parser that the folder must be an attack.
+        If the target holds anything, another run writes into it, or so many files kill the parser that the folder must be an
+        attack.
     """
+    if target.exists() and not (target.is_dir() and all(map(_is_draft, target.iterdir()))):
+        raise DataError("OUT is not empty; name a new or empty folder, so that files of two runs are not mixed")
     run = Run(source, target, secret, policy, Quarantine(source, quarantine, secret), home)
     names = sorted(str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and not path.is_symlink())
     log.info("found %d files", len(names))
-    target.mkdir(parents=True, exist_ok=True)
-    draft = target / f".draft-{secrets.token_hex(8)}"
-    draft.mkdir()
-    try:
+    with draft(target) as folder:
+        # Whoever makes his draft before he looks sees a run that looked before: of two at once at least one stops.
+        if any(path != folder for path in target.iterdir()):
+            raise DataError("another run is writing into OUT; wait for its end, or name another folder")
         with Confinement(most_deaths=MOST_DEATHS) as confinement:
             patients = _patients(_surveyed(run, confinement, names))
             for number, (key, studies) in enumerate(sorted(patients.items()), start=1):
-                _patient(run, confinement, draft, key, studies)
+                _patient(run, confinement, folder, key, studies)
                 log.info("patient %d of %d done, %d files written", number, len(patients), run.counts["files"])
-    finally:
-        shutil.rmtree(draft)
+        for ready in sorted((folder / READY).glob("*")):
+            ready.rename(target / ready.name)
     return {
         "files_read": len(names),
         "files_written": run.counts["files"],
@@ -128,6 +141,15 @@ def deidentify_folder(
         "values_searched": run.counts["values"],
         "bytes_searched": run.counts["bytes"],
     }
+
+
+def _is_draft(path: Path) -> bool:
+    """Return whether a folder in the target is a draft of ours, by its name and all that it holds."""
+    try:
+        inside = {one.name for one in path.iterdir()}
+    except OSError:  # no folder, or another user's
+        return False
+    return DRAFT.fullmatch(path.name) is not None and not path.is_symlink() and inside <= {LOCK, WORK, READY}
 
 
 def _surveyed(run: Run, confinement: Confinement, names: Sequence[str]) -> list[Whose]:
@@ -163,9 +185,9 @@ def _patients(files: Sequence[Whose]) -> dict[str, dict[str, list[Whose]]]:
     return patients
 
 
-def _patient(run: Run, confinement: Confinement, draft: Path, patient: str, studies: Mapping[str, Sequence[Whose]]) -> None:
-    """Clean, prove and publish the files of one patient."""
-    folder = draft / "patient"
+def _patient(run: Run, confinement: Confinement, place: Path, patient: str, studies: Mapping[str, Sequence[Whose]]) -> None:
+    """Clean and prove the files of one patient, and make them ready."""
+    folder = place / WORK
     folder.mkdir()
     parts: list[tuple[str, dict[str, list[Path]], Cleaned]] = []
     numbers = 0
@@ -198,7 +220,7 @@ def _patient(run: Run, confinement: Confinement, draft: Path, patient: str, stud
     elif written:
         for study, files in sorted(studies.items()):
             _remember(run, study, [file for file in files if not any(file.name in done.refused for _, _, done in parts)])
-        _publish(run, Subject(run.secret, patient, "").pseudonym, parts, scan)
+        _make_ready(run, place / READY / Subject(run.secret, patient, "").pseudonym, parts, scan)
     shutil.rmtree(folder)
 
 
@@ -213,22 +235,22 @@ def _remember(run: Run, study: str, files: Sequence[Whose]) -> None:
     run.counts["remembered"] += 1
 
 
-def _publish(
-    run: Run, pseudonym: str, parts: Sequence[tuple[str, dict[str, list[Path]], Cleaned]], scan: Mapping[str, Any]
+def _make_ready(
+    run: Run, place: Path, parts: Sequence[tuple[str, dict[str, list[Path]], Cleaned]], scan: Mapping[str, Any]
 ) -> None:
-    """Move the proved files to their places, a study's ``privacy.json`` last."""
+    """Move the proved files of a patient to their places, with a ``privacy.json`` for each study."""
     run.counts["patients"] += 1
     for study, series, done in parts:
         files = sum(len(paths) for paths in series.values())
         if not files:
             continue
-        home = run.target / pseudonym / replaced_uid(run.secret, study)
+        home = place / replaced_uid(run.secret, study)
         for uid, paths in series.items():
-            place = home / replaced_uid(run.secret, uid)
-            place.mkdir(parents=True)
+            room = home / replaced_uid(run.secret, uid)
+            room.mkdir(parents=True)
             width = max(4, len(str(len(paths))))
             for index, path in enumerate(paths, start=1):
-                path.rename(place / f"{index:0{width}d}.dcm")
+                path.rename(room / f"{index:0{width}d}.dcm")
         refused = Counter(kind for kind, _ in done.refused.values())
         document = manifest(done.actions, files, refused, scan, run.policy)
         (home / "privacy.json").write_text(json.dumps(document, indent=1) + "\n")

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 from algorithms.dicom.privacy.dictionary import label_of
@@ -48,7 +49,9 @@ class Part:
     """What became of some elements one behind the other."""
 
     def __init__(self, judged: Sequence[Judged], decisive: frozenset[int]) -> None:
-        self.first, self.last = (judged[0].tag, judged[-1].tag) if judged else (0, 0)
+        tags = [one.tag for one in judged]
+        self.first, self.last = (tags[0], tags[-1]) if tags else (0, 0)
+        self.in_order = all(one < two for one, two in pairwise(tags))
         self.decisive = {one.tag: one for one in judged if one.tag in decisive}
         """The elements that say what the whole image is, by tag."""
         self.outputs = {one.tag: one.output for one in judged if one.output}
@@ -175,6 +178,7 @@ class Judging:
                 header.end += len(piece.source)
                 hand.in_stretches += len(piece.elements)
                 first, last = piece.sum.first, piece.sum.last
+                header.in_order = header.in_order and piece.sum.in_order
             else:
                 first = last = piece[0]
                 header.end = piece[5]

@@ -62,26 +62,29 @@ class Place:
 
 
 def taken(data: bytes, span: Span, place: Place, above: str = "") -> Iterator[Taken]:
-    """Yield every text below an element; ``above`` names the sequence it lies in, for elements without a name."""
+    """Return every text below an element; ``above`` names the sequence it lies in, for elements without a name."""
     tag, vr, _, value, stop, _ = span
     label = label_of(tag)
     if above and label in {"private", "unknown"}:
         label = above
-    try:
-        inside = place.reader.datasets(data, span, place.depth)
-    except Refused:
-        inside = None
-    if inside is not None:
-        inner, datasets = inside
-        for dataset in datasets:
-            own = place.below(inner, data, dataset)
-            for one in dataset:
-                yield from taken(data, one, own, label)
-        return
-    raw = data[value:stop]
+    if vr in {"SQ", "UN"}:
+        try:
+            inside = place.reader.datasets(data, span, place.depth)
+        except Refused:
+            inside = None
+        if inside is not None:
+            return _within(data, inside, place, label)
     if vr == "UN" and not tag >> 16 & 1:
         vr = vr_of(tag)  # an attribute that somebody did not know when he wrote it
-    yield from texts(label, tag, vr, raw, place.terms)
+    return texts(label, tag, vr, data[value:stop], place.terms)
+
+
+def _within(data: bytes, inside: tuple[Reader, list[list[Span]]], place: Place, label: str) -> Iterator[Taken]:
+    inner, datasets = inside
+    for dataset in datasets:
+        own = place.below(inner, data, dataset)
+        for one in dataset:
+            yield from taken(data, one, own, label)
 
 
 def charset_of(data: bytes, spans: Iterable[Span]) -> tuple[str, ...]:

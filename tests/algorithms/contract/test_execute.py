@@ -217,7 +217,7 @@ def test_an_unwritable_case_folder_is_told_in_a_sentence(case, home):
     """A plain file stands where the stage's folder should be: even root cannot write below it."""
     (case.folder / "count").write_text("in the way")
 
-    with pytest.raises(DataError, match="cannot write into the case folder"):
+    with pytest.raises(DataError, match="cannot write into the folder of results"):
         execute(TOY, COUNT, case, home, {})
 
 
@@ -226,7 +226,7 @@ def test_a_case_folder_without_permission_is_told_in_a_sentence(case, home):
     """The same for the user that Airflow's workers run as."""
     case.folder.chmod(0o500)
 
-    with pytest.raises(DataError, match="cannot write into the case folder"):
+    with pytest.raises(DataError, match="cannot write into the folder of results"):
         execute(TOY, COUNT, case, home, {})
 
 

@@ -149,15 +149,22 @@ def test_a_refused_file_leaves_nothing_behind():
     assert engine.retained != set()
 
 
-def test_an_attribute_that_stands_twice_is_refused_however_much_is_known():
-    """A second one behind a known stretch, and one between known ones."""
-    engine = Engine(policy_of(DEFAULT), SUBJECT)
-    data = changed(1)
-    for _ in range(2):
-        engine.clean(data)
-    element = b"\x18\0\x60\0DS\x04\x00100 "
-    assert element in data
+KVP = b"\x18\0\x60\0DS\x04\x00100 "
 
-    for place in (data.index(element), data.index(b"\xe0\x7f\x10\0")):
+
+@pytest.mark.parametrize("moved", [False, True], ids=["in order", "KVP before its time"])
+def test_an_attribute_that_stands_twice_is_refused_however_much_is_known(moved):
+    """Within what was a known stretch, where its own place would be, and at the end; also where one stands out of order."""
+    data = changed(1)
+    behind = data[data.index(KVP) + len(KVP) :][:8]
+    if moved:
+        patient = data.index(b"\x10\0\x10\0PN")
+        data = data.replace(KVP, b"")
+        data = data[:patient] + KVP + data[patient:]
+
+    for place in (data.index(KVP), data.index(behind), data.index(b"\xe0\x7f\x10\0")):
+        engine = Engine(policy_of(DEFAULT), SUBJECT)
+        for _ in range(2):
+            engine.clean(data)
         with pytest.raises(Refused, match="twice"):
-            engine.clean(data[:place] + element + data[place:])
+            engine.clean(data[:place] + KVP + data[place:])
