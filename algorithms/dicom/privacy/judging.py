@@ -150,7 +150,7 @@ class Judging:
             if one.kind in {"PN", "ID"}:
                 parts = _parts(one.text)
                 self._values.names |= {part for part in parts if len(part) > 2 or not part.isascii()}
-                self._values.short_names |= {part for part in parts if len(part) < 3 and one.kind == "PN"}
+                self._values.people |= set(parts) if one.kind == "PN" else set()
             elif self._keeps_texts and one.kind in {"DA", "DT"}:
                 day = dicom_date(one.text)
                 self._values.names |= set() if day is None else {spelling.casefold() for spelling in spellings_of_day(day)}

@@ -89,9 +89,9 @@ class Values:
         self.retained: set[str] = set()
         """Identifying values that an option keeps: they are no longer taken out, wherever else they stand."""
         self.names: set[str] = set()
-        self.short_names: set[str] = set()
-        """Parts of names and identifiers, and dates, that were taken out, in lower case: no free text that holds one is kept,
-        or that holds a name of one or two letters as a word."""
+        """Parts of names and identifiers, and dates, that were taken out, in lower case: no free text with one is kept."""
+        self.people: set[str] = set()
+        """Parts of persons' names, however short: no free text with one as a word is kept, and no listed word that is one."""
         self._rules: Mapping[str, Applied] = {
             "number": number, "geometry": number, "codes": codes, "empty": lambda _, __: b"",
             "pseudonym": lambda _, __: self._pseudonym, "uid": self._uid, "uid_kept": self._retaining(uid_kept),
@@ -143,7 +143,7 @@ class Values:
         folded = text.casefold()
         if not text.isprintable() or any(name in folded for name in self.names):
             return None
-        if not self.short_names.isdisjoint(WORD.findall(folded)):
+        if not self.people.isdisjoint(WORD.findall(folded)):
             return None
         self.retained |= {text} - {""}
         return text.encode()
@@ -157,7 +157,7 @@ class Values:
         return applied
 
     def _words(self, _: Rule, value: Value) -> bytes | None:
-        listed = self._policy.words - self.names - self.short_names
+        listed = self._policy.words - self.people
         words = [word for word in WORD.findall(value.text()) if word.casefold() in listed]
         self.kept.update(words)
         return " ".join(words)[:64].encode()

@@ -175,6 +175,18 @@ def test_what_a_site_lets_stay_holds_no_name_of_this_patient(
     assert texts[1] == of_another.InstitutionName
 
 
+def test_a_hospital_of_the_heart_keeps_the_word_heart() -> None:
+    """Only names of persons take a listed word out of a description, not what the institution or the station is called."""
+    policy = {"version": 1, "options": ["clean_descriptors"], "words": ["heart", "ct"]}
+    called = [
+        element(0x00080080, "LO", "Heart Centre"),
+        element(0x00081010, "SH", "CT HEART"),
+        element(0x001021B0, "LT", "heart"),
+    ]
+
+    assert cleaned(file(*called, element(0x00081030, "LO", "CT heart")), policy).StudyDescription == "CT heart"
+
+
 @pytest.mark.parametrize("spelling", ["19480317", "1948-03-17", "17.03.1948", "17 Mar 1948"])
 def test_the_name_of_an_institution_holds_no_birth_date(spelling: str) -> None:
     """Some sites write it behind the ward."""
