@@ -18,7 +18,7 @@ from algorithms.dicom.privacy import pixels
 from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, TITLE, marks, meta, present
+from algorithms.dicom.privacy.marks import BODY_PART, FIXED, LATERALITY, NEEDED, TITLE, WITH_LATERALITY, marks, meta, present
 from algorithms.dicom.privacy.nested import Nested
 from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, PIXELLESS, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
@@ -306,7 +306,7 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
-        if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] == "image":
+        if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] in WITH_LATERALITY:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         wide = not "".join(self._policy.words).isascii() and FAMILIES[sop_class] in PIXELLESS
         if wide or (self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())):
@@ -331,9 +331,8 @@ class Engine:
             self._values.retained |= set(TITLE)
             return encoded_items([b"".join(encoded_code(*TITLE).values())])
         pseudonym = self._subject.pseudonym
-        return {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}.get(
-            keyword, ""
-        ).encode()
+        known = {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}
+        return (known | FIXED).get(keyword, "").encode()
 
     def _own_uid(self, file: File) -> bytes:
         named = file.meta.get(0x00020003, b"").decode("latin-1").strip(" \0")

@@ -11,26 +11,26 @@ from collections.abc import Mapping, Set
 from algorithms.dicom.privacy.syntax import File, Refused, damaged
 from algorithms.dicom.privacy.table import Option
 
-CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
-MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
-ENHANCED_CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2.1"
-ENHANCED_MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4.1"
-MODALITIES = {CT_IMAGE_STORAGE: "CT", MR_IMAGE_STORAGE: "MR", ENHANCED_CT_IMAGE_STORAGE: "CT", ENHANCED_MR_IMAGE_STORAGE: "MR"}
-DOCUMENTS = tuple(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in (11, 22, 33, 34, 67))
-"""Basic Text, Enhanced, Comprehensive, Comprehensive 3D and X-Ray Radiation Dose SR."""
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+PASSING = {
+    STORAGE + "2": ("CT", "image"), STORAGE + "4": ("MR", "image"),
+    STORAGE + "2.1": ("CT", "enhanced"), STORAGE + "4.1": ("MR", "enhanced"),
+    STORAGE + "88.11": ("SR", "document"), STORAGE + "88.22": ("SR", "document"), STORAGE + "88.33": ("SR", "document"),
+    STORAGE + "88.34": ("SR", "document"), STORAGE + "88.67": ("SR", "document"), STORAGE + "11.1": ("PR", "presentation"),
+}  # fmt: skip
+"""SOP classes that may pass, with their modality, and the set of rules that counts for the top of an object (PS3.4 B.5):
+CT and MR images, enhanced ones, Basic Text, Enhanced, Comprehensive, Comprehensive 3D and X-Ray Radiation Dose SR, and the
+grayscale softcopy presentation state."""
 
-MODALITIES |= dict.fromkeys(DOCUMENTS, "SR")
-FAMILIES = {CT_IMAGE_STORAGE: "image", MR_IMAGE_STORAGE: "image", ENHANCED_CT_IMAGE_STORAGE: "enhanced",
-            ENHANCED_MR_IMAGE_STORAGE: "enhanced"} | dict.fromkeys(DOCUMENTS, "document")  # fmt: skip
-"""Which set of rules counts for the top of an object."""
+MODALITIES = {sop_class: modality for sop_class, (modality, _) in PASSING.items()}
+FAMILIES = {sop_class: family for sop_class, (_, family) in PASSING.items()}
 
-PIXELLESS = frozenset({"document"})
+PIXELLESS = frozenset({"document", "presentation"})
 """Families of objects that have no pixels."""
 
-ASKING = {"document": Option.CLEAN_STRUCTURED_CONTENT}
+ASKING = {"document": Option.CLEAN_STRUCTURED_CONTENT, "presentation": Option.CLEAN_GRAPHICS}
 """The option without which objects of a family do not pass."""
 
-STORAGE = "1.2.840.10008.5.1.4.1.1."
 KINDS = {
     "1.2.840.10008.1.3.10": "DICOMDIR",
     STORAGE + "7": "secondary capture", STORAGE + "7.1": "secondary capture", STORAGE + "7.2": "secondary capture",
@@ -78,7 +78,7 @@ def require_clean(texts: Mapping[str, str], options: Set[Option]) -> str:
         raise Refused(kind, f"an object is no original CT image or MR image but {kind}; send the axial series")
     if "EncapsulatedDocument" in texts:
         raise Refused("encapsulated document", "an object carries a document; send the original series")
-    if family == "document":
+    if family in PIXELLESS:
         return sop_class
     types = [part.strip(" \0").upper() for part in texts.get("ImageType", "").split("\\")]
     kind = next((TEXT_TYPES[part] for part in types if part in TEXT_TYPES), "")

@@ -20,7 +20,7 @@ from algorithms.dicom.privacy.table import STRICTNESS, Option, row
 HERE = Path(__file__).parent
 SCHEMA = HERE / "policy.schema.json"
 
-LISTS = ("attributes.tsv", "groups.tsv", "content.tsv")
+LISTS = ("attributes.tsv", "groups.tsv", "content.tsv", "graphics.tsv")
 """The allow-list."""
 
 DEFAULT: dict[str, Any] = {"version": 1, "options": ["retain_modified_dates", "retain_patient_characteristics"]}
@@ -37,7 +37,7 @@ MAKERS = {
 """Makers of scanners as they write themselves in Manufacturer, in capitals; any other text goes."""
 
 IN_IMAGES = (0x00180000, 0x0020000C), (0x00200014, 0xFFFFFFFF)
-"""Tags that a report shares with an image lie outside of these: patient, study, series and equipment."""
+"""Tags that a report or a presentation state shares with an image lie outside of these: patient, study, series."""
 
 KINDS = ("number", "codes", "text", "words")
 """Rules that a site may give to an attribute of its own choice; each removes what it does not let through."""
@@ -161,7 +161,9 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             )
         image[tag] = rule
     rules["enhanced"] = {**image, **rules["enhanced"]}
-    rules["document"] = {t: rule for t, rule in image.items() if not any(a < t < b for a, b in IN_IMAGES)} | rules["document"]
+    shared = {tag: rule for tag, rule in image.items() if not any(low < tag < high for low, high in IN_IMAGES)}
+    for name in ("document", "presentation"):
+        rules[name] = shared | rules[name]
     private = {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): _site_rule(entry, entry["vr"])
         for entry in document.get("safe_private", ())
@@ -206,7 +208,7 @@ def _rows() -> list[tuple[str, int, Rule, Option | None]]:
             low, high, most = float(bounds[0]), float(bounds[1]), int((bounds[2:] or ["1"])[0])
         elif name in {"codes", "in_place", "frame_type"}:
             terms = frozenset(detail.split()) | frozenset(word.replace("_", " ") for word in detail.split())
-        elif name in {"items", "coded"}:
+        elif name in {"items", "coded", "drawn"}:
             items = detail
         rule = Rule(name, action, tuple(vr.split()), low, high, most, terms, items, otherwise.encode(), source == LISTS[0])
         found.append((place, tag, rule, Option[option.upper()] if option else None))

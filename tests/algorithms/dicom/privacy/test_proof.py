@@ -163,3 +163,10 @@ def test_a_thousand_strings_cost_little_for_a_full_study():
     search.found(data)
 
     assert time.process_time() - start < 0.1
+
+
+def test_an_attribute_that_a_site_takes_away_may_stand_empty():
+    """KVP is of type 2: it is written empty, and the proof must not call that a stranger."""
+    policy = policy_of({**DEFAULT, "remove": ["KVP"]})
+
+    assert Proof(wanted([NAME], policy.public_words(), (), ()), policy.allowed()).leaks(clean_file(KVP=None)) == set()
