@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.blanking import Rectangle, blanked
 from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
@@ -46,11 +47,10 @@ MOST_REMEMBERED = 50000
 LONGEST_REMEMBERED = 65536
 """Elements, and bytes of one, that are remembered; beyond that memory would grow with the study."""
 
+BURNED_IN = 0x00280301
 CHARACTER_SET, SOP_INSTANCE, PATIENT_AGE, SIGNED = 0x00080005, 0x00080018, 0x00101010, 0x00280103
 META_TEXTS = (0x00020003, 0x00020013, 0x00020016, 0x00020017, 0x00020018, 0x00020026, 0x00020027, 0x00020028, 0x00020102)
 UTF8_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-LAYOUT = tuple(tag_of(k) or 0 for k in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
-                                        "SamplesPerPixel", "NumberOfFrames", "HighBit"))  # fmt: skip
 
 
 class Judged(NamedTuple):
@@ -70,6 +70,8 @@ class Cleaned:
     pieces: list[Any] = field(repr=False)
     sop_class: str
     done: list[tuple[str, str]]
+    blanked: bool = False
+    """Whether rectangles were blacked out: then it may leave only if no text is seen in what is left."""
 
     def data(self) -> bytes:
         """Return the whole file."""
@@ -93,10 +95,12 @@ class Engine:
         self._rules = policy.rules["image"]
         self._keeps_texts = any(rule.name in {"text", "words"} for rule in self._rules.values())
         self._known: dict[tuple[str, str, tuple[str, ...], bool], dict[bytes, Judged]] = {}
-        self._admitted: dict[tuple[bytes | None, ...], str] = {}
+        self._admitted: dict[tuple[bytes | None, ...], tuple[str, tuple[Rectangle, ...]]] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
         self._marks = marks(policy)
+        self._rectangles: tuple[Rectangle, ...] = ()
+        """What is blanked in the file in hand."""
         self.actions: Counter[tuple[str, str]] = Counter()
         self.taken: dict[Taken, None] = {}
         self._pending: dict[Taken, None] = {}
@@ -162,7 +166,7 @@ class Engine:
         done += self._outside(file, data)
         self.actions.update(done)
         head = meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"))
-        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class, done)
+        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class, done, bool(self._rectangles))
 
     def _outside(self, file: File, data: bytes) -> list[tuple[str, str]]:
         """Note what lies outside the data set: file meta information, preamble, bytes behind the end."""
@@ -280,8 +284,8 @@ class Engine:
         """Return the SOP class; what decides is equal in most images, so it is decided once."""
         key = tuple(by_tag[tag].source if tag in by_tag else None for tag in ASKED.values())
         meta_class = file.meta.get(0x00020002, b"")
-        sop_class = self._admitted.get((*key, meta_class))
-        if sop_class is None:
+        admitted = self._admitted.get((*key, meta_class))
+        if admitted is None:
             asked = {tag: keyword for keyword, tag in ASKED.items()}
             raws = {asked[s[0]]: file.data[s[3] : s[4]] for s in file.spans if s[0] in asked}
             values = {keyword: raw.decode("latin-1").strip(" \0") for keyword, raw in raws.items()}
@@ -289,8 +293,11 @@ class Engine:
             if named and values.get("SOPClassUID", "") not in {"", named}:
                 raise damaged("it says in two places what kind of object it is, and not the same")
             values["SOPClassUID"] = values.get("SOPClassUID") or named
-            sop_class = require_clean(values, self._policy.options)
-            self._admitted[(*key, meta_class)] = sop_class
+            matrix = {keyword: by_tag[ASKED[keyword]] for keyword in ("Rows", "Columns") if ASKED[keyword] in by_tag}
+            values |= {keyword: str(int.from_bytes(one.output[8:10], "little")) for keyword, one in matrix.items()}
+            admitted = require_clean(values, self._policy.options, self._policy.blank)
+            self._admitted[(*key, meta_class)] = admitted
+        sop_class, self._rectangles = admitted
         return sop_class
 
     def _completed(
@@ -306,6 +313,8 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
+        if self._rectangles:
+            outputs[BURNED_IN] = encoded(BURNED_IN, "CS", b"NO")
         if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] in WITH_LATERALITY:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         wide = not "".join(self._policy.words).isascii() and FAMILIES[sop_class] in PIXELLESS
@@ -355,15 +364,17 @@ class Engine:
         if not pixel_spans:
             raise Refused("no pixels", "an image holds no pixel data; ask the site to send it again")
         span = pixel_spans[0]
-        key = tuple(by_tag[tag].output if tag in by_tag else None for tag in LAYOUT)
+        key = tuple(by_tag[tag].output if tag in by_tag else None for tag in pixels.LAYOUT)
         layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[key] = _layout(key)
+            layout = self._layouts[key] = pixels.layout_of(key)
         value, changed = self._plain(file, span, layout)
         clean, cut = pixels.cleaned_raw(value, layout, big_endian=file.transfer_syntax == BIG_ENDIAN)
         if len(value) > len(clean) + 1:
             self._take(texts("PixelData", PIXEL_DATA, "OB", bytes(value[len(clean) :]), ()))
             cut = True
+        if self._rectangles:
+            clean, cut = blanked(clean, layout, self._rectangles), True
         pad = b"\0" * (len(clean) % 2)
         head = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", len(clean) + len(pad))
         return [head, clean, pad], "C" if changed or cut else "K"
@@ -375,6 +386,8 @@ class Engine:
             raise damaged("its pixels are not compressed as it says")
         if syntax in pixels.RAW or syntax == BIG_ENDIAN:
             return value, False
+        if layout.samples != 1:
+            raise Refused("colour image", f"a picture in colour is compressed; {pixels.REMEDY}")
         if syntax == pixels.RLE:
             return memoryview(pixels.decoded_rle(bytes(value), layout)), False
         frames, segments = pixels.cleaned_frames(bytes(value), syntax, layout)
@@ -383,20 +396,3 @@ class Engine:
 
 def _parts(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in text.casefold()).split()
-
-
-def _layout(key: tuple[bytes | None, ...]) -> pixels.Layout:
-    """Return the layout from encoded elements; the last two may be missing."""
-    numbers: list[int | None] = []
-    for tag, output in zip(LAYOUT, key, strict=True):
-        raw = (output or b"")[8:]
-        if vr_of(tag) == "IS":
-            numbers.append(int(raw) if raw.strip() else None)
-        else:
-            numbers.append(struct.unpack("<H", raw)[0] if len(raw) == 2 else None)
-    rows, columns, allocated, stored, signed, samples, frames, high = numbers
-    if rows is None or columns is None or allocated is None or stored is None or signed is None:
-        raise damaged("it does not say how its pixels lie")
-    if samples not in {None, 1} or (high is not None and high != stored - 1):
-        raise Refused("unknown pixels", "an image's pixels do not lie in the lower bits; send the original series")
-    return pixels.Layout(rows, columns, allocated, stored, bool(signed), frames or 1)

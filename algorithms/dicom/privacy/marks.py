@@ -24,12 +24,14 @@ PRESENT = {
 
 
 PRESENT_ANY = tuple(keyword for keyword in PRESENT["*"] if keyword not in {"FrameOfReferenceUID", "PositionReferenceIndicator"})
-PRESENT_PIXELLESS = {
+PRESENT_OTHER = {
     "document": ("ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence", "ConceptNameCodeSequence"),
     "presentation": ("ContentLabel", "ContentDescription", "PresentationCreationDate", "PresentationCreationTime",
                      "ContentCreatorName"),
+    "picture": (),
 }  # fmt: skip
-"""The same for structured reports (PS3.3 A.35) and presentation states (A.33), beside those of any object."""
+"""The same for structured reports (PS3.3 A.35), presentation states (A.33), captures (A.8) and ultrasound (A.6), beside those
+of any object."""
 
 FIXED = {"ContentLabel": "REMOVED", "PresentationCreationDate": "19000101", "PresentationCreationTime": "000000"}
 """What stands for attributes that must have a value."""
@@ -43,21 +45,21 @@ PRESENT_ENHANCED = ("AcquisitionContextSequence",)
 
 def present(sop_class: str) -> tuple[str, ...]:
     """Return the keywords of attributes that an object must have, if only empty."""
-    if FAMILIES[sop_class] in PRESENT_PIXELLESS:
-        return PRESENT_ANY + PRESENT_PIXELLESS[FAMILIES[sop_class]]
+    if FAMILIES[sop_class] in PRESENT_OTHER:
+        return PRESENT_ANY + PRESENT_OTHER[FAMILIES[sop_class]]
     more = PRESENT_ENHANCED if FAMILIES[sop_class] == "enhanced" else PRESENT[MODALITIES[sop_class]]
     return PRESENT["*"] + more
 
 
 def stood_in() -> dict[int, frozenset[str]]:
     """Return the attributes that are written even where no rule lets one through, with their VR."""
-    lists = (PRESENT_ENHANCED, *PRESENT.values(), *PRESENT_PIXELLESS.values())
+    lists = (PRESENT_ENHANCED, *PRESENT.values(), *PRESENT_OTHER.values())
     every = {keyword for keywords in lists for keyword in keywords}
     return {tag: frozenset({vr_of(tag)}) for tag in map(tag_of, every) if tag is not None}
 
 
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
-WITH_LATERALITY = frozenset({"image", "presentation"})
+WITH_LATERALITY = frozenset({"image", "presentation", "picture"})
 """Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1); not in every family."""
 
 NEEDED = {

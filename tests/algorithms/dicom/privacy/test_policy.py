@@ -44,6 +44,16 @@ def test_no_attribute_is_treated_more_mildly_than_the_table_allows():
     assert len(choices()) == 384
 
 
+def test_the_list_of_pictures_is_no_milder_than_the_table_either():
+    """Rectangles come with their option, and change the rule for the type of an image."""
+    blank = {"sop_class": "1.2.840.10008.5.1.4.1.1.7", "manufacturer": "A", "model": "B", "rows": 9, "columns": 9,
+             "rectangles": [[0, 0, 1, 1]]}  # fmt: skip
+    policy = policy_of({"version": 1, "options": ["clean_pixel_data"], "blank": [blank]})
+    asked = [(rule, row(tag)) for rules in policy.rules.values() for tag, rule in rules.items()]
+
+    assert not [r for r, of in asked if of is not None and STRICTNESS[r.action] < STRICTNESS[of.least_action(policy.options)]]
+
+
 def test_attributes_have_the_value_representation_of_the_standard():
     """A row with another one would never let its attribute through."""
     for rules in policy_of(DEFAULT).rules.values():
@@ -71,7 +81,7 @@ def written(tmp_path: Path, text: str) -> Path:
         pytest.param("version: 2\noptions: []\n", "at version", id="version"),
         pytest.param("version: 1\noptions: [retain_everything]\n", "at options/0", id="unknown option"),
         pytest.param(
-            "version: 1\noptions: [clean_recognizable_visual_features]\n", "at options/0", id="option that is not offered"
+            "version: 1\noptions: [clean_recognizable_visual_features]\n", "no method here", id="option that is not offered"
         ),
         pytest.param("version: 1\noptions: [retain_full_dates, retain_modified_dates]\n", "full and modified", id="both dates"),
         pytest.param("version: 1\noptions: []\nremove: [KPV]\n", "KPV, which is no keyword", id="keyword"),
