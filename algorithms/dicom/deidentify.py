@@ -26,8 +26,9 @@ IN may hold any files in any folders, several patients and studies mixed.  Origi
     OUT/<patient>/<study>/<series>/0001.dcm ...    in the order of their positions, all names made anew
     OUT/<patient>/<study>/privacy.json             what was done to each attribute, and what was searched; no values
 
-Whatever may show or hold text (captures, dose sheets, localizers, reports, damaged files) is refused: it is counted by
-reason in the summary, and copied to the quarantine folder, if one is given, under a new name beside a file with the reason.
+Whatever may show or hold text (captures, dose sheets, localizers, reports) is refused unless the policy chooses the option that
+cleans it, and so are damaged files: a refused file is counted by reason in the summary, and copied to the quarantine folder, if
+one is given, under a new name beside a file with the reason.
 The quarantine holds identifying data.  IN is never changed.
 
 Before anything appears in OUT, every byte written for a patient is searched for every value that was taken out of that

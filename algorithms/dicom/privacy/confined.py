@@ -138,10 +138,13 @@ class Cleaning:
         """Write each (file, output name); return failures and bytes written, and what was done since the last batch."""
         engine = self._engine
         results = []
+        blanked = []
         for name, output in pairs:
             cleaned, failure = attempted(lambda path: engine.clean(_read(path)), f"{self._source}/{name}")
             if failure is None:
                 _write(f"{self._target}/{output}", cleaned.pieces)
+                if cleaned.blanked:
+                    blanked.append(name)
             results.append(failure)
         fresh = engine.fresh()
         actions = [[keyword, action, count] for (keyword, action), count in sorted(engine.actions.items())]
@@ -149,6 +152,7 @@ class Cleaning:
         days = self._subject.days
         return {
             "failures": results,
+            "blanked": blanked,
             "actions": actions,
             "taken": [[t.keyword, t.kind, t.text] for t in fresh],
             "kept": sorted(engine.kept),

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from algorithms.dicom.privacy import pixels
+from algorithms.dicom.privacy.blanking import Rectangle, blanked
 from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.judging import Header, Judging, Part
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, TITLE, marks, meta, present
+from algorithms.dicom.privacy.marks import BODY_PART, FIXED, LATERALITY, TITLE, WITH_LATERALITY, marks, meta, present
 from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, PIXELLESS, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.subject import Subject
@@ -38,13 +39,11 @@ from algorithms.dicom.privacy.taken import Taken, texts
 from algorithms.dicom.privacy.values import grouped_age
 from algorithms.dicom.pseudonym import dicom_date, replaced_uid
 
-CHARACTER_SET, SOP_INSTANCE = 0x00080005, 0x00080018
+CHARACTER_SET, SOP_INSTANCE, BURNED_IN = 0x00080005, 0x00080018, 0x00280301
 PATIENT_AGE, BIRTH_DATE, STUDY_DATE = 0x00101010, 0x00100030, 0x00080020
 META_TEXTS = (0x00020003, 0x00020013, 0x00020016, 0x00020017, 0x00020018, 0x00020026, 0x00020027, 0x00020028, 0x00020102)
 UTF8_VRS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-LAYOUT = tuple(tag_of(k) or 0 for k in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
-                                        "SamplesPerPixel", "NumberOfFrames", "HighBit"))  # fmt: skip
-DECISIVE = frozenset({*ASKED.values(), *LAYOUT, PATIENT_AGE, BIRTH_DATE, STUDY_DATE})
+DECISIVE = frozenset({*ASKED.values(), *pixels.LAYOUT, PATIENT_AGE, BIRTH_DATE, STUDY_DATE})
 
 
 @dataclass
@@ -53,6 +52,8 @@ class Cleaned:
 
     pieces: list[Any] = field(repr=False)
     sop_class: str
+    blanked: bool = False
+    """Whether rectangles were blacked out: then it may leave only if no text is seen in what is left."""
 
     def data(self) -> bytes:
         """Return the whole file."""
@@ -72,10 +73,12 @@ class Engine:
         self._policy, self._subject = policy, subject
         self._judging = Judging(policy, subject, DECISIVE)
         self._readers = Readers()
-        self._admitted: dict[tuple[bytes | None, ...], str] = {}
+        self._admitted: dict[tuple[bytes | None, ...], tuple[str, tuple[Rectangle, ...]]] = {}
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
         self._marks = marks(policy)
+        self._rectangles: tuple[Rectangle, ...] = ()
+        """What is blanked in the file in hand."""
         self._actions: Counter[tuple[str, str]] = Counter()
         self._known_parts: Counter[Part] = Counter()
         self.taken: dict[Taken, None] = {}
@@ -141,7 +144,7 @@ class Engine:
         self._actions.update(done)
         self._known_parts.update(header.known)
         head = meta(sop_class.encode(), outputs[SOP_INSTANCE][8:].rstrip(b"\0"))
-        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class)
+        return Cleaned([head, *(outputs[tag] for tag in sorted(outputs)), *pixel_data], sop_class, bool(self._rectangles))
 
     def _outside(self, file: File, data: bytes, end: int) -> list[tuple[str, str]]:
         """Note what lies outside the data set: file meta information, preamble, bytes behind the end."""
@@ -161,8 +164,8 @@ class Engine:
         """Return the SOP class; what decides is equal in most images, so it is decided once."""
         key = tuple(one.source if (one := header.decisive.get(tag)) else None for tag in ASKED.values())
         meta_class = file.meta.get(0x00020002, b"")
-        sop_class = self._admitted.get((*key, meta_class))
-        if sop_class is None:
+        admitted = self._admitted.get((*key, meta_class))
+        if admitted is None:
             asked = {tag: keyword for keyword, tag in ASKED.items()}
             raws = {asked[s[0]]: file.data[s[3] : s[4]] for s in file.spans if s[0] in asked}
             values = {keyword: raw.decode("latin-1").strip(" \0") for keyword, raw in raws.items()}
@@ -170,8 +173,11 @@ class Engine:
             if named and values.get("SOPClassUID", "") not in {"", named}:
                 raise damaged("it says in two places what kind of object it is, and not the same")
             values["SOPClassUID"] = values.get("SOPClassUID") or named
-            sop_class = require_clean(values, self._policy.options)
-            self._admitted[(*key, meta_class)] = sop_class
+            matrix = {keyword: one for keyword in ("Rows", "Columns") if (one := header.decisive.get(ASKED[keyword]))}
+            values |= {keyword: str(int.from_bytes(one.output[8:10], "little")) for keyword, one in matrix.items()}
+            admitted = require_clean(values, self._policy.options, self._policy.blank)
+            self._admitted[(*key, meta_class)] = admitted
+        sop_class, self._rectangles = admitted
         return sop_class
 
     def _completed(self, outputs: dict[int, bytes], file: File, header: Header, sop_class: str) -> list[tuple[str, str]]:
@@ -186,7 +192,9 @@ class Engine:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
         family = FAMILIES[sop_class]
-        if len(outputs.get(BODY_PART, b"")) <= 8 and family == "image":
+        if self._rectangles:
+            outputs[BURNED_IN] = encoded(BURNED_IN, "CS", b"NO")
+        if len(outputs.get(BODY_PART, b"")) <= 8 and family in WITH_LATERALITY:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         wide = not "".join(self._policy.words).isascii() and family in PIXELLESS
         if wide or (
@@ -213,9 +221,8 @@ class Engine:
             self._judging.retained |= set(TITLE)
             return encoded_items([b"".join(encoded_code(*TITLE).values())])
         pseudonym = self._subject.pseudonym
-        return {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}.get(
-            keyword, ""
-        ).encode()
+        known = {"PatientName": pseudonym, "PatientID": pseudonym, "SOPClassUID": sop_class, "Modality": modality}
+        return (known | FIXED).get(keyword, "").encode()
 
     def _own_uid(self, file: File) -> bytes:
         named = file.meta.get(0x00020003, b"").decode("latin-1").strip(" \0")
@@ -238,15 +245,17 @@ class Engine:
         if not header.pixels:
             raise Refused("no pixels", "an image holds no pixel data; ask the site to send it again")
         span = header.pixels[0]
-        key = tuple(one.output if (one := header.decisive.get(tag)) else None for tag in LAYOUT)
+        key = tuple(one.output if (one := header.decisive.get(tag)) else None for tag in pixels.LAYOUT)
         layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[key] = _layout(key)
+            layout = self._layouts[key] = pixels.layout_of(key)
         value, changed = self._plain(file, span, layout)
         clean, cut = pixels.cleaned_raw(value, layout, big_endian=file.transfer_syntax == BIG_ENDIAN)
         if len(value) > len(clean) + 1:
             self._judging.take(texts("PixelData", PIXEL_DATA, "OB", bytes(value[len(clean) :]), ()))
             cut = True
+        if self._rectangles:
+            clean, cut = blanked(clean, layout, self._rectangles), True
         pad = b"\0" * (len(clean) % 2)
         head = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", len(clean) + len(pad))
         return [head, clean, pad], "C" if changed or cut else "K"
@@ -258,24 +267,9 @@ class Engine:
             raise damaged("its pixels are not compressed as it says")
         if syntax in pixels.RAW or syntax == BIG_ENDIAN:
             return value, False
+        if layout.samples != 1:
+            raise Refused("colour image", f"a picture in colour is compressed; {pixels.REMEDY}")
         if syntax == pixels.RLE:
             return memoryview(pixels.decoded_rle(bytes(value), layout)), False
         frames, segments = pixels.cleaned_frames(bytes(value), syntax, layout)
         return memoryview(b"".join(decoded(frame, syntax, layout) for frame in frames)), bool(segments)
-
-
-def _layout(key: tuple[bytes | None, ...]) -> pixels.Layout:
-    """Return the layout from encoded elements; the last two may be missing."""
-    numbers: list[int | None] = []
-    for tag, output in zip(LAYOUT, key, strict=True):
-        raw = (output or b"")[8:]
-        if vr_of(tag) == "IS":
-            numbers.append(int(raw) if raw.strip() else None)
-        else:
-            numbers.append(struct.unpack("<H", raw)[0] if len(raw) == 2 else None)
-    rows, columns, allocated, stored, signed, samples, frames, high = numbers
-    if rows is None or columns is None or allocated is None or stored is None or signed is None:
-        raise damaged("it does not say how its pixels lie")
-    if samples not in {None, 1} or (high is not None and high != stored - 1):
-        raise Refused("unknown pixels", "an image's pixels do not lie in the lower bits; send the original series")
-    return pixels.Layout(rows, columns, allocated, stored, bool(signed), frames or 1)

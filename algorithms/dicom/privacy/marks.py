@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from algorithms.dicom.privacy.dictionary import tag_of, vr_of
 from algorithms.dicom.privacy.objects import FAMILIES, MODALITIES
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.syntax import EXPLICIT, encoded, encoded_items
@@ -22,12 +23,18 @@ PRESENT = {
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 
-PRESENT_DOCUMENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
-                    "StudyID", "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
-                    "SeriesInstanceUID", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber",
-                    "ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence",
-                    "ConceptNameCodeSequence")  # fmt: skip
-"""The same for structured reports (PS3.3 A.35)."""
+PRESENT_ANY = tuple(keyword for keyword in PRESENT["*"] if keyword not in {"FrameOfReferenceUID", "PositionReferenceIndicator"})
+PRESENT_OTHER = {
+    "document": ("ReferencedPerformedProcedureStepSequence", "PerformedProcedureCodeSequence", "ConceptNameCodeSequence"),
+    "presentation": ("ContentLabel", "ContentDescription", "PresentationCreationDate", "PresentationCreationTime",
+                     "ContentCreatorName"),
+    "picture": (),
+}  # fmt: skip
+"""The same for structured reports (PS3.3 A.35), presentation states (A.33), captures (A.8) and ultrasound (A.6), beside those
+of any object."""
+
+FIXED = {"ContentLabel": "REMOVED", "PresentationCreationDate": "19000101", "PresentationCreationTime": "000000"}
+"""What stands for attributes that must have a value."""
 
 TITLE = ("LN", "18748-4", "Diagnostic Imaging Report")
 """Title of a report whose own is no code of the standard (PS3.16 CID 7000)."""
@@ -38,18 +45,30 @@ PRESENT_ENHANCED = ("AcquisitionContextSequence",)
 
 def present(sop_class: str) -> tuple[str, ...]:
     """Return the keywords of attributes that an object must have, if only empty."""
-    if FAMILIES[sop_class] == "document":
-        return PRESENT_DOCUMENT
+    if FAMILIES[sop_class] in PRESENT_OTHER:
+        return PRESENT_ANY + PRESENT_OTHER[FAMILIES[sop_class]]
     more = PRESENT_ENHANCED if FAMILIES[sop_class] == "enhanced" else PRESENT[MODALITIES[sop_class]]
     return PRESENT["*"] + more
 
 
+def stood_in() -> dict[int, frozenset[str]]:
+    """Return the attributes that are written even where no rule lets one through, with their VR."""
+    lists = (PRESENT_ENHANCED, *PRESENT.values(), *PRESENT_OTHER.values())
+    every = {keyword for keywords in lists for keyword in keywords}
+    return {tag: frozenset({vr_of(tag)}) for tag in map(tag_of, every) if tag is not None}
+
+
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
-"""Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1)."""
+WITH_LATERALITY = frozenset({"image", "presentation", "picture"})
+"""Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1); not in every family."""
 
 NEEDED = {
     "reference": frozenset({0x00081150, 0x00081155}),
     "frame_reference": frozenset({0x00081150, 0x00081155}),
+    "presented_series": frozenset({0x0020000E, 0x00081140}),
+    "graphic_layer": frozenset({0x00700002}),
+    "annotation": frozenset({0x00700002, 0x00700009}),
+    "graphic_object": frozenset({0x00700005, 0x00700020, 0x00700021, 0x00700022, 0x00700023}),
     "measured": frozenset({0x0040A30A, 0x004008EA}),
     "template": frozenset({0x00080105, 0x0040DB00}),
     "evidence": frozenset({0x0020000D, 0x00081115}),

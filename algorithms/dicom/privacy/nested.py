@@ -11,6 +11,7 @@ from algorithms.dicom.privacy.charset import decoded
 from algorithms.dicom.privacy.codes import encoded_code, meaning_of
 from algorithms.dicom.privacy.dictionary import label_of
 from algorithms.dicom.privacy.graphics import Drawn
+from algorithms.dicom.privacy.marks import NEEDED
 from algorithms.dicom.privacy.policy import Policy, Rule
 from algorithms.dicom.privacy.syntax import Span, encoded, encoded_items
 from algorithms.dicom.privacy.table import Option
@@ -42,7 +43,7 @@ class Nested:
         Grows with the texts of the standard that get into an output: finding them proves no leak.
     """
 
-    RULES = frozenset({"coded", "emptied", "content"})
+    RULES = frozenset({"coded", "emptied", "content", "drawn"})
 
     def __init__(
         self, policy: Policy, judge: Callable[..., Any], take: Callable[[Iterable[Taken]], None], public: set[str]
@@ -59,7 +60,7 @@ class Nested:
         if rule.name == "emptied":
             self._take(taken(data, span, place))
             return encoded(span[0], "SQ", b""), ()
-        one = self._coded_item if rule.name == "coded" else self._content_item
+        one = {"coded": self._coded_item, "content": self._content_item, "drawn": self._drawn_item}[rule.name]
         items: list[bytes] = []
         done: list[tuple[str, str]] = []
         inside = self._inside(data, span, place)
@@ -145,6 +146,19 @@ class Nested:
         units = next((self._inside(data, one, own) for one in dataset if one[0] == content.UNITS), None) or []
         number = next((data[one[3] : one[4]] for one in dataset if one[0] == content.NUMBER), b"")
         return bool(units) and not content.is_old_age(number, self._read_code(data, *units[0])[1])
+
+    def _drawn_item(self, data: bytes, dataset: list[Span], own: Place, rule: Rule) -> tuple[bytes, list[tuple[str, str]]]:
+        """Return an object that is drawn on an image; nothing where it may not stay."""
+        if not self._draws(data, {span[0]: span for span in dataset}, own, "SCOORD"):
+            for span in dataset:
+                self._take(taken(data, span, own))
+            return b"", [("GraphicData", "X")]
+        rules = self._policy.rules[rule.items]
+        judged = [self._judge(data, one, own, rules.get(one[0])) for one in dataset]
+        outputs = {one.tag: one.output for one in judged if one.output}
+        complete = outputs.keys() >= NEEDED[rule.items]
+        done = [pair for one in judged for pair in (one.done, *one.inner)]
+        return b"".join(outputs[tag] for tag in sorted(outputs)) if complete else b"", done
 
     def _draws(self, data: bytes, spans: dict[int, Span], place: Place, kind: str) -> bool:
         """Return whether a shape may stay; true for items that are none."""

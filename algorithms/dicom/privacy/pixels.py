@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from algorithms.dicom.privacy.syntax import Refused
+from algorithms.dicom.privacy.dictionary import tag_of, vr_of
+from algorithms.dicom.privacy.syntax import Refused, damaged
 
 RAW = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -37,6 +38,38 @@ class Layout:
     bits_stored: int
     signed: bool
     frames: int = 1
+    samples: int = 1
+    """Values of a pixel: one grey value, or three colours."""
+    planar: bool = False
+    """Whether each colour of a frame lies by itself."""
+
+
+LAYOUT = tuple(tag_of(k) or 0 for k in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
+                                        "SamplesPerPixel", "NumberOfFrames", "HighBit", "PlanarConfiguration"))  # fmt: skip
+"""Attributes that say how pixels lie."""
+
+
+def layout_of(key: tuple[bytes | None, ...]) -> Layout:
+    """Return the layout from encoded elements in the order of `LAYOUT`; the last four may be missing.
+
+    Raises
+    ------
+    Refused
+        If they do not say how pixels lie, or not in the lower bits.
+    """
+    numbers: list[int | None] = []
+    for tag, output in zip(LAYOUT, key, strict=True):
+        raw = (output or b"")[8:]
+        if vr_of(tag) == "IS":
+            numbers.append(int(raw) if raw.strip() else None)
+        else:
+            numbers.append(struct.unpack("<H", raw)[0] if len(raw) == 2 else None)
+    rows, columns, allocated, stored, signed, samples, frames, high, planar = numbers
+    if rows is None or columns is None or allocated is None or stored is None or signed is None:
+        raise damaged("it does not say how its pixels lie")
+    if samples not in {None, 1, 3} or (high is not None and high != stored - 1):
+        raise Refused("unknown pixels", "an image's pixels do not lie in the lower bits; send the original series")
+    return Layout(rows, columns, allocated, stored, bool(signed), frames or 1, samples or 1, bool(planar) and samples == 3)
 
 
 def _damage(message: str) -> Refused:
@@ -56,7 +89,7 @@ def cleaned_raw(data: Any, layout: Layout, *, big_endian: bool = False) -> tuple
     """
     if layout.bits_allocated not in {8, 16} or not 0 < layout.bits_stored <= layout.bits_allocated:
         raise Refused("unknown pixels", f"{layout.bits_allocated} bits a pixel, wanted 8 or 16; send the original CT series")
-    wanted = layout.rows * layout.columns * layout.frames * layout.bits_allocated // 8
+    wanted = layout.rows * layout.columns * layout.samples * layout.frames * layout.bits_allocated // 8
     if len(data) < wanted:
         raise _damage("an image's pixel data is shorter than its matrix; ask the site to resend the series")
     data = data[:wanted]

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.blanking import Key, Rectangle, entries
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.table import STRICTNESS, Option, row
 
 HERE = Path(__file__).parent
 SCHEMA = HERE / "policy.schema.json"
 
-LISTS = ("attributes.tsv", "groups.tsv", "content.tsv")
+LISTS = ("attributes.tsv", "groups.tsv", "content.tsv", "graphics.tsv", "pictures.tsv")
 """The allow-list."""
 
 DEFAULT: dict[str, Any] = {"version": 1, "options": ["retain_modified_dates", "retain_patient_characteristics"]}
@@ -37,7 +38,9 @@ MAKERS = {
 """Makers of scanners as they write themselves in Manufacturer, in capitals; any other text goes."""
 
 IN_IMAGES = (0x00180000, 0x0020000C), (0x00200014, 0xFFFFFFFF)
-"""Tags that a report shares with an image lie outside of these: patient, study, series and equipment."""
+"""Tags that a report or a presentation state shares with an image lie outside of these: patient, study, series."""
+
+IMAGE_TYPE = 0x00080008
 
 KINDS = ("number", "codes", "text", "words")
 """Rules that a site may give to an attribute of its own choice; each removes what it does not let through."""
@@ -72,6 +75,8 @@ class Policy:
     """Safe private attributes: by creator, group, and the lower half of the element."""
     codes: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Meanings of codes, by scheme and value, that a site adds to those of the standard."""
+    blank: Mapping[Key, tuple[Rectangle, ...]] = field(default_factory=dict)
+    """Rectangles that are blacked out, by what they are for."""
     words: frozenset[str] = frozenset()
     """Words of descriptions that may stay, in lower case."""
 
@@ -123,6 +128,11 @@ def site_policy(path: Path | None) -> dict[str, Any]:
         raise DataError("the policy file does not exist; name an existing one, or leave --policy out for the default") from None
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DataError("the policy file is no YAML text; docs/privacy.md shows one") from None
+    if isinstance(document, dict) and "clean_recognizable_visual_features" in (document.get("options") or ()):
+        raise DataError(
+            "the policy chooses clean_recognizable_visual_features, for which there is no method here that is known to work; "
+            "take it out: images that say that a person can be recognised in them are refused"
+        )
     try:
         jsonschema.validate(document, json.loads(SCHEMA.read_text()))
     except jsonschema.ValidationError as error:
@@ -166,7 +176,12 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
             )
         image[tag] = rule
     rules["enhanced"] = {**image, **rules["enhanced"]}
-    rules["document"] = {t: rule for t, rule in image.items() if not any(a < t < b for a, b in IN_IMAGES)} | rules["document"]
+    shared = {tag: rule for tag, rule in image.items() if not any(low < tag < high for low, high in IN_IMAGES)}
+    for name in ("document", "presentation"):
+        rules[name] = shared | rules[name]
+    rules["picture"] = image | rules["picture"]
+    if document.get("blank"):
+        image[IMAGE_TYPE] = rules["picture"][IMAGE_TYPE]
     private = {
         (entry["creator"], int(entry["group"], 16), int(entry["element"], 16)): _site_rule(entry, entry["vr"])
         for entry in document.get("safe_private", ())
@@ -177,7 +192,19 @@ def policy_of(document: Mapping[str, Any]) -> Policy:
         )
     words = frozenset(word.casefold() for word in document.get("words", ()))
     codes = {(entry["scheme"], entry["code"]): entry["meaning"] for entry in document.get("codes", ())}
-    return Policy(options, rules, private, codes, words)
+    return Policy(options, rules, private, codes, _blank(document, options), words)
+
+
+def _blank(document: Mapping[str, Any], options: frozenset[Option]) -> dict[Key, tuple[Rectangle, ...]]:
+    listed = document.get("blank", ())
+    if bool(listed) != (Option.CLEAN_PIXEL_DATA in options):
+        raise DataError(
+            "the option clean_pixel_data and the list of rectangles (blank) go together, found one alone; add the other"
+        )
+    try:
+        return entries(listed)
+    except ValueError as error:
+        raise DataError(f"a rectangle of entry {error} of blank reaches beyond its matrix; correct it") from None
 
 
 def _tag(keyword: str) -> int:
@@ -211,7 +238,7 @@ def _rows() -> list[tuple[str, int, Rule, Option | None]]:
             low, high, most = float(bounds[0]), float(bounds[1]), int((bounds[2:] or ["1"])[0])
         elif name in {"codes", "in_place", "frame_type"}:
             terms = frozenset(detail.split()) | frozenset(word.replace("_", " ") for word in detail.split())
-        elif name in {"items", "coded"}:
+        elif name in {"items", "coded", "drawn"}:
             items = detail
         rule = Rule(name, action, tuple(vr.split()), low, high, most, terms, items, otherwise.encode(), source == LISTS[0])
         found.append((place, tag, rule, Option[option.upper()] if option else None))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.marks import stood_in
 from algorithms.dicom.privacy.needles import FOLD, Wanted
 from algorithms.dicom.privacy.objects import FAMILIES, PIXELLESS
 from algorithms.dicom.privacy.search import Search
@@ -53,7 +54,9 @@ class Proof:
         self, searched: Wanted, allowed: Mapping[int, Iterable[str]], private: Iterable[tuple[str, int, int]] = ()
     ) -> None:
         self._wanted = searched
-        self._allowed = {tag: frozenset(vrs) for tag, vrs in [*allowed.items(), *META.items(), *MARKS.items()]}
+        self._allowed: dict[int, frozenset[str]] = {}
+        for tag, vrs in [*allowed.items(), *stood_in().items(), *META.items(), *MARKS.items()]:
+            self._allowed[tag] = self._allowed.get(tag, frozenset()).union(vrs)
         self._creators = {(creator.encode("latin-1"), group) for creator, group, _ in private}
         self._private = {(group, element) for _, group, element in private}
         self._search = Search({**searched.anywhere, **searched.in_header})

@@ -23,6 +23,7 @@ from algorithms.dicom.privacy.proof import Proof
 from algorithms.dicom.privacy.subject import Subject
 from algorithms.dicom.privacy.table import EDITION, table
 from algorithms.dicom.privacy.taken import Taken
+from algorithms.dicom.privacy.textless import require_reader, text_left
 
 BATCH = 32
 """Files that cross to the child at once."""
@@ -73,13 +74,16 @@ def cleaned(
         "study": subject.study, "policy": policy,
     }  # fmt: skip
     found = Cleaned()
+    if policy.get("blank"):
+        require_reader()
     for group, done in batches(confinement, "algorithms.dicom.privacy.confined:Cleaning", context, pairs):
         if done is None:
             found.refused[group[0][0]] = KILLED
             continue
-        for (name, _), failure in zip(group, done["failures"], strict=True):
-            if failure is not None:
-                found.refused[name] = (failure[0], failure[1])
+        for (name, output), failure in zip(group, done["failures"], strict=True):
+            shows_text = text_left(folders[1] / output) if name in done["blanked"] else None
+            if refusal := failure or shows_text:
+                found.refused[name] = (refusal[0], refusal[1])
         found.actions.update({(keyword, action): count for keyword, action, count in done["actions"]})
         found.taken.update(dict.fromkeys(Taken(*entry) for entry in done["taken"]))
         found.kept.update(done["kept"])

@@ -124,7 +124,7 @@ class Values:
         text = value.text()
         if not text or (len(text) < SHORT_LABEL and text.isascii() and text.isdigit()):
             return text.encode() or None
-        return f"S{digest(self._secret, 'label', text).hex()[:8]}".encode()
+        return f"S{digest(self._secret, 'label', text).hex()[:8].upper()}".encode()
 
     def _kernel(self, _: Rule, value: Value) -> bytes | None:
         name = kernel_name(value.text())

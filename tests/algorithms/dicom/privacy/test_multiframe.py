@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from algorithms.dicom.privacy.codes import meaning_of
 from algorithms.dicom.privacy.folder import deidentify_folder
@@ -256,3 +258,27 @@ def test_terms_of_functional_groups_excuse_no_name_elsewhere():
 
     assert "TIN" not in words
     assert {"ALUMINUM", "FLAT"} <= engine.retained
+
+
+def test_compressed_frames_come_out_in_their_order():
+    """Run-length coded by pydicom, big endian by its writer; pixels are those of the plain image."""
+    plain = enhanced(4)
+    compressed = enhanced(4)
+    compressed.compress(RLELossless, generate_instance_uid=False)
+
+    assert output(compressed)[1].PixelData == plain.PixelData
+
+
+def test_big_endian_and_implicit_images_come_out_alike():
+    """Numbers, pointers and nested sequences in every encoding."""
+    plain = output(enhanced(2))[0]
+
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian):
+        dataset, buffer = Dataset(), BytesIO()
+        dataset.update(enhanced(2))
+        dataset.file_meta = enhanced(2).file_meta
+        dataset.file_meta.TransferSyntaxUID = syntax
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+        assert deidentified(buffer.getvalue())[0] == plain

@@ -20,7 +20,8 @@ from tests.algorithms.dicom.ct_series import image
 from tests.algorithms.dicom.privacy.cleaning import deidentified
 
 OFFERED = ("retain_uids", "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
-           "retain_full_dates", "retain_modified_dates", "clean_descriptors", "clean_structured_content")  # fmt: skip
+           "retain_full_dates", "retain_modified_dates", "clean_descriptors", "clean_structured_content",
+           "clean_graphics")  # fmt: skip
 PIXELS = np.full((16, 16), 40, dtype=np.int16)
 
 
@@ -40,7 +41,17 @@ def test_no_attribute_is_treated_more_mildly_than_the_table_allows():
                 least = "K" if asked is None else asked.least_action(policy.options)
 
                 assert STRICTNESS[rule.action] >= STRICTNESS[least], (chosen, f"{tag:08X}")
-    assert len(choices()) == 192
+    assert len(choices()) == 384
+
+
+def test_the_list_of_pictures_is_no_milder_than_the_table_either():
+    """Rectangles come with their option, and change the rule for the type of an image."""
+    blank = {"sop_class": "1.2.840.10008.5.1.4.1.1.7", "manufacturer": "A", "model": "B", "rows": 9, "columns": 9,
+             "rectangles": [[0, 0, 1, 1]]}  # fmt: skip
+    policy = policy_of({"version": 1, "options": ["clean_pixel_data"], "blank": [blank]})
+    asked = [(rule, row(tag)) for rules in policy.rules.values() for tag, rule in rules.items()]
+
+    assert not [r for r, of in asked if of is not None and STRICTNESS[r.action] < STRICTNESS[of.least_action(policy.options)]]
 
 
 def test_attributes_have_the_value_representation_of_the_standard():
@@ -69,7 +80,9 @@ def written(tmp_path: Path, text: str) -> Path:
         pytest.param("version: 1\noptions: []\nkeeep: []\n", "keeep", id="unknown key"),
         pytest.param("version: 2\noptions: []\n", "at version", id="version"),
         pytest.param("version: 1\noptions: [retain_everything]\n", "at options/0", id="unknown option"),
-        pytest.param("version: 1\noptions: [clean_graphics]\n", "at options/0", id="option that is not offered"),
+        pytest.param(
+            "version: 1\noptions: [clean_recognizable_visual_features]\n", "no method here", id="option that is not offered"
+        ),
         pytest.param("version: 1\noptions: [retain_full_dates, retain_modified_dates]\n", "full and modified", id="both dates"),
         pytest.param("version: 1\noptions: []\nremove: [KPV]\n", "KPV, which is no keyword", id="keyword"),
         pytest.param(

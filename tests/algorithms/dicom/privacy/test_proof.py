@@ -210,3 +210,10 @@ def test_what_is_known_keeps_no_attribute_from_being_checked():
         searched.leaks(data)
         with pytest.raises(DataError, match=found):
             searched.leaks(broken)
+
+
+def test_an_attribute_that_a_site_takes_away_may_stand_empty():
+    """KVP is of type 2: it is written empty, and the proof must not call that a stranger."""
+    policy = policy_of({**DEFAULT, "remove": ["KVP"]})
+
+    assert Proof(wanted([NAME], policy.public_words(), (), ()), policy.allowed()).leaks(clean_file(KVP=None)) == set()

@@ -29,6 +29,7 @@ from tests.algorithms.dicom.privacy.reports import (
     measured,
     report,
 )
+from tests.algorithms.dicom.results import small
 
 DCIODVFY = Path("/usr/bin/dciodvfy")
 POLICY = {
@@ -283,3 +284,20 @@ def test_the_command_lets_it_out_proved(tmp_path):
     summary = deidentify_folder(tmp_path / "in", tmp_path / "out", bytes(range(32)), POLICY, None)
 
     assert (summary["files_written"], summary["files_refused"], summary["patients_stopped"]) == (1, 0, 0)
+
+
+def test_a_report_of_measurements_that_highdicom_wrote_can_be_read_by_it_again(tmp_path):
+    """TID 1500 with a segmentation, as this project writes it: the number, its unit and what it was measured in are there."""
+    import highdicom as hd
+
+    small.received(tmp_path / "received")
+    images = small.deidentified(tmp_path / "images", tmp_path / "received")
+    written = small.results(tmp_path / "results", images) / "measurements.dcm"
+    (tmp_path / "clean").write_bytes(deidentified(written.read_bytes(), policy=POLICY)[0])
+
+    (group,) = hd.sr.srread(tmp_path / "clean").content.get_volumetric_roi_measurement_groups()
+    (number,) = group.get_measurements()
+
+    assert (number.value, number.unit.value) == (12.5, "mm")
+    assert group.tracking_identifier == "LAD"
+    assert group.referenced_segment.referenced_sop_class_uid == "1.2.840.10008.5.1.4.1.1.66.4"

@@ -90,5 +90,5 @@ def test_the_page_shows_a_policy_that_works_and_names_every_option():
     (shown,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     offered = yaml.safe_load(SCHEMA.read_text())["properties"]["options"]["items"]["enum"]
 
-    assert len(policy_of(yaml.safe_load(shown)).options) == 5
+    assert len(policy_of(yaml.safe_load(shown)).options) == 6
     assert all(f"`{option}`" in PAGE.read_text() for option in offered)
