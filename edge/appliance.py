@@ -28,7 +28,7 @@ from edge.config import Config
 from edge.deidentifier import Deidentifier, by_command
 from edge.identities import destroy_outlived
 from edge.spool import Spool
-from edge.study import Place, work
+from edge.study import DAY_S, Place, work
 
 log = logging.getLogger("edge.appliance")
 
@@ -83,7 +83,7 @@ def _work(place: Place, broken: threading.Event) -> None:
     try:
         while not place.stop.is_set():
             if time.monotonic() >= look_at:
-                destroy_outlived(place.home, place.config.keep_identity_days, time.time())
+                _forget(place, time.time())
                 look_at = time.monotonic() + LOOK_S
             if not _worked(place):
                 place.stop.wait(POLL_S)
@@ -91,6 +91,16 @@ def _work(place: Place, broken: threading.Event) -> None:
         broken.set()
         place.stop.set()
         raise
+
+
+def _forget(place: Place, now: float) -> None:
+    """Destroy what was kept of studies beyond their originals, when its time is over."""
+    keep_days = place.config.keep_identity_days
+    destroy_outlived(place.home, keep_days, now)
+    try:
+        place.spool.forget_sent(now - keep_days * DAY_S)
+    except sqlite3.Error as error:
+        log.error("the spool's database cannot be written (%s)", type(error).__name__)
 
 
 def _worked(place: Place) -> int:

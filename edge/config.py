@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from algorithms.contract.errors import DataError
+from edge.tls import Tls
 
 SCHEMA = Path(__file__).with_name("config.schema.json")
 
@@ -23,6 +25,8 @@ class Listen:
     max_associations: int
     max_pdu_bytes: int
     least_free_mib: int
+    tls: Tls | None = None
+    commitment: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Config:
             home=Path(whole["home"]),
             keep_days=whole["keep_days"],
             keep_identity_days=whole["keep_identity_days"],
-            listen=Listen(**whole["listen"]),
+            listen=Listen(**whole["listen"] | {"tls": Tls(**tls) if (tls := whole["listen"]["tls"]) else None}),
             complete=Complete(**whole["complete"]),
             deidentify=Deidentify(**whole["deidentify"]),
             send=Send(**whole["send"]),
@@ -135,6 +139,6 @@ def _with_defaults(document: dict[str, Any], schema: dict[str, Any]) -> dict[str
     for name, declared in schema["properties"].items():
         if name not in whole and "default" in declared:
             whole[name] = declared["default"]
-        if declared.get("type") == "object" and name in whole:
+        if "properties" in declared and whole.get(name) is not None:
             whole[name] = _with_defaults(whole[name], declared)
     return whole
