@@ -29,10 +29,6 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pynetdicom import AE, build_role
 from pynetdicom.association import Association
-from pynetdicom.sop_class import (
-    StorageCommitmentPushModel,  # type: ignore[attr-defined]
-    StorageCommitmentPushModelInstance,  # type: ignore[attr-defined]
-)
 
 from algorithms.contract.errors import DataError, TransientError
 from algorithms.contract.vault import new_file
@@ -44,7 +40,10 @@ from edge.tls import calling
 
 log = logging.getLogger(__name__)
 
-CONTEXT = str(StorageCommitmentPushModel)
+CONTEXT = "1.2.840.10008.1.20.1"
+INSTANCE = "1.2.840.10008.1.20.1.1"
+"""Storage Commitment Push Model SOP Class and its well-known instance (PS3.4 J.3.5)."""
+
 REQUEST, ALL_SAFE, SOME_FAILED = 1, 1, 2
 """Action type of the request, event types of the answer."""
 
@@ -80,7 +79,8 @@ class Asked:
 
 def answer(asked: Asked, spool: Spool) -> tuple[int, Dataset]:
     """Return the event type and what is told of each instance."""
-    safe, failed = [], []
+    safe: list[Dataset] = []
+    failed: list[Dataset] = []
     for class_uid, uid in asked.instances:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = class_uid, uid
@@ -222,7 +222,7 @@ class Commitments:
     def _reported(self, asked: Asked, association: Association) -> bool:
         event, told = answer(asked, self._spool)
         try:
-            status, _ = association.send_n_event_report(told, event, CONTEXT, str(StorageCommitmentPushModelInstance))
+            status, _ = association.send_n_event_report(told, event, CONTEXT, INSTANCE)
         except (RuntimeError, ValueError):  # ended meanwhile, or the other side does not speak of it
             return False
         return "Status" in status and status.Status == SUCCESS

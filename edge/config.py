@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,17 @@ from algorithms.contract.errors import DataError
 from edge.tls import Tls
 
 SCHEMA = Path(__file__).with_name("config.schema.json")
+
+KINDS = {
+    "type": "is not as wanted (not of the kind {})",
+    "pattern": "is not as wanted (not of the form {})",
+    "minimum": "is not as wanted (less than {})",
+    "maximum": "is not as wanted (more than {})",
+    "exclusiveMinimum": "is not as wanted (not more than {})",
+    "minItems": "is not as wanted (fewer than {})",
+    "uniqueItems": "is not as wanted (one of it twice)",
+}
+"""What is said of a value that breaks a rule; the value itself may be a name."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,17 @@ def _require_valid(document: Any, schema: dict[str, Any]) -> None:
     if error.validator == "required":
         missing = sorted(set(error.schema["required"]) - set(error.instance))
         raise DataError(f"{key} has no {', '.join(missing)}; add it, see docs/edge.md")
-    raise DataError(f"{key} is not as wanted ({error.validator}); it should be: {error.schema.get('description', 'an object')}")
+    kind = KINDS.get(error.validator, "is not as wanted").format(error.validator_value)
+    raise DataError(f"{key} {kind}; it should be: {_described(schema, error.absolute_path)}")
+
+
+def _described(schema: dict[str, Any], path: Iterable[str | int]) -> str:
+    """Return what the schema says of a key, or of the last one around it of which it says anything."""
+    told = "an object, see docs/edge.md"
+    for part in path:
+        schema = schema.get("properties", {}).get(part) or schema.get("items") or schema.get("additionalProperties") or {}
+        told = schema.get("description", told)
+    return told
 
 
 def _with_defaults(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import socket
 import sqlite3
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
@@ -52,7 +52,7 @@ class Server(ThreadedAssociationServer):
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Return a connection as it came."""
-        connection, address = self.socket.accept()
+        connection, address = cast(socket.socket, self.socket).accept()
         return connection, address
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -98,7 +98,7 @@ class Listener:
             (listen.address, listen.port),
             evt_handlers=handlers,
             ssl_context=listening(listen.tls) if listen.tls else None,
-            server_class=Server,  # type: ignore[arg-type]
+            server_class=Server,
         )
         self._ae._servers.append(self._server)  # as its start_server does, so that its shutdown ends this one too
         threading.Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
