@@ -186,6 +186,8 @@ def _results(options: argparse.Namespace) -> Iterator[Path]:
     """Give the folder with what is to be sent."""
     results = options.results or results_of(options.case)
     if options.home is None:
+        if options.pseudonyms:
+            raise DataError("the file of pseudonyms leads to the patient through a vault only; name its home (--home)")
         yield results
         return
     case_id = Case.read(options.case).case_id if options.case else None
