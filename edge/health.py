@@ -81,6 +81,7 @@ def metrics(found: dict[str, Any]) -> str:
         ("up", "gauge", "Whether a part works.", {f'{{part="{n}"}}': int(v) for n, v in found["parts"].items()}),
         ("studies", "gauge", "Studies here, by how far they have come.", _labelled("step", found["studies"])),
         ("events_total", "counter", "What happened, since the spool was made.", _labelled("event", found["counts"])),
+        ("aside", "gauge", "Instances that contradict one that was here.", {"": found["aside"]}),
         ("oldest_waiting_seconds", "gauge", "Age of the oldest study on its way.", {"": found["oldest_waiting_seconds"]}),
         ("free_bytes", "gauge", "Free space of the spool's disk.", {"": found["free_bytes"]}),
     ):

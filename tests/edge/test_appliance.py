@@ -202,6 +202,7 @@ def test_the_health_page_counts_and_names_nobody(tmp_path: Path) -> None:
     assert ("ok", {"received": 1, "announced": 1}) == (health["status"], health["counts"])
     assert 'heartwood_edge_events_total{event="received"} 1\n' in told["/metrics"][1]
     assert 'heartwood_edge_up{part="listener"} 1\n' in told["/metrics"][1]
+    assert "heartwood_edge_aside 0\n" in told["/metrics"][1]
     assert not [name for name in (*studies, NAME, "1.2.3") if name in "".join(text for _, text in told.values())]
     assert (503, {"listener": True, "worker": True, "disk": False}) == (code, json.loads(text)["parts"])
 
