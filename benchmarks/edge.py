@@ -1,9 +1,11 @@
-"""Images a second that the appliance takes by C-STORE, beside dcmtk's storescp: ``python -m benchmarks.edge``.
+"""Images a second that the appliance takes by C-STORE, beside dcmtk's storescp: ``python -m benchmarks.edge [upload]``.
 
 Sender is dcmtk's storescu on the same machine, over one association and over two at once; images are raw CT slices of 512 x 512
 with noise.  The appliance flushes every image, its name and its row to the disk before it answers; storescp flushes nothing,
 which is what the difference buys.  What other programs take of the machine (``load_before``) slows both.  Each receiver is a
 process of its own, whose CPU seconds and peak of resident memory count.
+
+``upload`` measures memory only: the appliance takes a study, has it de-identified, encrypts and uploads it to S3 (moto).
 """
 
 from __future__ import annotations
@@ -20,14 +22,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
+import numpy as np
 import psutil
 import yaml
 from pydicom.uid import generate_uid
 
 from algorithms.contract.envelope import public_key
+from algorithms.contract.store import open_store
 from benchmarks.evidence import keep
+from tests.algorithms.dicom.ct_series import write_series
 from tests.edge.images import STORESCU, image, written
-from tests.services import await_port, free_port
+from tests.services import await_port, aws_environment, free_port, moto
 
 log = logging.getLogger("benchmarks.edge")
 
@@ -59,6 +65,36 @@ def main() -> None:
         log.info("kept in %s", keep("edge", results))
 
 
+def upload() -> None:
+    """Measure the memory that a study takes on its whole way, and keep the evidence."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    with tempfile.TemporaryDirectory(prefix="heartwood-benchmark-") as name, moto() as endpoint:
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server tells each request
+        folder, environment = Path(name), aws_environment(endpoint)
+        volume = np.random.default_rng(0).integers(-100, 300, (SLICES, SIDE, SIDE)).astype(np.int16)
+        study = write_series(folder / "study", volume)
+        os.environ.update(environment)
+        place = {"LocationConstraint": environment["AWS_DEFAULT_REGION"]}
+        boto3.client("s3").create_bucket(Bucket="arrivals", CreateBucketConfiguration=place)
+        store = open_store("s3://arrivals/intake")
+        with appliance(folder / "appliance", store="s3://arrivals/intake", stable_s=5) as (port, process):
+            if _storescu(port, study).wait():
+                raise RuntimeError("storescu failed")
+            engine_peak, stored = 0.0, list[str]()
+            while not any(key.endswith("/manifest.json") for key in stored):
+                engine_peak = max([engine_peak, *(_rss_mib(child) for child in process.children(recursive=True))])
+                time.sleep(0.1)
+                stored = store.list() if not process.children() else []
+            results = {
+                "images": SLICES,
+                "side_pixels": SIDE,
+                "study_mib": round(sum(path.stat().st_size for path in study.iterdir()) / 2**20, 1),
+                "peak_mib": round(_peak_mib(process), 1),
+                "engine_peak_mib": round(engine_peak, 1),
+            }
+    log.info("%s, kept in %s", json.dumps(results), keep("edge_upload", results))
+
+
 def taken(port: int, receiver: psutil.Process, studies: Sequence[Path], associations: int) -> dict[str, Any]:
     """Return what it cost a receiver to take all studies, sent over so many associations at once."""
     cpu_before, started = _cpu_s(receiver), time.perf_counter()
@@ -79,19 +115,19 @@ def taken(port: int, receiver: psutil.Process, studies: Sequence[Path], associat
 
 
 @contextmanager
-def appliance(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    """Run an appliance that waits for ever for its studies to be whole."""
+def appliance(folder: Path, *, store: str = "", stable_s: float = 1e6) -> Iterator[tuple[int, psutil.Process]]:
+    """Run an appliance that waits so long for its studies to be whole: for ever by default."""
     folder.mkdir()
     port, health = free_port(), free_port()
     listen = {"ae_title": "EDGE", "callers": ["SENDER"], "port": port}
     send = {
-        "store": folder.as_uri(),
+        "store": store or folder.as_uri(),
         "pipeline": "coronary",
         "site": "s",
         "region": "r",
         "seal_for": public_key(folder / "key"),
     }
-    waiting = {"complete": {"stable_s": 1e6}, "health": {"port": health}}
+    waiting = {"complete": {"stable_s": stable_s}, "health": {"port": health}}
     config = {"home": str(folder / "home"), "listen": listen, "send": send, **waiting}
     (folder / "edge.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "edge.appliance", "run", str(folder / "edge.yaml")]
@@ -131,10 +167,17 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system + times.children_user + times.children_system)
 
 
+def _rss_mib(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_info().rss) / 2**20
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 def _peak_mib(process: psutil.Process) -> float:
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) / 1024
 
 
 if __name__ == "__main__":
-    main()
+    upload() if sys.argv[1:] == ["upload"] else main()

@@ -278,6 +278,20 @@ def edge() -> str:
     return table(["receiver", "associations", "images/s", "CPU ms an image", "peak memory (MB)"], rows)
 
 
+def edge_upload() -> str:
+    """Return what memory the appliance takes for a study that it sends to S3."""
+    found = measured("edge_upload")["results"]
+    rows: list[list[Any]] = [
+        [
+            found["images"],
+            f"{found['study_mib'] * 2**20 / 1e6:.0f}",
+            f"{found['peak_mib'] * 2**20 / 1e6:.0f}",
+            f"{found['engine_peak_mib'] * 2**20 / 1e6:.0f}",
+        ]
+    ]
+    return table(["images", "study (MB)", "peak memory of the appliance (MB)", "of the engine (MB)"], rows)
+
+
 def faults() -> str:
     """Return what each fault did, how long nothing went on after it, and which tests make it happen."""
     rows: list[list[Any]] = []
@@ -343,6 +357,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "coronary_cases": coronary_cases,
     "coronary_stages": coronary_stages,
     "edge": edge,
+    "edge_upload": edge_upload,
     "faults": faults,
     "faults_cluster": faults_cluster,
     "flow_agreement": flow_agreement,

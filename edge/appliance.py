@@ -1,8 +1,9 @@
 """``python -m edge.appliance run CONFIG.yaml``: the thin appliance in a hospital, one process without Airflow.
 
 It receives studies by C-STORE, waits until each is whole, takes identity out, encrypts, uploads and announces it.
-``list``, ``redrive`` and ``discard`` show and move dead letters, ``expect`` says how many instances a study will have; all of
-them may be used while it runs.  docs/edge.md says what the configuration may hold and what happens when.
+``check`` looks at the configuration; ``list``, ``redrive`` and ``discard`` show and move dead letters, ``expect`` says how many
+instances a study will have; all of them may be used while it runs.  docs/edge.md says what the configuration may hold and what
+happens when.
 """
 
 from __future__ import annotations
@@ -14,23 +15,30 @@ import logging
 import signal
 import sqlite3
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from algorithms.contract.case import Home
 from algorithms.contract.envelope import seal
 from algorithms.contract.errors import EXIT_BUG, EXIT_OK, DataError
 from algorithms.contract.shell import exit_code, log_to_stderr
+from algorithms.dicom.privacy.policy import site_policy
 from edge.config import Config
 from edge.deidentifier import Deidentifier, by_command
+from edge.head import UID
 from edge.identities import destroy_outlived
 from edge.spool import Spool
-from edge.study import Place, work
+from edge.study import DAY_S, Place, work
+from edge.tls import listening
 
 log = logging.getLogger("edge.appliance")
+
+T = TypeVar("T")
 
 POLL_S = 1.0
 """Between two looks for studies that are due."""
@@ -48,14 +56,14 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
     Raises
     ------
     DataError
-        If another appliance uses the home, or the platform's key is no key.
+        If another appliance uses the home, a port cannot be listened on, or as `require_usable`.
     """
     from edge.health import HealthPage
     from edge.listener import Listener
 
+    require_usable(config)
     home = Home(config.home)
     secret = home.secret()
-    seal(bytes(32), config.send.seal_for)  # a key that cannot be used is better found now
     with _only_one(config.home):
         spool = Spool(config.home, bytes.fromhex(secret.read_text().strip()))
         log.info("the spool is in order: %s", json.dumps(spool.recover(time.time())))
@@ -63,8 +71,12 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
         place = Place(config, home, spool, engine, stop)
         broken = threading.Event()
         worker = threading.Thread(target=_work, args=(place, broken), name="worker", daemon=True)
-        listener = Listener(config.listen, spool)
-        health = HealthPage(spool, config, lambda: {"listener": listener.alive(), "worker": worker.is_alive()})
+        listener = _opened("listen", lambda: Listener(config.listen, spool))
+
+        def alive() -> dict[str, bool]:
+            return {"listener": listener.alive(), "worker": worker.is_alive()}
+
+        health = _opened("health", lambda: HealthPage(spool, config, alive))
         log.info("health page on port %d", health.port)
         worker.start()
         stop.wait()
@@ -77,13 +89,35 @@ def run(config: Config, stop: threading.Event, deidentifier: Deidentifier | None
     return EXIT_BUG if broken.is_set() else EXIT_OK
 
 
+def require_usable(config: Config) -> None:
+    """Raise `DataError` where something would be found unusable only when a study is there: key, policy, certificates, home."""
+    seal(bytes(32), config.send.seal_for)
+    site_policy(Path(config.deidentify.policy) if config.deidentify.policy else None)
+    if config.listen.tls:
+        listening(config.listen.tls)
+    try:
+        config.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=config.home):
+            pass
+    except OSError as error:
+        raise DataError(f"home cannot be written ({error.strerror}); make it and give it to this user") from None
+
+
+def _opened(section: str, open_port: Callable[[], T]) -> T:
+    try:
+        return open_port()
+    except (OSError, OverflowError) as error:
+        told = getattr(error, "strerror", None) or "no such port"
+        raise DataError(f"{section}.address and {section}.port cannot be listened on ({told}); choose others") from None
+
+
 def _work(place: Place, broken: threading.Event) -> None:
     """Work until it is time to stop; a bug ends the whole appliance, because one that only receives looks healthy for long."""
     look_at = time.monotonic()
     try:
         while not place.stop.is_set():
             if time.monotonic() >= look_at:
-                destroy_outlived(place.home, place.config.keep_identity_days, time.time())
+                _forget(place, time.time())
                 look_at = time.monotonic() + LOOK_S
             if not _worked(place):
                 place.stop.wait(POLL_S)
@@ -91,6 +125,16 @@ def _work(place: Place, broken: threading.Event) -> None:
         broken.set()
         place.stop.set()
         raise
+
+
+def _forget(place: Place, now: float) -> None:
+    """Destroy what was kept of studies beyond their originals, when its time is over."""
+    keep_days = place.config.keep_identity_days
+    destroy_outlived(place.home, keep_days, now)
+    try:
+        place.spool.forget_sent(now - keep_days * DAY_S)
+    except sqlite3.Error as error:
+        log.error("the spool's database cannot be written (%s)", type(error).__name__)
 
 
 def _worked(place: Place) -> int:
@@ -120,6 +164,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _do(options: argparse.Namespace) -> int:
     config = Config.read(options.config)
+    if options.action == "check":
+        require_usable(config)
+        _print({"usable": True})
+        return EXIT_OK
     if options.action == "run":
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,7 +179,12 @@ def _do(options: argparse.Namespace) -> int:
         for study in dead.values():
             _print({"id": study.study, "step": study.step, "instances": study.instances, "reason": study.dead})
     elif options.action == "expect":
-        spool.expect(spool.study_name(options.study), options.instances, time.time())
+        uid = sys.stdin.readline().strip() if options.study == "-" else options.study
+        if not UID.fullmatch(uid) or options.instances < 1:
+            raise DataError(
+                "wanted the StudyInstanceUID of the study, digits and dots, and a number of instances of at least 1"
+            )
+        spool.expect(spool.study_name(uid), options.instances, time.time())
         _print({"expected": options.instances})
     else:
         chosen = set(dead) if options.all else set(options.id)
@@ -148,10 +201,14 @@ def _print(result: dict[str, object]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m edge.appliance", description="The thin appliance: DICOM in, encrypted uploads out."
+        "python -m edge.appliance",
+        description="The thin appliance: DICOM in, encrypted uploads out.",
+        epilog="docs/edge.md has an example of a configuration and all its keys.  Exit codes: 0 done; 65 somebody must mend "
+        "what the message says; 75 try again later; 70 a bug.",
     )
     actions = parser.add_subparsers(dest="action", required=True)
     helps = {
+        "check": "say whether the configuration can be used; opens no port and sends nothing",
         "run": "receive and send until TERM",
         "list": "show the dead letters, one line of JSON each",
         "redrive": "try dead letters again, after mending what they say",
@@ -159,14 +216,16 @@ def _parser() -> argparse.ArgumentParser:
         "expect": "say how many instances a study will have",
     }
     for name, help in helps.items():
-        action = actions.add_parser(name, help=help, description=help)
+        action = actions.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
         action.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file (YAML)")
         if name in {"redrive", "discard"}:
             which = action.add_mutually_exclusive_group(required=True)
             which.add_argument("--id", nargs="+", metavar="ID", help="dead letters, as list shows them")
             which.add_argument("--all", action="store_true", help="all of them")
         if name == "expect":
-            action.add_argument("--study", required=True, metavar="UID", help="its StudyInstanceUID")
+            action.add_argument(
+                "--study", required=True, metavar="UID", help="its StudyInstanceUID; - reads it from standard input"
+            )
             action.add_argument("--instances", required=True, type=int, metavar="N", help="how many instances it has")
     return parser
 

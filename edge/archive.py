@@ -54,7 +54,7 @@ class Archive(Protocol):
 
 
 @contextmanager
-def open_archive(address: str, paths: Sequence[Path], token: str = "") -> Iterator[Archive]:
+def open_archive(address: str, paths: Sequence[Path], token: str = "", tls: ssl.SSLContext | None = None) -> Iterator[Archive]:
     """Give the way into the archive at ``address`` for the objects in ``paths``.
 
     Parameters
@@ -65,6 +65,8 @@ def open_archive(address: str, paths: Sequence[Path], token: str = "") -> Iterat
         What is to be sent: C-STORE agrees on kinds of objects beforehand.
     token
         Bearer token of the DICOMweb service.
+    tls
+        How to shake hands (`edge.tls.calling`): C-STORE is not encrypted without it, and https believes the system's issuers.
 
     Raises
     ------
@@ -74,18 +76,18 @@ def open_archive(address: str, paths: Sequence[Path], token: str = "") -> Iterat
         If the archive does not answer.
     """
     if address.startswith(("http://", "https://")):
-        yield _Stow(address, token)
+        yield _Stow(address, token, tls)
         return
     title, _, place = address.partition("@")
     host, _, port = place.rpartition(":")
     if not title or len(title) > 16 or not host or not port.isdigit():
         raise DataError("the archive's address is neither AET@host:port nor an https URL; give one of them")
-    with _association(title, host, int(port), paths) as store:
+    with _association(title, (host, int(port)), paths, tls) as store:
         yield store
 
 
 @contextmanager
-def _association(title: str, host: str, port: int, paths: Sequence[Path]) -> Iterator[Archive]:
+def _association(title: str, place: tuple[str, int], paths: Sequence[Path], tls: ssl.SSLContext | None) -> Iterator[Archive]:
     from pynetdicom import AE
 
     entity = AE(ae_title="HEARTWOOD")
@@ -93,8 +95,8 @@ def _association(title: str, host: str, port: int, paths: Sequence[Path]) -> Ite
     entity.maximum_pdu_size = MAX_PDU
     for kind, syntax in sorted({_kind(path) for path in paths}):
         entity.add_requested_context(kind, syntax)
-    _require_listener(host, port)
-    association = entity.associate(host, port, ae_title=title, max_pdu=MAX_PDU)
+    require_listener(*place, tls)
+    association = entity.associate(*place, ae_title=title, max_pdu=MAX_PDU, tls_args=(tls, place[0]) if tls else None)
     if association.is_rejected:
         raise DataError("the archive rejected the association; have HEARTWOOD and this machine entered there")
     if not association.is_established:
@@ -106,12 +108,22 @@ def _association(title: str, host: str, port: int, paths: Sequence[Path]) -> Ite
             association.release()
 
 
-def _require_listener(host: str, port: int) -> None:
-    """Raise `TransientError` if nobody listens; pynetdicom would leave a socket open."""
+def require_listener(host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    """Raise `TransientError` if nobody listens, whose socket pynetdicom would leave open, `DataError` if TLS fails."""
     try:
-        socket.create_connection((host, port), timeout=WAIT_S).close()
+        with socket.create_connection((host, port), timeout=WAIT_S) as connection:
+            if tls is not None:
+                tls.wrap_socket(connection, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as error:
+        raise _not_believed(error) from None
+    except ssl.SSLError as error:
+        raise DataError(f"the archive does not speak TLS with us ({error.reason}); see the port and --certificate") from None
     except OSError as error:
         raise TransientError(f"the archive cannot be reached ({type(error).__name__}); it is tried again") from None
+
+
+def _not_believed(error: ssl.SSLCertVerificationError) -> DataError:
+    return DataError(f"the archive's certificate is not believed ({error.verify_message}); see --ca and the host's name")
 
 
 def _kind(path: Path) -> tuple[str, str]:
@@ -149,13 +161,13 @@ def stored(status: int) -> Answer:
 class _Stow:
     """STOW-RS, one object a request, so that each has an answer of its own."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, tls: ssl.SSLContext | None) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" and parts.hostname not in LOOPBACK:
             raise DataError("results are not sent without encryption; give an https URL")
         if not parts.hostname:
             raise DataError("the archive's URL names no host; give https://host/path")
-        self._parts, self._token = parts, token
+        self._parts, self._token, self._tls = parts, token, tls
 
     def send(self, path: Path) -> Answer:
         """See `Archive.send`."""
@@ -173,6 +185,8 @@ class _Stow:
             connection.request("POST", f"{self._parts.path.rstrip('/')}/studies", body, headers)
             response = connection.getresponse()
             return answered(response.status, response.read())
+        except ssl.SSLCertVerificationError as error:
+            raise _not_believed(error) from None
         except (OSError, http.client.HTTPException) as error:
             raise TransientError(f"the archive cannot be reached ({type(error).__name__}); it is tried again") from None
         finally:
@@ -181,7 +195,7 @@ class _Stow:
     def _connection(self) -> http.client.HTTPConnection:
         host, port = str(self._parts.hostname), self._parts.port
         if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=WAIT_S, context=ssl.create_default_context())
+            return http.client.HTTPSConnection(host, port, timeout=WAIT_S, context=self._tls or ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=WAIT_S)
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from algorithms.contract.errors import DataError
+from edge.tls import Tls
 
 SCHEMA = Path(__file__).with_name("config.schema.json")
+
+KINDS = {
+    "type": "is not as wanted (not of the kind {})",
+    "pattern": "is not as wanted (not of the form {})",
+    "minimum": "is not as wanted (less than {})",
+    "maximum": "is not as wanted (more than {})",
+    "exclusiveMinimum": "is not as wanted (not more than {})",
+    "minItems": "is not as wanted (fewer than {})",
+    "uniqueItems": "is not as wanted (one of it twice)",
+}
+"""What is said of a value that breaks a rule; the value itself may be a name."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,8 @@ class Listen:
     max_associations: int
     max_pdu_bytes: int
     least_free_mib: int
+    tls: Tls | None = None
+    commitment: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class Config:
             home=Path(whole["home"]),
             keep_days=whole["keep_days"],
             keep_identity_days=whole["keep_identity_days"],
-            listen=Listen(**whole["listen"]),
+            listen=Listen(**whole["listen"] | {"tls": Tls(**tls) if (tls := whole["listen"]["tls"]) else None}),
             complete=Complete(**whole["complete"]),
             deidentify=Deidentify(**whole["deidentify"]),
             send=Send(**whole["send"]),
@@ -126,7 +141,17 @@ def _require_valid(document: Any, schema: dict[str, Any]) -> None:
     if error.validator == "required":
         missing = sorted(set(error.schema["required"]) - set(error.instance))
         raise DataError(f"{key} has no {', '.join(missing)}; add it, see docs/edge.md")
-    raise DataError(f"{key} is not as wanted ({error.validator}); it should be: {error.schema.get('description', 'an object')}")
+    kind = KINDS.get(error.validator, "is not as wanted").format(error.validator_value)
+    raise DataError(f"{key} {kind}; it should be: {_described(schema, error.absolute_path)}")
+
+
+def _described(schema: dict[str, Any], path: Iterable[str | int]) -> str:
+    """Return what the schema says of a key, or of the last one around it of which it says anything."""
+    told = "an object, see docs/edge.md"
+    for part in path:
+        schema = schema.get("properties", {}).get(part) or schema.get("items") or schema.get("additionalProperties") or {}
+        told = schema.get("description", told)
+    return told
 
 
 def _with_defaults(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +160,6 @@ def _with_defaults(document: dict[str, Any], schema: dict[str, Any]) -> dict[str
     for name, declared in schema["properties"].items():
         if name not in whole and "default" in declared:
             whole[name] = declared["default"]
-        if declared.get("type") == "object" and name in whole:
+        if "properties" in declared and whole.get(name) is not None:
             whole[name] = _with_defaults(whole[name], declared)
     return whole

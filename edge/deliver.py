@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import ssl
 import sys
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ from algorithms.contract.shell import exit_code, log_to_stderr
 from edge.archive import open_archive
 from edge.receipts import FAILED, REFUSED, SENT, Receipts, open_receipts
 from edge.reidentify import Wanted, reidentify_results
+from edge.tls import Tls, calling
 
 log = logging.getLogger("edge.deliver")
 
@@ -50,6 +52,7 @@ class Delivery:
     objects: Mapping[Path, tuple[str, str]]
     receipts: Receipts
     token: str = ""
+    tls: ssl.SSLContext | None = None
 
     def wanted(self) -> list[Path]:
         """Return what the archive does not have yet."""
@@ -59,7 +62,7 @@ class Delivery:
         """Send what waits, keep each answer, and return the states of what is done with; the rest is to be tried again."""
         done: dict[Path, str] = {}
         try:
-            with open_archive(self.address, waiting, self.token) as archive:
+            with open_archive(self.address, waiting, self.token, self.tls) as archive:
                 for path in waiting:
                     answer = archive.send(path)
                     self.receipts.keep(self.address, *self.objects[path], answer.state, answer.status)
@@ -79,6 +82,7 @@ def deliver(
     receipts: Receipts,
     *,
     token: str = "",
+    tls: ssl.SSLContext | None = None,
     attempts: int = ATTEMPTS,
     wait_s: float = FIRST_WAIT_S,
 ) -> dict[str, int]:
@@ -89,7 +93,7 @@ def deliver(
     DataError
         If the address is none, the archive rejects us, or has another object under the same UID.
     """
-    delivery = Delivery(address, {path: (_uid(path), sha256_path(path)) for path in paths}, receipts, token)
+    delivery = Delivery(address, {path: (_uid(path), sha256_path(path)) for path in paths}, receipts, token, tls)
     waiting = delivery.wanted()
     there = len(paths) - len(waiting)
     ended: Counter[str] = Counter()
@@ -163,11 +167,18 @@ def _do(options: argparse.Namespace) -> int:
     token = options.token_file.read_text().strip() if options.token_file else ""
     with _results(options) as results, open_receipts(options.receipts) as receipts:
         paths = objects_of(results, options.preliminary)
-        done = deliver(paths, options.to, receipts, token=token, attempts=options.attempts)
+        done = deliver(paths, options.to, receipts, token=token, tls=_tls(options), attempts=options.attempts)
     print(json.dumps(done))  # noqa: T201 - the command's result
     if done[REFUSED]:
         return EXIT_DATA
     return EXIT_TRANSIENT if done[FAILED] else EXIT_OK
+
+
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    files = Tls(*(str(path) if path else None for path in (options.certificate, options.key, options.ca)))
+    if bool(files.certificate) != bool(files.key):
+        raise DataError("a certificate needs its key, and the key its certificate; give --certificate and --key")
+    return calling(files) if options.tls or files != Tls() else None
 
 
 @contextmanager
@@ -175,6 +186,8 @@ def _results(options: argparse.Namespace) -> Iterator[Path]:
     """Give the folder with what is to be sent."""
     results = options.results or results_of(options.case)
     if options.home is None:
+        if options.pseudonyms:
+            raise DataError("the file of pseudonyms leads to the patient through a vault only; name its home (--home)")
         yield results
         return
     case_id = Case.read(options.case).case_id if options.case else None
@@ -196,6 +209,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pseudonyms", type=Path, metavar="FILE", help="with --home: the platform's file, if the study was sent to a platform"
     )
+    parser.add_argument("--tls", action="store_true", help="C-STORE over TLS; also by each of the next three")
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="issuers of the archive's certificate, PEM (default: the system's)"
+    )
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="our certificate, PEM, if the archive demands one")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the key of our certificate, PEM, without a password")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token of the DICOMweb service")
     parser.add_argument(
         "--attempts", type=int, default=ATTEMPTS, metavar="N", help=f"tries of this command (default: {ATTEMPTS})"

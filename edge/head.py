@@ -23,6 +23,7 @@ EXPLICIT_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 """Transfer syntaxes whose whole data set is deflated: Deflated Explicit VR, and the two of JPIP with deflate."""
 
+MEDIA_STORAGE_SOP_CLASS_UID = 0x0002_0002
 SOP_INSTANCE_UID = 0x0008_0018
 STUDY_INSTANCE_UID = 0x0020_000D
 NUMBER_OF_STUDY_RELATED_INSTANCES = 0x0020_1208
@@ -36,6 +37,8 @@ MAX_INFLATED_BYTES = 2**20
 """Of a deflated data set so much is inflated: a header has some ten thousand bytes, a bomb has gigabytes."""
 
 PREAMBLE_BYTES = 128
+MAX_META_BYTES = 1024
+"""More than preamble and file meta information that `part_10` writes."""
 
 IMPLEMENTATION = "2.25.322788514224358200816490679396724880796"
 """Who wrote the file meta information: a UID of our own, from a random UUID (PS3.5 annex B.2)."""
@@ -106,10 +109,17 @@ def of_file(path: Path) -> tuple[Head, str, int]:
     return head_of(memoryview(content)[start:], syntax), syntax, start
 
 
+def class_of(path: Path) -> str:
+    """Return the SOP class that the file meta information of a file of ours names, empty where it names none."""
+    with path.open("rb") as file:
+        meta = file.read(MAX_META_BYTES)[PREAMBLE_BYTES + 4 :]
+    return _values(memoryview(meta), "explicit").get(MEDIA_STORAGE_SOP_CLASS_UID, b"").rstrip(b"\0 ").decode("ascii", "replace")
+
+
 def _values(content: memoryview, transfer_syntax: str) -> dict[int, bytes]:
     """Return the top-level values of interest by tag."""
     order: Literal["big", "little"] = "big" if transfer_syntax == EXPLICIT_BIG_ENDIAN else "little"
-    wanted = {SOP_INSTANCE_UID, STUDY_INSTANCE_UID, NUMBER_OF_STUDY_RELATED_INSTANCES, 0x0002_0010}
+    wanted = {MEDIA_STORAGE_SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, NUMBER_OF_STUDY_RELATED_INSTANCES, 0x0002_0010}
     values: dict[int, bytes] = {}
     explicit = transfer_syntax != IMPLICIT_LITTLE_ENDIAN
     around: list[bool] = []  # whether what is outside each open sequence or item is explicit

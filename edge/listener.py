@@ -1,4 +1,4 @@
-"""Receives images from modalities and PACS by C-STORE, and answers C-ECHO.
+"""Receives images from modalities and PACS by C-STORE, answers C-ECHO, and takes requests for storage commitment.
 
 The data set is written as it came; only its first elements are read, to see which study it belongs to.  Success is answered
 when `edge.spool` says that the instance would survive a power loss, and never before.
@@ -11,18 +11,24 @@ DICOM PS3.4 annex B (Storage Service Class), table B.2-1 (status codes); PS3.7 s
 from __future__ import annotations
 
 import logging
+import socket
 import sqlite3
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
+from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import ThreadedAssociationServer
 
 from algorithms.contract.errors import DataError
+from edge.commitment import CONTEXT as COMMITMENT
+from edge.commitment import Commitments
 from edge.config import Listen
 from edge.head import head_of, part_10
 from edge.spool import Arrived, Spool
+from edge.tls import listening
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +47,35 @@ QUIET_S = 0.05
 """Between two looks for associations that are still open."""
 
 
+class Server(ThreadedAssociationServer):
+    """Shakes hands in the connection's own thread; in pynetdicom's one who connects and says nothing holds up all others."""
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """Return a connection as it came."""
+        connection, address = cast(socket.socket, self.socket).accept()
+        return connection, address
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Take one connection, after the handshake where there is one."""
+        if self.ssl_context is not None:
+            request.settimeout(GREETING_S)
+            try:
+                request = self.ssl_context.wrap_socket(request, server_side=True)
+            except OSError as error:
+                log.warning("a connection was refused: no TLS (%s)", getattr(error, "reason", None) or type(error).__name__)
+                self.shutdown_request(request)
+                return
+            request.settimeout(None)
+        super().process_request_thread(request, client_address)
+
+
 class Listener:
     """An open port; `close` ends it."""
 
     def __init__(self, listen: Listen, spool: Spool) -> None:
         self._listen = listen
         self._spool = spool
+        self._commitments = Commitments(listen, spool) if listen.commitment else None
         self._ae = AE(ae_title=listen.ae_title)
         self._ae.require_called_aet = True
         self._ae.require_calling_aet = listen.callers
@@ -57,11 +86,22 @@ class Listener:
             self._ae.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
         for context in VerificationPresentationContexts:
             self._ae.add_supported_context(str(context.abstract_syntax))
+        if self._commitments:
+            self._ae.add_supported_context(COMMITMENT)
         # pynetdicom's own lines repeat what the other side says, names of patients included.
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
         handlers: list[Any] = [(evt.EVT_C_STORE, self._store), (evt.EVT_C_ECHO, lambda _: SUCCESS)]
+        if self._commitments:
+            handlers.append((evt.EVT_N_ACTION, self._commitments.asked))
         others = set(threading.enumerate())
-        self._server: Any = self._ae.start_server((listen.address, listen.port), block=False, evt_handlers=handlers)
+        self._server: Any = self._ae.make_server(
+            (listen.address, listen.port),
+            evt_handlers=handlers,
+            ssl_context=listening(listen.tls) if listen.tls else None,
+            server_class=Server,
+        )
+        self._ae._servers.append(self._server)  # as its start_server does, so that its shutdown ends this one too
+        threading.Thread(target=self._server.serve_forever, name="listener", daemon=True).start()
         self._threads = [thread for thread in threading.enumerate() if thread not in others]
         log.info("listening on port %d", self.port)
 
@@ -70,9 +110,13 @@ class Listener:
         """The port that is listened on."""
         return int(self._server.socket.getsockname()[1])
 
+    def accepted(self) -> list[PresentationContext]:
+        """Return what a caller may propose."""
+        return list(self._ae.supported_contexts)
+
     def alive(self) -> bool:
         """Return whether associations are taken."""
-        return all(thread.is_alive() for thread in self._threads)
+        return all(thread.is_alive() for thread in self._threads) and (not self._commitments or self._commitments.alive())
 
     def close(self, patience_s: float) -> None:
         """Take no more associations, and end those that have not ended by themselves after ``patience_s``."""
@@ -81,6 +125,8 @@ class Listener:
         while any(a.is_established for a in self._ae.active_associations) and time.monotonic() < until:
             time.sleep(QUIET_S)
         self._ae.shutdown()
+        if self._commitments:
+            self._commitments.close()
 
     def _store(self, event: evt.Event) -> int:
         """Answer one C-STORE request; no exception leaves this, because pynetdicom would log what it holds."""

@@ -49,6 +49,7 @@ CREATE TABLE IF NOT EXISTS instances (
     instance TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, sha256 TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS instances_of_study ON instances (study);
+CREATE TABLE IF NOT EXISTS sent (instance TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL, last_at REAL NOT NULL) STRICT;
 """
 
@@ -73,6 +74,15 @@ class Arrived(StrEnum):
     NEW = "received"
     DUPLICATE = "duplicates"
     OTHER_BYTES = "aside"
+
+
+class Whereabouts(StrEnum):
+    """What the spool can say of an instance; ``CONTRADICTED`` is one that came with two contents."""
+
+    HERE = "here"
+    SENT = "sent"
+    CONTRADICTED = "contradicted"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,22 @@ class Spool:
         finally:
             draft.unlink(missing_ok=True)
 
+    def whereabouts(self, SOPInstanceUID: str) -> tuple[Whereabouts, Path | None]:
+        """Return where an instance is, and its file if that is here; what was sent and removed is known until `forget_sent`."""
+        instance = self._name("instance", SOPInstanceUID)
+        with self._lock:
+            known = self._known(instance)
+            sent = self._db.execute("SELECT 1 FROM sent WHERE instance = ?", (instance,)).fetchone()
+        if known is None:
+            return (Whereabouts.SENT if sent else Whereabouts.UNKNOWN), None
+        others = any((self.home / "aside" / known.study).glob(f"{instance}-*.dcm"))
+        return (Whereabouts.CONTRADICTED if others else Whereabouts.HERE), self.folder(known.study) / f"{instance}.dcm"
+
+    def forget_sent(self, before: float) -> None:
+        """Forget the instances of studies that were sent before then and are gone."""
+        with self._transaction():
+            self._db.execute("DELETE FROM sent WHERE at < ?", (before,))
+
     def expect(self, study: str, instances: int, now: float) -> None:
         """Note how many instances a study has, which may not have begun to arrive."""
         with self._transaction():
@@ -251,6 +277,12 @@ class Spool:
         """Remove a study with all that was kept of it; returns False where an instance has come since ``study`` was read."""
         gone = self.home / "erased" / secrets.token_hex(8)
         with self._lock:
+            if study.step == Step.ANNOUNCED:
+                with self._transaction():
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO sent SELECT instance, ? FROM instances WHERE study = ?",
+                        (study.step_at, study.study),
+                    )
             if not self._update(study, {"step": Step.DISCARDED}, [], 0):
                 return False
             # Files go first, in one step each: rows without a file are dropped after a kill, files without a row adopted.

@@ -24,7 +24,7 @@ from algorithms.contract.errors import EXIT_BUG, EXIT_DATA, DataError, Transient
 from algorithms.contract.intake import Message
 from algorithms.contract.store import open_store
 from edge import appliance
-from edge.appliance import run
+from edge.appliance import main, run
 from edge.deidentifier import Request
 from edge.spool import Step
 from tests.algorithms.dicom.ct_series import assert_nameless, chest_hu, write_series
@@ -202,8 +202,47 @@ def test_the_health_page_counts_and_names_nobody(tmp_path: Path) -> None:
     assert ("ok", {"received": 1, "announced": 1}) == (health["status"], health["counts"])
     assert 'heartwood_edge_events_total{event="received"} 1\n' in told["/metrics"][1]
     assert 'heartwood_edge_up{part="listener"} 1\n' in told["/metrics"][1]
+    assert "heartwood_edge_aside 0\n" in told["/metrics"][1]
     assert not [name for name in (*studies, NAME, "1.2.3") if name in "".join(text for _, text in told.values())]
     assert (503, {"listener": True, "worker": True, "disk": False}) == (code, json.loads(text)["parts"])
+
+
+def test_what_somebody_must_look_at_is_said_while_it_is_there(tmp_path: Path) -> None:
+    """Two contents under one UID; when the second one is removed nobody has to look any more."""
+    at = site(tmp_path, complete={"stable_s": 600})
+    changed = image("1.2.3", 1)
+    changed.PatientComments = "other"
+    with running(at):
+        send(at.config.listen.port, [image("1.2.3", 1), changed])
+        before, said = json.loads(_get(at, "/health")[1]), _get(at, "/")[1]
+        next((at.config.home / "aside").glob("*/*")).unlink()
+        after, quiet = json.loads(_get(at, "/health")[1]), _get(at, "/")[1]
+
+    assert [(True, 1), (False, 0)] == [(told["attention"], told["aside"]) for told in (before, after)]
+    assert ("Instances in <code>home/aside</code>: 1" in said, "somebody must look" in quiet) == (True, False)
+
+
+def test_what_would_be_found_unusable_only_with_a_study_is_said_at_the_start(tmp_path: Path) -> None:
+    """By ``check`` and by ``run``, in a sentence that names the key."""
+    good = site(tmp_path)
+    assert [{"usable": True}] == command(good, "check")
+
+    with pytest.raises(DataError, match="policy file does not exist"):
+        run(site(tmp_path, deidentify={"policy": str(tmp_path / "none")}).config, threading.Event(), stand_in)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="home cannot be written"):
+        run(site(tmp_path, home=str(tmp_path / "file")).config, threading.Event(), stand_in)
+    with pytest.raises(DataError, match=r"listen\.address and listen\.port cannot be listened on"):
+        run(site(tmp_path, listen={"address": "192.0.2.1"}).config, threading.Event(), stand_in)
+
+
+@pytest.mark.parametrize(("uid", "number"), [("", "3"), ("Mustermann", "3"), ("1.2.3", "0"), ("1.2.3", "-1")])
+def test_what_is_no_uid_or_number_is_not_expected(tmp_path: Path, uid: str, number: str) -> None:
+    """With less than one instance a study would be whole at once."""
+    at = site(tmp_path)
+
+    assert EXIT_DATA == main(["expect", str(at.file), f"--study={uid}", f"--instances={number}"])
+    assert [] == at.studies()
 
 
 def _get(at: Site, path: str) -> tuple[int, str]:

@@ -17,10 +17,14 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from algorithms.contract.case import Home
 from algorithms.contract.errors import EXIT_DATA, EXIT_TRANSIENT, DataError
+from algorithms.contract.identity import record_of, remember
 from algorithms.contract.manifest import Manifest, written
+from algorithms.dicom.identity import identity_of
 from edge.archive import answered, stored
-from edge.deliver import deliver, objects_of, results_of
+from edge.audit import audit_path
+from edge.deliver import deliver, main, objects_of, results_of
 from edge.receipts import Receipts, open_receipts
 from tests.algorithms.dicom.results import small
 from tests.services import free_port
@@ -262,6 +266,27 @@ def test_a_cases_own_objects_are_found_and_verified(results, tmp_path):
     (tmp_path / "exchange" / ("a" * 12) / "dicom_results" / "report.dcm").write_bytes(b"changed")
     with pytest.raises(DataError, match="dicom_results"):
         results_of(tmp_path)
+
+
+def test_objects_become_the_patients_on_their_way_and_lie_nowhere_after_it(results, tmp_path, capsys):
+    """Given twice, the command makes the same objects and sends them once; without a home there is no way to the patient."""
+    home = Home(tmp_path / "home")
+    originals = results.parent / "originals"
+    identity = identity_of(originals, [path.name for path in originals.iterdir()], small.SECRET)
+    study = str(pydicom.dcmread(results / "report.dcm").StudyInstanceUID)
+    remember(home, record_of(home, study), identity)
+    seen: list[str] = []
+    with archive(seen, lambda _: 0) as address:
+        command = ["--results", str(results), "--to", address, "--receipts", str(tmp_path / "r"), "--attempts", "1"]
+        codes = [main([*command, "--home", str(home.root)]) for _ in range(2)]
+        lost = main([*command, "--pseudonyms", str(tmp_path / "p.json")])
+
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert ([0, 0], EXIT_DATA) == (codes, lost)
+    assert [(3, 0), (0, 3)] == [(line["sent"], line["there_before"]) for line in told]
+    assert not set(seen) & {str(pydicom.dcmread(path).SOPInstanceUID) for path in paths_of(results)}
+    assert not list((home.root / "delivering").rglob("*.dcm"))
+    assert len(audit_path(home).read_text().splitlines()) == 2
 
 
 def test_from_a_shell_the_exit_code_tells_who_must_act(results, tmp_path):

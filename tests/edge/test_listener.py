@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pynetdicom import AE
+from pydicom.uid import UID, AllTransferSyntaxes
+from pynetdicom import AE, AllStoragePresentationContexts
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from edge.listener import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, SUCCESS, Listener
@@ -221,3 +222,20 @@ def test_a_sender_that_dies_leaves_whole_images_only(tmp_path: Path, spool: Spoo
 def _ended(sender: subprocess.Popen[str]) -> int:
     sender.communicate()
     return sender.returncode
+
+
+def test_what_is_accepted_is_what_the_documentation_says(spool: Spool) -> None:
+    """Storage, Verification, and storage commitment for those who may ask; and every transfer syntax for storage."""
+    documentation = (Path(__file__).resolve().parents[2] / "docs" / "edge.md").read_text()
+    listener = Listener(replace(LISTEN, commitment={"SENDER": None}), spool)
+    accepted = {str(context.abstract_syntax): context for context in listener.accepted()}
+    listener.close(5)
+    storage = {str(context.abstract_syntax) for context in AllStoragePresentationContexts}
+
+    assert {"Verification SOP Class", "Storage Commitment Push Model SOP Class"} == {
+        UID(u).name for u in set(accepted) - storage
+    }
+    assert storage <= set(accepted)
+    assert {str(s) for s in AllTransferSyntaxes} == {str(s) for u in storage for s in accepted[u].transfer_syntax}
+    for name in ("| Verification |", "| every Storage SOP Class", "| Storage Commitment Push Model"):
+        assert name in documentation

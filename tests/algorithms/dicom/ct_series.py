@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 IDENTITY = {
     "PatientName": "Quastenflosser^Ottokar",
@@ -53,8 +53,8 @@ def chest_hu(slices: int = 120, heart_centre_mm: float = 65.0, contrast_hu: floa
 def image(pixels: np.ndarray, number: int, *, series: int = 1, step_mm: float = SPACING_MM[0]) -> FileDataset:
     """Return one CT image; ``pixels`` are int16 HU (rows, columns), ``number`` counts from 1 upwards in z."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CT_IMAGE
-    meta.MediaStorageSOPInstanceUID = f"{ROOT}.{series}.{number}"
+    meta.MediaStorageSOPClassUID = UID(CT_IMAGE)
+    meta.MediaStorageSOPInstanceUID = UID(f"{ROOT}.{series}.{number}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     for keyword, value in IDENTITY.items():
