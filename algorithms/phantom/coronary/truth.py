@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,3 +71,27 @@ def facts_document(person: Person, grid: Grid, hu_of: dict[str, float], mass_g: 
         "tissue_hu": {name: round(value, 2) for name, value in hu_of.items()},
         "labels": LABELS,
     }
+
+
+def write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:
+    """Write uint8 ``values`` (Z, Y, X) as NIfTI-1 (nifti1.h, 348-byte header); its axes are RAS, so x and y change sign."""
+    header = np.zeros(
+        1,
+        dtype=[("sizeof_hdr", "<i4"), ("unused", "S36"), ("dim", "<i2", 8), ("intent", "<f4", 3), ("intent_code", "<i2"),
+               ("datatype", "<i2"), ("bitpix", "<i2"), ("slice_start", "<i2"), ("pixdim", "<f4", 8), ("vox_offset", "<f4"),
+               ("scl_slope", "<f4"), ("scl_inter", "<f4"), ("slice_end", "<i2"), ("slice_code", "u1"), ("xyzt_units", "u1"),
+               ("cal", "<f4", 4), ("gl", "<i4", 2), ("descrip", "S80"), ("aux_file", "S24"), ("qform_code", "<i2"),
+               ("sform_code", "<i2"), ("quatern", "<f4", 3), ("qoffset", "<f4", 3), ("srow", "<f4", (3, 4)),
+               ("intent_name", "S16"), ("magic", "S4")],
+    )  # fmt: skip
+    z, y, x = grid.spacing_mm
+    header["sizeof_hdr"], header["magic"], header["vox_offset"], header["scl_slope"] = 348, b"n+1", 352, 1
+    header["dim"] = (3, *grid.shape[::-1], 1, 1, 1, 1)
+    header["datatype"], header["bitpix"], header["xyzt_units"] = 2, 8, 2
+    header["pixdim"] = (1, x, y, z, 0, 0, 0, 0)
+    # Half a turn about z takes LPS to RAS: the quaternion (0, 0, 0, 1).
+    header["qform_code"], header["sform_code"], header["quatern"] = 1, 1, (0, 0, 1)
+    place = np.array([[-x, 0, 0, -grid.origin_mm[0]], [0, -y, 0, -grid.origin_mm[1]], [0, 0, z, grid.origin_mm[2]]])
+    header["srow"], header["qoffset"] = place, place[:, 3]
+    packed = gzip.compress(header.tobytes() + b"\0" * 4 + np.ascontiguousarray(values, dtype=np.uint8).tobytes(), 1, mtime=0)
+    path.write_bytes(packed)
