@@ -8,17 +8,32 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.phantom.coronary import paint
+from algorithms.phantom.coronary.devices import Device
 from algorithms.phantom.coronary.neighbours import SideVessel
 from algorithms.phantom.coronary.paint import Canvas, Grid
 from algorithms.phantom.coronary.person import Person
 from algorithms.phantom.coronary.plaque import outer_radius_mm
-from algorithms.phantom.coronary.tissues import LABELS
+from algorithms.phantom.coronary.tissues import DEVICE_LABEL, LABELS
 from algorithms.phantom.coronary.tree import Vessel
+from algorithms.phantom.coronary.variety import Variety
 
 VESSEL_WALL_MM = 0.4
 """Thickness of an artery's healthy wall, at the thin end of what ultrasound shows, because CT sees little of it."""
+DEVICE_SHARE = 0.1
+"""Share of a voxel from which on it counts as metal: struts are thinner than voxels, and that much outshines blood."""
 FAT_SHEATH_MM = 1.6
 """Fat that an artery carries with it where it bulges into the lung."""
+
+
+def paint_graft_sheath(canvas: Canvas, graft: SideVessel, fat_hu: float) -> None:
+    """Paint the fat that a bypass carries along where it crosses the lung; whatever is denser stays."""
+    part = canvas.grid.around(graft.path_mm, float(graft.radius_mm.max()) + FAT_SHEATH_MM + 1.0)
+    if any(s.stop <= s.start for s in part):
+        return
+    bits = np.zeros([s.stop - s.start for s in part], dtype=np.uint64)
+    paint.sweep_tube(bits, canvas.grid.block(part), graft.path_mm, graft.radius_mm + FAT_SHEATH_MM)
+    here = canvas.hu[part]
+    np.maximum(here, here + paint.share(bits) * (np.float32(fat_hu) - here), out=here)
 
 
 def paint_side_vessel(canvas: Canvas, vessel: SideVessel, value: float) -> None:
@@ -35,8 +50,8 @@ def paint_side_vessel(canvas: Canvas, vessel: SideVessel, value: float) -> None:
     canvas.labels[part][filled >= 0.5] = label
 
 
-def paint_arteries(canvas: Canvas, person: Person, hu_of: dict[str, float], fading_hu_per_cm: float) -> None:
-    """Paint wall, plaque, calcium and lumen of all arteries; contrast fades from the ostium on."""
+def paint_arteries(canvas: Canvas, person: Person, hu_of: dict[str, float], variety: Variety) -> None:
+    """Paint wall, plaque, calcium and lumen of all arteries; contrast fades from the ostium on as ``variety`` says."""
     grid, hu, labels = canvas.grid, canvas.hu, canvas.labels
     part = grid.around(np.concatenate([v.axis_mm for v in person.vessels]), 5.0)
     block = grid.block(part)
@@ -63,8 +78,8 @@ def paint_arteries(canvas: Canvas, person: Person, hu_of: dict[str, float], fadi
     mixed = here * (1 - sum(shares))
     for filled, name in zip(shares, ("coronary lumen", "calcified plaque", "soft plaque", "vessel wall"), strict=True):
         mixed += filled * np.float32(hu_of[name])
-    if fading_hu_per_cm:
-        mixed -= shares[0] * _faded_hu(shares[0] > 0, block, person, fading_hu_per_cm)
+    if variety.fading_hu_per_cm or variety.occlusion:
+        mixed -= shares[0] * _lost_hu(shares[0] > 0, block, person, _contrast_lost(person, hu_of["coronary lumen"], variety))
     hu[part] = mixed
     for filled, name in zip(shares[2::-1], ("soft plaque", "calcified plaque", "coronary lumen"), strict=True):
         labels[part][filled >= 0.5] = LABELS[name]
@@ -79,18 +94,46 @@ def _sweep_vessel(bits: np.ndarray, grid: Grid, vessel: Vessel, path: np.ndarray
         paint.sweep_cap(bits, grid, path[-1], float(radius[-1]))
 
 
-def _faded_hu(open_voxels: np.ndarray, grid: Grid, person: Person, per_cm: float) -> np.ndarray:
-    """Return the Hounsfield units (Z, Y, X) lost on the way from the ostium to each of ``open_voxels`` (150 at most)."""
+def _contrast_lost(person: Person, blood_hu: float, variety: Variety) -> list[np.ndarray]:
+    """Return for every artery the Hounsfield units (N,) that its blood lacks at each point: 150 at most by fading.
+
+    Beyond an occlusion, in the artery and in its branches, is what collaterals bring.
+    """
+    way_mm: list[np.ndarray] = []
+    beyond: list[np.ndarray] = []
+    for vessel in person.vessels:
+        start = 0 if vessel.parent_point is None else vessel.parent_point
+        before = (0.0, False) if vessel.parent is None else (way_mm[vessel.parent][start], beyond[vessel.parent][start])
+        way_mm.append(before[0] + vessel.distance_mm)
+        beyond.append(before[1] | np.maximum.accumulate(vessel.radius_mm < 1e-3))
+    faded = [np.minimum(way / 10.0 * variety.fading_hu_per_cm, 150.0) for way in way_mm]
+    lacking = blood_hu * (1 - variety.collateral)
+    return [np.maximum(lost, lacking * far) for lost, far in zip(faded, beyond, strict=True)]
+
+
+def _lost_hu(open_voxels: np.ndarray, grid: Grid, person: Person, lost: list[np.ndarray]) -> np.ndarray:
+    """Return ``lost``, which is by point of every artery, at each of ``open_voxels`` (Z, Y, X)."""
     from scipy.spatial import cKDTree
 
-    way_mm: list[np.ndarray] = []
-    for vessel in person.vessels:
-        before = 0.0 if vessel.parent is None else way_mm[vessel.parent][vessel.parent_point or 0]
-        way_mm.append(before + vessel.distance_mm)
-    lost = np.zeros(open_voxels.shape, dtype=np.float32)
+    values = np.zeros(open_voxels.shape, dtype=np.float32)
     voxels = np.argwhere(open_voxels)
     if len(voxels):
         places = np.array(grid.origin_mm) + voxels[:, ::-1] * np.array(grid.spacing_mm)[::-1]
         nearest = cKDTree(np.concatenate([v.axis_mm for v in person.vessels])).query(places)[1]
-        lost[open_voxels] = np.minimum(np.concatenate(way_mm)[nearest] / 10.0 * per_cm, 150.0)
-    return lost
+        values[open_voxels] = np.concatenate(lost)[nearest]
+    return values
+
+
+def paint_device(canvas: Canvas, device: Device) -> None:
+    """Paint the strands of ``device`` over everything else."""
+    points = np.concatenate([path for path, _ in device.strands])
+    part = canvas.grid.around(points, 3.0)
+    if any(s.stop <= s.start for s in part):
+        return
+    block = canvas.grid.block(part)
+    bits = np.zeros(block.shape, dtype=np.uint64)
+    for path, radius in device.strands:
+        paint.sweep_tube(bits, block, path, radius)
+    filled = paint.share(bits)
+    canvas.hu[part] += filled * (np.float32(device.hu) - canvas.hu[part])
+    canvas.labels[part][filled >= DEVICE_SHARE] = DEVICE_LABEL

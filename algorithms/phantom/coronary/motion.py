@@ -161,7 +161,11 @@ def shifted(person: Person, shift_mm: np.ndarray) -> Person:
     vessels = [replace(v, axis_mm=v.axis_mm + shift_mm, points_mm=v.points_mm + shift_mm) for v in person.vessels]
     nodules = [replace(n, path_mm=n.path_mm + shift_mm) for n in person.nodules]
     sides = [replace(s, path_mm=s.path_mm + shift_mm) if s.of_heart else s for s in person.side_vessels]
-    return replace(person, vessels=tuple(vessels), nodules=tuple(nodules), side_vessels=tuple(sides))
+    devices = [
+        replace(d, strands=tuple((path + shift_mm, radius) for path, radius in d.strands)) if d.of_heart else d
+        for d in person.devices
+    ]
+    return replace(person, vessels=tuple(vessels), nodules=tuple(nodules), side_vessels=tuple(sides), devices=tuple(devices))
 
 
 def as_scanned(person: Person, grid: Grid, slabs: Sequence[Slab]) -> Person:

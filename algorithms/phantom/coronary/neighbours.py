@@ -28,7 +28,7 @@ class SideVessel:
     @property
     def of_heart(self) -> bool:
         """Return whether it moves with the heart and not with the chest."""
-        return self.name == "cardiac vein"
+        return self.name in {"cardiac vein", "graft"}
 
 
 def mammary_arteries(chest: Chest, rng: np.random.Generator) -> list[SideVessel]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from algorithms.phantom.coronary.devices import Device, Graft, breastbone_wires, draw_graft, draw_leads, draw_stent
 from algorithms.phantom.coronary.heart import Heart, draw_heart
 from algorithms.phantom.coronary.neighbours import SideVessel, cardiac_veins, lung_vessels, mammary_arteries
 from algorithms.phantom.coronary.paint import Grid
-from algorithms.phantom.coronary.plaque import Calcification, Lesion, calcifications, diseased, draw_lesions
+from algorithms.phantom.coronary.plaque import Calcification, Lesion, calcifications, diseased, draw_lesions, draw_occlusion
 from algorithms.phantom.coronary.surface import Surface, survey
 from algorithms.phantom.coronary.thorax import Chest, draw_chest
 from algorithms.phantom.coronary.tree import Habit, Vessel, coronary_vessels, draw_habit
@@ -41,6 +42,8 @@ class Person:
     side_vessels: tuple[SideVessel, ...]
     field_mm: float  # width of the reconstructed field
     contrast_hu: float  # of blood in the ascending aorta
+    devices: tuple[Device, ...] = ()
+    graft: Graft | None = None
 
 
 def draw_person(seed: int, variety: Variety = DIFFICULTIES["easy"]) -> Person:
@@ -51,8 +54,10 @@ def draw_person(seed: int, variety: Variety = DIFFICULTIES["easy"]) -> Person:
         habit = replace(habit, dominance=variety.dominance)
     heart = _sized(draw_heart(heart_rng, habit.female), variety)
     surface = survey(heart)
-    healthy = coronary_vessels(surface, habit, tree_rng)
+    healthy = coronary_vessels(surface, habit, tree_rng, variety.ostium)
     lesions = draw_lesions(healthy, plaque_rng)
+    if variety.occlusion:
+        lesions += draw_occlusion(healthy, lesions, np.random.default_rng([seed, 13]))
     vessels = diseased(healthy, lesions)
     nodules = calcifications(healthy, lesions, plaque_rng)
     chest = draw_chest(heart, chest_rng)
@@ -61,9 +66,26 @@ def draw_person(seed: int, variety: Variety = DIFFICULTIES["easy"]) -> Person:
     drawn_mm = float(chest_rng.uniform(200.0, 218.0))
     field_mm = variety.field_mm or drawn_mm
     contrast_hu = float(chest_rng.uniform(380.0, 500.0))
-    return Person(
+    person = Person(
         seed, heart, chest, habit, surface, tuple(vessels), tuple(lesions), tuple(nodules), tuple(side), field_mm, contrast_hu
     )
+    return _treated(person, variety)
+
+
+def _treated(person: Person, variety: Variety) -> Person:
+    """Return ``person`` with the leads, stent and graft that ``variety`` asks for."""
+    lead_rng, stent_rng, graft_rng = (np.random.default_rng([person.seed, stream]) for stream in (14, 15, 16))
+    devices: list[Device] = []
+    if variety.lead:
+        devices += draw_leads(person.heart, lead_rng)
+    if variety.stent:
+        devices.append(draw_stent(person.vessels, stent_rng))
+    if not variety.graft:
+        return replace(person, devices=tuple(devices))
+    graft = draw_graft(person.surface, person.vessels, graft_rng)
+    devices.append(breastbone_wires(person.chest))
+    sides = (*person.side_vessels, graft.side_vessel)
+    return replace(person, devices=tuple(devices), graft=graft, side_vessels=sides)
 
 
 def _sized(heart: Heart, variety: Variety) -> Heart:

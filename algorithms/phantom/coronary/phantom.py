@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.phantom.coronary import paint
-from algorithms.phantom.coronary.arteries import paint_arteries, paint_side_vessel
+from algorithms.phantom.coronary.arteries import paint_arteries, paint_device, paint_graft_sheath, paint_side_vessel
 from algorithms.phantom.coronary.field import Field, add_field, texture
 from algorithms.phantom.coronary.hardening import shadows
 from algorithms.phantom.coronary.motion import Slab, as_scanned, draw_motion, draw_slabs, move_heart, shifted
@@ -25,7 +25,7 @@ from algorithms.phantom.coronary.paint import Canvas, Grid, Solid, blank
 from algorithms.phantom.coronary.person import Person, ct_grid, draw_person
 from algorithms.phantom.coronary.scanner import add_motion, add_noise, blur
 from algorithms.phantom.coronary.tissues import BLOOD, FIRST_OF_HEART, LABELS, lv_mass_g, solids, tissues_hu, without_contrast
-from algorithms.phantom.coronary.truth import facts_document, tree_document, write_nifti
+from algorithms.phantom.coronary.truth import facts_document, tree_document, variety_facts, write_nifti
 from algorithms.phantom.coronary.variety import DIFFICULTIES, Variety, variety_of
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def calcium_scan(person: Person, variety: Variety) -> tuple[np.ndarray, Grid]:
     slices = int(fine.shape[0] * fine.spacing_mm[0] / 3.0)
     grid = Grid((slices, *fine.shape[1:]), (3.0, *fine.spacing_mm[1:]), fine.origin_mm)
     hu_of = without_contrast(tissues_hu(person, variety))
-    plain = replace(variety, fading_hu_per_cm=0.0, hardening=0.0)
+    plain = replace(variety, fading_hu_per_cm=0.0, hardening=0.0, collateral=1.0)
     scene = Scene(person, plain, grid, hu_of, solids(person, grid, plain), [])
     return _scanned(_painted(scene, grid), scene, [person.seed, 6]), grid
 
@@ -170,8 +170,7 @@ def _scan(scene: Scene, size: str, difficulty: str, grid: Grid, noise: list[int]
     facts = facts_document(person, scene.grid, scene.hu_of, lv_mass_g(scene.layers))
     facts |= {"size": size, "difficulty": difficulty, "noise_hu": variety.noise_hu}
     if variety not in DIFFICULTIES.values():
-        slabs = [asdict(slab) | {"shift_mm": slab.shift_mm.round(4).tolist()} for slab in scene.slabs]
-        facts |= {"variety": asdict(variety), "slabs": slabs}
+        facts |= variety_facts(person, variety, scene.slabs)
     log.info("painted phantom of %d x %d x %d voxels with %d lesions", *grid.shape, len(person.lesions))
     return CoronaryPhantom(
         person, size, difficulty, variety, grid, volume, canvas.labels, canvas.lumen, tree_document(person), facts
@@ -196,7 +195,7 @@ def _painted(scene: Scene, grid: Grid) -> Canvas:
 
 def _paint_slab(scene: Scene, slab: Slab, canvas: Canvas) -> None:
     """Paint the heart as it lay in ``slab``, and the chest around it."""
-    hu_of = scene.hu_of | {name: scene.hu_of[name] * slab.contrast for name in BLOOD}
+    hu_of = scene.hu_of | {name: scene.hu_of[name] * slab.contrast for name in BLOOD if name in scene.hu_of}
     person = scene.person
     layers = [(solid, hu_of[tissue]) for solid, tissue in scene.layers]
     if slab.shift_mm.any():
@@ -206,8 +205,12 @@ def _paint_slab(scene: Scene, slab: Slab, canvas: Canvas) -> None:
     paint.fill(canvas.hu, canvas.labels, canvas.grid, layers)
     _lay_textures(scene, canvas)
     for vessel in person.side_vessels:
+        if vessel.name == "graft":
+            paint_graft_sheath(canvas, vessel, hu_of["epicardial fat"])
         paint_side_vessel(canvas, vessel, hu_of[vessel.name])
-    paint_arteries(canvas, person, hu_of, scene.variety.fading_hu_per_cm)
+    paint_arteries(canvas, person, hu_of, scene.variety)
+    for device in person.devices:
+        paint_device(canvas, device)
 
 
 def _lay_textures(scene: Scene, canvas: Canvas) -> None:

@@ -19,10 +19,12 @@ LABELS = {
     "soft plaque": 6, "calcified plaque": 7, "cardiac vein": 8, "other vessel": 9,
 }  # fmt: skip
 """Values of ``labels``; 1 to 4 are those of heart.nii.gz."""
+DEVICE_LABEL = 10
+"""Value of ``labels`` for metal, in the scans that hold any."""
 MYOCARDIUM_DENSITY_G_ML = 1.05
 """Density of myocardium (Vinnakota and Bassingthwaighte, Am J Physiol 286:H1742 (2004): 1.053 g/ml)."""
 BLOOD = ("aorta", "LV blood", "LA blood", "RV blood", "RA blood", "caval veins", "pulmonary arteries", "pulmonary veins",
-         "coronary lumen", "cardiac vein", "mammary artery", "lung artery", "lung vein")  # fmt: skip
+         "coronary lumen", "cardiac vein", "mammary artery", "lung artery", "lung vein", "graft")  # fmt: skip
 """The tissues that contrast brightens."""
 OESOPHAGUS_HU = {"air": -750.0, "fluid": 15.0}
 FIRST_OF_HEART = "pericardium"
@@ -48,13 +50,19 @@ def tissues_hu(person: Person, variety: Variety) -> dict[str, float]:
         "coronary lumen": blood * 0.98, "vessel wall": 35.0, "soft plaque": float(rng.uniform(30, 80)),
         "calcified plaque": float(rng.uniform(800, 1200)), "cardiac vein": blood * variety.vein_contrast,
         "mammary artery": blood * 0.97, "lung artery": right * 1.15, "lung vein": blood * 0.98,
-    } | ({} if variety.oesophagus == "closed" else {"oesophageal content": OESOPHAGUS_HU[variety.oesophagus]})  # fmt: skip
+    } | _extra_hu(variety, blood)  # fmt: skip
+
+
+def _extra_hu(variety: Variety, blood: float) -> dict[str, float]:
+    """Return the Hounsfield units of what plain phantoms do not have."""
+    extra = {} if variety.oesophagus == "closed" else {"oesophageal content": OESOPHAGUS_HU[variety.oesophagus]}
+    return extra | ({"graft": blood * 0.96} if variety.graft else {})
 
 
 def without_contrast(hu_of: dict[str, float]) -> dict[str, float]:
     """Return the Hounsfield units before contrast: blood and muscle alike, calcium as it was."""
     plain = {"myocardium": 48.0, "papillary muscles": 48.0, "atrial wall": 45.0, "soft plaque": 42.0}
-    return hu_of | plain | dict.fromkeys(BLOOD, 42.0)
+    return hu_of | plain | dict.fromkeys([name for name in BLOOD if name in hu_of], 42.0)
 
 
 def solids(person: Person, grid: Grid, variety: Variety) -> list[tuple[Solid, str]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from algorithms.phantom.coronary.motion import Slab
 from algorithms.phantom.coronary.paint import Grid
 from algorithms.phantom.coronary.person import Person
 from algorithms.phantom.coronary.plaque import Lesion
-from algorithms.phantom.coronary.tissues import LABELS
+from algorithms.phantom.coronary.tissues import DEVICE_LABEL, LABELS
 from algorithms.phantom.coronary.tree import Vessel
+from algorithms.phantom.coronary.variety import Variety
 
 
 def tree_document(person: Person) -> dict[str, Any]:
@@ -36,7 +39,18 @@ def tree_document(person: Person) -> dict[str, Any]:
             }
         )
     stenoses = [_stenosis(person.vessels[lesion.vessel], lesion) for lesion in person.lesions]
-    return {"coordinate_system": "LPS mm", "branches": branches, "stenoses": stenoses, "doubts": []}
+    document = {"coordinate_system": "LPS mm", "branches": branches, "stenoses": stenoses, "doubts": []}
+    treated = _treatments(person)
+    return document | ({"treatments": treated} if treated else {})
+
+
+def _treatments(person: Person) -> list[dict[str, Any]]:
+    """Return the stents (branch, from point to point) and grafts (branch, point) of the arteries."""
+    stents = [
+        {"kind": "stent", "branch": d.vessel, "start": d.start, "end": d.end} for d in person.devices if d.vessel is not None
+    ]
+    graft = person.graft
+    return stents + ([] if graft is None else [{"kind": "graft", "branch": graft.vessel, "point": graft.point}])
 
 
 def _stenosis(vessel: Vessel, lesion: Lesion) -> dict[str, Any]:
@@ -71,6 +85,24 @@ def facts_document(person: Person, grid: Grid, hu_of: dict[str, float], mass_g: 
         "tissue_hu": {name: round(value, 2) for name, value in hu_of.items()},
         "labels": LABELS,
     }
+
+
+def variety_facts(person: Person, variety: Variety, slabs: Sequence[Slab]) -> dict[str, Any]:
+    """Return what phantom.json says of a scan that is not plain: its settings, slabs, occlusions and what was put in."""
+    facts: dict[str, Any] = {
+        "variety": asdict(variety),
+        "slabs": [asdict(slab) | {"shift_mm": slab.shift_mm.round(4).tolist()} for slab in slabs],
+        "occlusions": [person.vessels[lesion.vessel].name for lesion in person.lesions if lesion.severity >= 1],
+        "devices": sorted({device.kind for device in person.devices}),
+    }
+    if person.devices:
+        facts["labels"] = LABELS | {"device": DEVICE_LABEL}
+    if person.graft is not None:
+        facts["graft"] = {
+            "vessel": person.vessels[person.graft.vessel].name,
+            "points_mm": person.graft.side_vessel.path_mm.round(3).tolist(),
+        }
+    return facts
 
 
 def write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:

@@ -96,6 +96,18 @@ class Variety:
     """Thickness of the left ventricle's wall over what the seed draws."""
     dominance: str | None = None
     """``right``, ``left`` or ``co``; None draws it."""
+    ostium: str = "usual"
+    """Where the right artery begins: ``usual``, ``high`` above the sinotubular junction, or in the ``left`` sinus."""
+    occlusion: bool = False
+    """Whether a main artery is closed."""
+    collateral: float = 0.75
+    """Contrast beyond an occlusion over that before it; collaterals fill what lies there."""
+    lead: bool = False
+    """Whether leads of a pacemaker or defibrillator lie in the right heart."""
+    stent: bool = False
+    """Whether a main artery holds a stent."""
+    graft: bool = False
+    """Whether a vein graft bypasses an artery, and steel wires close the breastbone."""
 
 
 DIFFICULTIES = {
@@ -116,12 +128,19 @@ CASES = {
     "left-dominant": replace(USUAL, dominance="left"),
     "low-contrast": replace(USUAL, contrast=0.55, noise_hu=45.0, vein_contrast=0.75),
     "motion": replace(USUAL, motion_mm=4.0),
+    "occlusion": replace(USUAL, occlusion=True),
+    "high-ostium": replace(USUAL, ostium="high"),
+    "left-sinus-ostium": replace(USUAL, ostium="left"),
+    "lead": replace(USUAL, lead=True),
+    "stent": replace(USUAL, stent=True),
+    "graft": replace(USUAL, graft=True),
     "stair-steps": replace(USUAL, step_mm=0.9, slab_contrast=0.03),
     "anisotropic-sharp": replace(USUAL, kernel="sharp", blur=1.0, slice_step_mm=1.0, slice_thickness_mm=1.5, noise_hu=38.0),
 }
 """The hard cases of the benchmark by name."""
 WORDS = {
     "kernel": tuple(KERNELS), "dominance": (None, "right", "left", "co"), "oesophagus": ("closed", "air", "fluid"),
+    "ostium": ("usual", "high", "left"),
 }  # fmt: skip
 """What the settings that are words may say."""
 NAMES = (*DIFFICULTIES, "wide", *CASES)
@@ -181,6 +200,12 @@ def wide(seed: int) -> Variety:
         heart_scale=float(np.exp(rng.uniform(np.log(0.82), np.log(1.2)))),
         wall_scale=float(np.exp(rng.uniform(np.log(0.8), np.log(1.4)))),
         dominance=str(rng.choice(["right", "left", "co"], p=[0.7, 0.18, 0.12])),
+        ostium=str(rng.choice(["usual", "high", "left"], p=[0.92, 0.05, 0.03])),
+        occlusion=bool(rng.random() < 0.1),
+        collateral=float(rng.uniform(0.55, 0.95)),
+        lead=bool(rng.random() < 0.08),
+        stent=bool(rng.random() < 0.08),
+        graft=bool(rng.random() < 0.06),
     )
 
 
