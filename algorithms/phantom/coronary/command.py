@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from algorithms.phantom.coronary.companions import write_companions
 from algorithms.phantom.coronary.dicom import write_study
 from algorithms.phantom.coronary.phantom import coronary_phantom, write_truth
+from algorithms.phantom.coronary.variety import NAMES, Variety, variety_of
 
+SETTINGS = tuple(field.name for field in fields(Variety))
 DEMO = ("--size", "medium", "--seed", "101")
 """What ``make demo`` answers: seconds to make, two minutes to answer."""
 
@@ -25,9 +28,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--difficulty",
-        choices=("easy", "moderate", "hard"),
+        choices=NAMES,
         default="easy",
-        help="noise of 12, 25 or 40 HU; less contrast as it grows; motion at hard (default: easy)",
+        help="easy, moderate, hard: noise of 12, 25 or 40 HU, less contrast as it grows, motion at hard; wide: everything "
+        "that varies between scanners and patients is drawn from the seed; the others are named cases (default: easy)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help=f"one setting put over those of the difficulty, e.g. kernel=sharp; there are {', '.join(SETTINGS)}",
     )
     parser.add_argument(
         "--companions",
@@ -38,7 +49,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def make(out: Path, options: argparse.Namespace) -> dict[str, int]:
     """Write ``out/study`` and ``out/truth``; return how many stenoses there are."""
-    phantom = coronary_phantom(options.seed, options.size, options.difficulty)
+    settings = dict(text.partition("=")[::2] for text in options.set)
+    variety = variety_of(options.difficulty, options.seed, settings)
+    # A study with settings of its own is another study, so its name, from which its UIDs are made, says them.
+    name = " ".join([options.difficulty, *(f"{field}={value}" for field, value in sorted(settings.items()))])
+    phantom = coronary_phantom(options.seed, options.size, name, variety)
     write_study(phantom, out / "study")
     if options.companions:
         write_companions(phantom, out / "study")

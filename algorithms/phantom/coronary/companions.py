@@ -31,7 +31,7 @@ DOSE_REPORT = 501
 def write_companions(phantom: CoronaryPhantom, folder: Path) -> None:
     """Write localizer, calcium-score series and dose report of ``phantom`` into ``folder``, beside the angiography."""
     folder.mkdir(parents=True, exist_ok=True)
-    volume, grid = calcium_scan(phantom.person, phantom.difficulty)
+    volume, grid = calcium_scan(phantom.person, phantom.variety)
     write_series(phantom, volume, grid, CALCIUM, folder)
     _write_localizer(phantom, folder)
     _write_dose_report(phantom, folder)

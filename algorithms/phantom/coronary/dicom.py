@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from algorithms.phantom.coronary.paint import Grid
 from algorithms.phantom.coronary.phantom import CoronaryPhantom
+from algorithms.phantom.coronary.variety import KERNELS
 
 IMPLEMENTATION_UID = "2.25.164813290452108374665201473382054117"
 FAMILY = ("Lindqvist", "Moreau", "Okafor", "Tanaka", "Haugen", "Castellanos", "Wieczorek", "Brennan", "Petrov", "Achterberg")
@@ -96,7 +97,10 @@ ANGIOGRAPHY = Series(5, "CorCTA 0.75 Bv40 BestDiast 75 %", ("ORIGINAL", "PRIMARY
 
 def write_study(phantom: CoronaryPhantom, folder: Path) -> None:
     """Write the angiography of ``phantom`` into ``folder``, one file an instance (Explicit VR Little Endian)."""
-    write_series(phantom, phantom.volume_hu, phantom.grid, ANGIOGRAPHY, folder)
+    kernel, thickness_mm = KERNELS[phantom.variety.kernel].name, phantom.variety.slice_thickness_mm
+    description = f"CorCTA {thickness_mm:.2f} {kernel} BestDiast 75 %"
+    series = replace(ANGIOGRAPHY, description=description, kernel=kernel, thickness_mm=round(thickness_mm, 3))
+    write_series(phantom, phantom.volume_hu, phantom.grid, series, folder)
 
 
 def write_series(phantom: CoronaryPhantom, volume_hu: np.ndarray, grid: Grid, series: Series, folder: Path) -> None:

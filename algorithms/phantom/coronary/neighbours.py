@@ -25,6 +25,11 @@ class SideVessel:
     path_mm: np.ndarray  # (N, 3)
     radius_mm: np.ndarray  # (N,)
 
+    @property
+    def of_heart(self) -> bool:
+        """Return whether it moves with the heart and not with the chest."""
+        return self.name in {"cardiac vein", "graft"}
+
 
 def mammary_arteries(chest: Chest, rng: np.random.Generator) -> list[SideVessel]:
     """Return the internal mammary arteries: 2-2.6 mm wide, beside the breastbone, behind the rib cartilages."""

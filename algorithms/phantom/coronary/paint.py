@@ -52,6 +52,27 @@ class Grid:
         return Grid(shape, self.spacing_mm, origin)
 
 
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """What is painted on: Hounsfield units, labels and the coronary lumen's share in 64ths, all (Z, Y, X) on ``grid``."""
+
+    grid: Grid
+    hu: np.ndarray  # float32
+    labels: np.ndarray  # uint8
+    lumen: np.ndarray  # uint8
+
+    def slices(self, start: int, stop: int) -> Canvas:
+        """Return the canvas of some of the slices; painting on it paints on this one."""
+        part = slice(start, stop), slice(0, self.grid.shape[1]), slice(0, self.grid.shape[2])
+        return Canvas(self.grid.block(part), self.hu[part], self.labels[part], self.lumen[part])
+
+
+def blank(grid: Grid, hu: float) -> Canvas:
+    """Return a canvas with nothing on it but ``hu``."""
+    shape = grid.shape
+    return Canvas(grid, np.full(shape, hu, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+
+
 @numba.njit(cache=True, nogil=True)
 def _sweep(bits: np.ndarray, frame: np.ndarray, path: np.ndarray, ways: np.ndarray, radius: np.ndarray) -> None:
     """Set the sub-voxel bits inside discs of ``radius`` (N,) swept along ``path`` (N, 3) at right angles to ``ways`` (N, 3).

@@ -1,47 +1,53 @@
 """A synthetic coronary CT angiography with everything that is true of it.
 
-``coronary_phantom(seed, size, difficulty)`` draws a person from ``seed`` alone: the same heart, tree and lesions come at
-every size and difficulty.  Arrays are (Z, Y, X); points are (N, 3) LPS mm; intensities are Hounsfield units.
+``coronary_phantom(seed, size, difficulty)`` draws a person from ``seed``; the plain difficulties share the same heart, tree
+and lesions at every size.  Arrays are (Z, Y, X); points are (N, 3) LPS mm; intensities are Hounsfield units.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from algorithms.phantom.coronary import paint
-from algorithms.phantom.coronary.neighbours import SideVessel
-from algorithms.phantom.coronary.paint import Grid
+from algorithms.phantom.coronary.arteries import paint_arteries, paint_device, paint_graft_sheath, paint_side_vessel
+from algorithms.phantom.coronary.field import Field, add_field, texture
+from algorithms.phantom.coronary.hardening import shadows
+from algorithms.phantom.coronary.motion import Slab, as_scanned, draw_motion, draw_slabs, move_heart, shifted
+from algorithms.phantom.coronary.paint import Canvas, Grid, Solid, blank
 from algorithms.phantom.coronary.person import Person, ct_grid, draw_person
-from algorithms.phantom.coronary.plaque import outer_radius_mm
-from algorithms.phantom.coronary.scanner import DIFFICULTIES, Difficulty, add_motion, add_noise, blur
-from algorithms.phantom.coronary.tissues import LABELS, lv_mass_g, solids, tissues_hu, without_contrast
-from algorithms.phantom.coronary.tree import Vessel
-from algorithms.phantom.coronary.truth import facts_document, tree_document
+from algorithms.phantom.coronary.scanner import add_motion, add_noise, blur
+from algorithms.phantom.coronary.tissues import BLOOD, FIRST_OF_HEART, LABELS, lv_mass_g, solids, tissues_hu, without_contrast
+from algorithms.phantom.coronary.truth import facts_document, tree_document, variety_facts, write_nifti
+from algorithms.phantom.coronary.variety import DIFFICULTIES, Variety, variety_of
 
 log = logging.getLogger(__name__)
 
-VESSEL_WALL_MM = 0.4
-"""Thickness of an artery's healthy wall, at the thin end of what ultrasound shows, because CT sees little of it."""
-FAT_SHEATH_MM = 1.6
-"""Fat that an artery carries with it where it bulges into the lung."""
 MOTION_REACH_MM = 28.0
 """Standard deviation of the region that moves, around the middle of the right coronary artery."""
+HARDENING_MM = (3.0, 1.6)
+"""Slice step and pixel of the coarse picture that beam hardening is reckoned on."""
+MARGIN_MM = 6.0
+"""What is painted around a part of a scan, so that its rim is blurred by what lies beyond."""
+
+Part = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
 class CoronaryPhantom:
-    """One synthetic scan and its truth."""
+    """One synthetic scan, or a part of one, and its truth."""
 
     person: Person
     size: str
     difficulty: str
+    variety: Variety
     grid: Grid
     volume_hu: np.ndarray  # (Z, Y, X) int16
     labels: np.ndarray  # (Z, Y, X) uint8, values of LABELS
@@ -60,7 +66,38 @@ class CoronaryPhantom:
         return self.grid.origin_mm
 
 
-def coronary_phantom(seed: int, size: str = "small", difficulty: str = "easy") -> CoronaryPhantom:
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A person on the scanner's table: what is the same for every part of one scan."""
+
+    person: Person
+    variety: Variety
+    grid: Grid  # of the whole scan
+    hu_of: dict[str, float]
+    layers: list[tuple[Solid, str]]  # in the order of painting, with the tissue of each
+    slabs: list[Slab]  # empty where the heart is scanned in one piece
+
+    @cached_property
+    def textures(self) -> tuple[Field, Field, Field]:
+        """Return the unevenness of lungs, of fat and muscle, and of blood."""
+        rng = np.random.default_rng([self.person.seed, 12])
+        return texture(rng, 1.2, 1.3, 0.6), texture(rng, 2.0, 2.4), texture(rng, 5.0, 9.0)
+
+    @cached_property
+    def shadows(self) -> Field:
+        """Return what beam hardening adds, from a coarse picture of the whole scan."""
+        whole = self.grid
+        step, pixel = HARDENING_MM
+        length = whole.spacing_mm[0] * whole.shape[0]
+        count = round(whole.spacing_mm[1] * whole.shape[1] / pixel)
+        coarse = Grid((max(round(length / step), 2), count, count), (step, pixel, pixel), whole.origin_mm)
+        even = replace(self.variety, lung_texture_hu=0.0, tissue_texture_hu=0.0, mixing=0.0)
+        return shadows(_painted(replace(self, slabs=[], variety=even), coarse).hu, coarse, self.variety.hardening)
+
+
+def coronary_phantom(
+    seed: int, size: str = "small", difficulty: str = "easy", variety: Variety | None = None
+) -> CoronaryPhantom:
     """Return the scan of the person that ``seed`` stands for.
 
     Parameters
@@ -70,109 +107,147 @@ def coronary_phantom(seed: int, size: str = "small", difficulty: str = "easy") -
     size
         ``small`` (0.8 mm, seconds), ``medium`` (0.5 mm) or ``full`` (512 x 512 x 250).
     difficulty
-        ``easy`` (12 HU of noise), ``moderate`` (25 HU, less contrast) or ``hard`` (40 HU, motion of the right artery).
+        ``easy`` (12 HU of noise), ``moderate`` (25 HU, less contrast) or ``hard`` (40 HU, motion of the right artery);
+        ``wide`` draws everything that varies from the seed; ``variety.CASES`` are the others.
+    variety
+        Settings instead of those of ``difficulty``, which is then but the study's name.
     """
-    if seed < 0 or difficulty not in DIFFICULTIES:
-        raise ValueError(f"seed must be >= 0 and difficulty one of {', '.join(DIFFICULTIES)}")
-    person = draw_person(seed)
-    grid = ct_grid(person, size)
-    level = DIFFICULTIES[difficulty]
-    hu_of = tissues_hu(person, level)
-    hu, labels, lumen, mass_g = _painted(person, grid, hu_of)
-    volume = _scanned(hu, grid, person, level)
-    facts = facts_document(person, grid, hu_of, mass_g) | {"size": size, "difficulty": difficulty, "noise_hu": level.noise_hu}
-    log.info("painted phantom of %d x %d x %d voxels with %d lesions", *grid.shape, len(person.lesions))
-    return CoronaryPhantom(person, size, difficulty, grid, volume, labels, lumen, tree_document(person), facts)
+    scene = _scene(seed, size, difficulty, variety)
+    return _scan(scene, size, difficulty, scene.grid, [seed, 6])
 
 
-def calcium_scan(person: Person, difficulty: str) -> tuple[np.ndarray, Grid]:
+def coronary_parts(
+    seed: int, size: str, difficulty: str, parts: Sequence[Part], variety: Variety | None = None
+) -> list[CoronaryPhantom]:
+    """Return ``parts`` of the scan that ``coronary_phantom`` would return, each with a grid, arrays and noise of its own.
+
+    A part costs about what its voxels cost, so training draws one person and paints a few blocks.  ``tree`` and ``facts``
+    are those of the whole scan.
+    """
+    scene = _scene(seed, size, difficulty, variety)
+    scans = []
+    for part in parts:
+        ends = [s.indices(n)[:2] for s, n in zip(part, scene.grid.shape, strict=True)]
+        margins = [int(np.ceil(MARGIN_MM / s)) for s in scene.grid.spacing_mm]
+        wide = [(max(a - m, 0), min(b + m, n)) for (a, b), m, n in zip(ends, margins, scene.grid.shape, strict=True)]
+        block = scene.grid.block(tuple(slice(a, b) for a, b in wide))  # type: ignore[arg-type]
+        inner = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(ends, wide, strict=True))
+        noise = [seed, 6, *(a for a, _ in ends)]
+        scans.append(_trimmed(_scan(scene, size, difficulty, block, noise), inner))  # type: ignore[arg-type]
+    return scans
+
+
+def calcium_scan(person: Person, variety: Variety) -> tuple[np.ndarray, Grid]:
     """Return the same chest before contrast, in 3 mm slices: int16 (Z, Y, X) and its grid."""
     fine = ct_grid(person, "small")
     slices = int(fine.shape[0] * fine.spacing_mm[0] / 3.0)
     grid = Grid((slices, *fine.shape[1:]), (3.0, *fine.spacing_mm[1:]), fine.origin_mm)
-    level = DIFFICULTIES[difficulty]
-    hu, _, _, _ = _painted(person, grid, without_contrast(tissues_hu(person, level)))
-    return _scanned(hu, grid, person, level), grid
+    hu_of = without_contrast(tissues_hu(person, variety))
+    plain = replace(variety, fading_hu_per_cm=0.0, hardening=0.0, collateral=1.0)
+    scene = Scene(person, plain, grid, hu_of, solids(person, grid, plain), [])
+    return _scanned(_painted(scene, grid), scene, [person.seed, 6]), grid
 
 
-def _painted(person: Person, grid: Grid, hu_of: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Return intensities, labels and lumen share (Z, Y, X) before the scanner, and the mass of the left ventricle (g)."""
-    hu = np.full(grid.shape, hu_of["air"], dtype=np.float32)
-    labels = np.zeros(grid.shape, dtype=np.uint8)
-    layers = solids(person, grid)
-    paint.fill(hu, labels, grid, [(solid, hu_of[tissue]) for solid, tissue in layers])
+def _scene(seed: int, size: str, difficulty: str, variety: Variety | None) -> Scene:
+    if seed < 0:
+        raise ValueError("seed must be >= 0")
+    variety = variety or variety_of(difficulty, seed)
+    person = draw_person(seed, variety)
+    grid = ct_grid(person, size, variety)
+    slabs = []
+    if variety.step_mm or variety.slab_contrast:
+        slabs = draw_slabs(seed, grid, variety.slab_mm, variety.step_mm, variety.slab_contrast)
+    return Scene(person, variety, grid, tissues_hu(person, variety), solids(person, grid, variety), slabs)
+
+
+def _scan(scene: Scene, size: str, difficulty: str, grid: Grid, noise: list[int]) -> CoronaryPhantom:
+    """Return the scan of ``scene`` on ``grid``, the whole one or a block of it."""
+    person, variety = scene.person, scene.variety
+    canvas = _painted(scene, grid)
+    volume = _scanned(canvas, scene, noise)
+    if scene.slabs:
+        person = as_scanned(person, scene.grid, scene.slabs)
+    facts = facts_document(person, scene.grid, scene.hu_of, lv_mass_g(scene.layers))
+    facts |= {"size": size, "difficulty": difficulty, "noise_hu": variety.noise_hu}
+    if variety not in DIFFICULTIES.values():
+        facts |= variety_facts(person, variety, scene.slabs)
+    log.info("painted phantom of %d x %d x %d voxels with %d lesions", *grid.shape, len(person.lesions))
+    return CoronaryPhantom(
+        person, size, difficulty, variety, grid, volume, canvas.labels, canvas.lumen, tree_document(person), facts
+    )
+
+
+def _trimmed(scan: CoronaryPhantom, inner: Part) -> CoronaryPhantom:
+    arrays = {name: getattr(scan, name)[inner].copy() for name in ("volume_hu", "labels", "lumen_fraction")}
+    return replace(scan, grid=scan.grid.block(inner), **arrays)
+
+
+def _painted(scene: Scene, grid: Grid) -> Canvas:
+    """Return ``scene`` on ``grid`` as it is before the scanner."""
+    canvas = blank(grid, scene.hu_of["air"])
+    first = round((grid.origin_mm[2] - scene.grid.origin_mm[2]) / scene.grid.spacing_mm[0])
+    for slab in scene.slabs or [Slab(first, first + grid.shape[0], np.zeros(3), 1.0)]:
+        start, stop = max(slab.start - first, 0), min(slab.stop - first, grid.shape[0])
+        if start < stop:
+            _paint_slab(scene, slab, canvas.slices(start, stop))
+    return canvas
+
+
+def _paint_slab(scene: Scene, slab: Slab, canvas: Canvas) -> None:
+    """Paint the heart as it lay in ``slab``, and the chest around it."""
+    hu_of = scene.hu_of | {name: scene.hu_of[name] * slab.contrast for name in BLOOD if name in scene.hu_of}
+    person = scene.person
+    layers = [(solid, hu_of[tissue]) for solid, tissue in scene.layers]
+    if slab.shift_mm.any():
+        person = shifted(person, slab.shift_mm)
+        moving = [solid.name for solid, _ in layers].index(FIRST_OF_HEART)
+        layers[moving:] = [(replace(s, origin_mm=s.origin_mm + slab.shift_mm), value) for s, value in layers[moving:]]
+    paint.fill(canvas.hu, canvas.labels, canvas.grid, layers)
+    _lay_textures(scene, canvas)
     for vessel in person.side_vessels:
-        _paint_side_vessel(hu, labels, grid, vessel, hu_of[vessel.name])
-    lumen = _paint_arteries(hu, labels, grid, person, hu_of)
-    return hu, labels, lumen, lv_mass_g(layers)
+        if vessel.name == "graft":
+            paint_graft_sheath(canvas, vessel, hu_of["epicardial fat"])
+        paint_side_vessel(canvas, vessel, hu_of[vessel.name])
+    paint_arteries(canvas, person, hu_of, scene.variety)
+    for device in person.devices:
+        paint_device(canvas, device)
 
 
-def _scanned(hu: np.ndarray, grid: Grid, person: Person, level: Difficulty) -> np.ndarray:
-    """Return what the scanner makes of ``hu`` (Z, Y, X), which is overwritten: int16 Hounsfield units."""
-    if level.motion_mm:
+def _lay_textures(scene: Scene, canvas: Canvas) -> None:
+    """Make lung, fat, muscle and blood uneven."""
+    variety, blood = scene.variety, scene.hu_of["aorta"]
+    if not (variety.lung_texture_hu or variety.tissue_texture_hu or variety.mixing):
+        return
+    lung, tissue, stream = scene.textures
+    if variety.lung_texture_hu:
+        add_field(canvas, lung, {0: variety.lung_texture_hu}, (-960.0, -600.0))
+        add_field(canvas, stream, {0: 0.4 * variety.lung_texture_hu}, (-960.0, -600.0))
+    if variety.tissue_texture_hu:
+        muscle = LABELS["LV myocardium"]
+        add_field(canvas, tissue, {0: variety.tissue_texture_hu, muscle: variety.tissue_texture_hu}, (-160.0, 150.0))
+    if variety.mixing:
+        uneven = {"other blood pool": 1.0, "LV blood": 0.33, "ascending aorta and root": 0.1}
+        amplitude = {LABELS[name]: share * variety.mixing * blood for name, share in uneven.items()}
+        add_field(canvas, stream, amplitude, (140.0, 4000.0))
+
+
+def _scanned(canvas: Canvas, scene: Scene, noise: list[int]) -> np.ndarray:
+    """Return what the scanner makes of ``canvas``, which is overwritten: int16 Hounsfield units (Z, Y, X)."""
+    grid, hu = canvas.grid, canvas.hu
+    person, variety = scene.person, scene.variety
+    if variety.smear_mm:
         right = next(v for v in person.vessels if v.name == "RCA")
         middle = right.points_mm[len(right.points_mm) // 2]
         way = np.random.default_rng([person.seed, 5]).normal(0, 1, 3)
-        add_motion(hu, grid, middle, MOTION_REACH_MM, 2 * level.motion_mm * way / np.linalg.norm(way))
-    blur(hu, grid.spacing_mm)
-    add_noise(hu, grid, level.noise_hu, np.random.default_rng([person.seed, 6]))
+        add_motion(hu, grid, middle, MOTION_REACH_MM, 2 * variety.smear_mm * way / np.linalg.norm(way))
+    if variety.motion_mm:
+        move_heart(canvas, draw_motion(person.seed, person.vessels, variety.motion_mm))
+    if variety.hardening:
+        add_field(canvas, scene.shadows, dict.fromkeys(range(256), 1.0))
+    blur(hu, grid.spacing_mm, variety)
+    add_noise(hu, grid, variety, np.random.default_rng(noise))
     np.clip(np.rint(hu, out=hu), -1024, 3071, out=hu)
     return hu.astype(np.int16)
-
-
-def _paint_side_vessel(hu: np.ndarray, labels: np.ndarray, grid: Grid, vessel: SideVessel, value: float) -> None:
-    part = grid.around(vessel.path_mm, float(vessel.radius_mm.max()) + 1.0)
-    if any(s.stop <= s.start for s in part):
-        return
-    bits = np.zeros([s.stop - s.start for s in part], dtype=np.uint64)
-    paint.sweep_tube(bits, grid.block(part), vessel.path_mm, vessel.radius_mm)
-    filled = paint.share(bits)
-    hu[part] += filled * (np.float32(value) - hu[part])
-    label = LABELS["cardiac vein" if vessel.name == "cardiac vein" else "other vessel"]
-    labels[part][filled >= 0.5] = label
-
-
-def _paint_arteries(hu: np.ndarray, labels: np.ndarray, grid: Grid, person: Person, hu_of: dict[str, float]) -> np.ndarray:
-    """Paint wall, plaque, calcium and lumen of all arteries, and return the lumen's share of every voxel in 64ths."""
-    part = grid.around(np.concatenate([v.axis_mm for v in person.vessels]), 5.0)
-    block = grid.block(part)
-    lumen, outer, wall, calcium, sheath = (np.zeros(block.shape, dtype=np.uint64) for _ in range(5))
-    for index, vessel in enumerate(person.vessels):
-        plaque_radius = outer_radius_mm(vessel, index, person.lesions)
-        _sweep_vessel(lumen, block, vessel, vessel.points_mm, vessel.radius_mm)
-        _sweep_vessel(outer, block, vessel, vessel.axis_mm, plaque_radius)
-        _sweep_vessel(wall, block, vessel, vessel.axis_mm, plaque_radius + VESSEL_WALL_MM)
-        _sweep_vessel(sheath, block, vessel, vessel.axis_mm, plaque_radius + FAT_SHEATH_MM)
-    for nodule in person.nodules:
-        paint.sweep_tube(calcium, block, nodule.path_mm, nodule.radius_mm)
-    # An artery that opens into the aorta has neither wall nor plaque inside the aorta's lumen.
-    aorta = labels[part] == LABELS["ascending aorta and root"]
-    calcium &= wall & ~lumen
-    soft = outer & ~lumen & ~calcium
-    rim = wall & ~outer & ~lumen & ~calcium
-    for bits in (lumen, calcium, soft, rim):
-        bits[aorta] = 0
-    here = hu[part]
-    # An artery that bulges into the lung takes its fat along; whatever is denser than fat stays.
-    np.maximum(here, here + paint.share(sheath) * (np.float32(hu_of["epicardial fat"]) - here), out=here)
-    shares = [paint.share(b) for b in (lumen, calcium, soft, rim)]
-    mixed = here * (1 - sum(shares))
-    for filled, name in zip(shares, ("coronary lumen", "calcified plaque", "soft plaque", "vessel wall"), strict=True):
-        mixed += filled * np.float32(hu_of[name])
-    hu[part] = mixed
-    for filled, name in zip(shares[2::-1], ("soft plaque", "calcified plaque", "coronary lumen"), strict=True):
-        labels[part][filled >= 0.5] = LABELS[name]
-    fraction = np.zeros(grid.shape, dtype=np.uint8)
-    fraction[part] = np.bitwise_count(lumen)
-    return fraction
-
-
-def _sweep_vessel(bits: np.ndarray, grid: Grid, vessel: Vessel, path: np.ndarray, radius: np.ndarray) -> None:
-    paint.sweep_tube(bits, grid, path, radius)
-    paint.sweep_cap(bits, grid, path[0], float(radius[0]))
-    if vessel.name in {"LM", "RCA"}:
-        # Forks of two daughters stand at the ends of these; a ball closes the wedge between the three directions.
-        paint.sweep_cap(bits, grid, path[-1], float(radius[-1]))
 
 
 def write_truth(phantom: CoronaryPhantom, folder: Path) -> None:
@@ -181,28 +256,4 @@ def write_truth(phantom: CoronaryPhantom, folder: Path) -> None:
     (folder / "tree.json").write_text(json.dumps(phantom.tree, separators=(",", ":")) + "\n")
     (folder / "phantom.json").write_text(json.dumps(phantom.facts, indent=1) + "\n")
     for name, values in (("labels", phantom.labels), ("lumen_fraction", phantom.lumen_fraction)):
-        _write_nifti(values, phantom.grid, folder / f"{name}.nii.gz")
-
-
-def _write_nifti(values: np.ndarray, grid: Grid, path: Path) -> None:
-    """Write uint8 ``values`` (Z, Y, X) as NIfTI-1 (nifti1.h, 348-byte header); its axes are RAS, so x and y change sign."""
-    header = np.zeros(
-        1,
-        dtype=[("sizeof_hdr", "<i4"), ("unused", "S36"), ("dim", "<i2", 8), ("intent", "<f4", 3), ("intent_code", "<i2"),
-               ("datatype", "<i2"), ("bitpix", "<i2"), ("slice_start", "<i2"), ("pixdim", "<f4", 8), ("vox_offset", "<f4"),
-               ("scl_slope", "<f4"), ("scl_inter", "<f4"), ("slice_end", "<i2"), ("slice_code", "u1"), ("xyzt_units", "u1"),
-               ("cal", "<f4", 4), ("gl", "<i4", 2), ("descrip", "S80"), ("aux_file", "S24"), ("qform_code", "<i2"),
-               ("sform_code", "<i2"), ("quatern", "<f4", 3), ("qoffset", "<f4", 3), ("srow", "<f4", (3, 4)),
-               ("intent_name", "S16"), ("magic", "S4")],
-    )  # fmt: skip
-    z, y, x = grid.spacing_mm
-    header["sizeof_hdr"], header["magic"], header["vox_offset"], header["scl_slope"] = 348, b"n+1", 352, 1
-    header["dim"] = (3, *grid.shape[::-1], 1, 1, 1, 1)
-    header["datatype"], header["bitpix"], header["xyzt_units"] = 2, 8, 2
-    header["pixdim"] = (1, x, y, z, 0, 0, 0, 0)
-    # Half a turn about z takes LPS to RAS: the quaternion (0, 0, 0, 1).
-    header["qform_code"], header["sform_code"], header["quatern"] = 1, 1, (0, 0, 1)
-    place = np.array([[-x, 0, 0, -grid.origin_mm[0]], [0, -y, 0, -grid.origin_mm[1]], [0, 0, z, grid.origin_mm[2]]])
-    header["srow"], header["qoffset"] = place, place[:, 3]
-    packed = gzip.compress(header.tobytes() + b"\0" * 4 + np.ascontiguousarray(values, dtype=np.uint8).tobytes(), 1, mtime=0)
-    path.write_bytes(packed)
+        write_nifti(values, phantom.grid, folder / f"{name}.nii.gz")

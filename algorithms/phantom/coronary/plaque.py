@@ -99,16 +99,33 @@ def _place(vessels: list[Vessel], index: int, severity: float, taken: list[Lesio
     return []
 
 
+def draw_occlusion(vessels: list[Vessel], taken: list[Lesion], rng: np.random.Generator) -> list[Lesion]:
+    """Return a lesion of severity 1 in a main artery, clear of forks and of the lesions in ``taken``: a closed lumen.
+
+    Nothing where no artery has room for it.
+    """
+    names = [n for n in ("LAD", "RCA", "LCx") if any(v.name == n for v in vessels)]
+    for name in rng.permutation(names):
+        index = next(i for i, v in enumerate(vessels) if v.name == name)
+        lesions = _place(vessels, index, 1.0, taken, rng)
+        if lesions:
+            return [replace(lesions[0], eccentricity=0.0, composition=str(rng.choice(["soft", "mixed"])))]
+    return []
+
+
 def _window(vessel: Vessel, lesion: Lesion) -> np.ndarray:
     """Return the raised cosine (N,) of a lesion along its vessel: 1 at the throat, 0 from its ends on."""
     index = np.arange(len(vessel.axis_mm))
     half = np.where(index < lesion.throat, lesion.throat - lesion.start, lesion.end - lesion.throat)
     phase = np.clip((index - lesion.throat) / np.maximum(half, 1), -1, 1)
     window: np.ndarray = 0.5 * (1 + np.cos(np.pi * phase))
+    if lesion.severity >= 1:
+        # An occlusion is closed over most of its length, not at one point.
+        window = np.clip(window / 0.3, 0, 1)
     return window
 
 
-def _sideways(vessel: Vessel, turn: float) -> np.ndarray:
+def sideways(vessel: Vessel, turn: float) -> np.ndarray:
     """Return unit vectors (N, 3) at right angles to the axis, turned by ``turn`` from a direction that does not twist."""
     forward = tangents(vessel.axis_mm)
     across = np.cross(forward[0], [0.0, 0.0, 1.0])
@@ -130,7 +147,7 @@ def diseased(vessels: list[Vessel], lesions: list[Lesion]) -> list[Vessel]:
         window = _window(vessel, lesion)
         radius = vessel.radius_mm * (1 - lesion.severity * window)
         shift = lesion.eccentricity * (vessel.reference_radius_mm - radius) * (window > 0)
-        points = vessel.points_mm + shift[:, None] * _sideways(vessel, lesion.turn)
+        points = vessel.points_mm + shift[:, None] * sideways(vessel, lesion.turn)
         sick[lesion.vessel] = replace(vessel, radius_mm=radius, points_mm=points)
     return sick
 
@@ -178,5 +195,5 @@ def _nodule(
     count = len(vessel.axis_mm[span])
     taper = np.sqrt(np.clip(1 - np.linspace(-0.95, 0.95, count) ** 2, 0, 1))
     depth = vessel.reference_radius_mm[span]
-    path = vessel.axis_mm[span] + (depth * 0.95)[:, None] * _sideways(vessel, turn)[span]
+    path = vessel.axis_mm[span] + (depth * 0.95)[:, None] * sideways(vessel, turn)[span]
     return Calcification(index, path, taper * float(rng.uniform(0.45, 0.85)))

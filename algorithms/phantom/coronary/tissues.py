@@ -7,28 +7,38 @@ from collections.abc import Sequence
 import numpy as np
 
 from algorithms.phantom.coronary import paint
+from algorithms.phantom.coronary.field import draw_ridges
 from algorithms.phantom.coronary.heart import AORTIC_WALL_MM, Distance
 from algorithms.phantom.coronary.paint import Grid, Solid
 from algorithms.phantom.coronary.person import Person
-from algorithms.phantom.coronary.scanner import Difficulty
 from algorithms.phantom.coronary.shapes import tube_mm
+from algorithms.phantom.coronary.variety import Variety
 
 LABELS = {
     "ascending aorta and root": 1, "LV myocardium": 2, "LV blood": 3, "other blood pool": 4, "coronary lumen": 5,
     "soft plaque": 6, "calcified plaque": 7, "cardiac vein": 8, "other vessel": 9,
 }  # fmt: skip
 """Values of ``labels``; 1 to 4 are those of heart.nii.gz."""
+DEVICE_LABEL = 10
+"""Value of ``labels`` for metal, in the scans that hold any."""
 MYOCARDIUM_DENSITY_G_ML = 1.05
 """Density of myocardium (Vinnakota and Bassingthwaighte, Am J Physiol 286:H1742 (2004): 1.053 g/ml)."""
+BLOOD = ("aorta", "LV blood", "LA blood", "RV blood", "RA blood", "caval veins", "pulmonary arteries", "pulmonary veins",
+         "coronary lumen", "cardiac vein", "mammary artery", "lung artery", "lung vein", "graft")  # fmt: skip
+"""The tissues that contrast brightens."""
+OESOPHAGUS_HU = {"air": -750.0, "fluid": 15.0}
+FIRST_OF_HEART = "pericardium"
+"""From this solid on everything that is painted moves with the heart; what comes before belongs to the chest."""
 SOLID_STEP_MM = 2.0
 """Spacing of the grid on which tissues are sampled; surfaces with radii over 10 mm are then right to 0.05 mm."""
 
 
-def tissues_hu(person: Person, difficulty: Difficulty) -> dict[str, float]:
+def tissues_hu(person: Person, variety: Variety) -> dict[str, float]:
     """Return the Hounsfield units of every tissue in the arterial phase."""
     rng = np.random.default_rng([person.seed, 4])
-    blood = person.contrast_hu * difficulty.contrast
-    right = blood * float(rng.uniform(0.35, 0.6))
+    blood = person.contrast_hu * variety.contrast
+    drawn = float(rng.uniform(0.35, 0.6))
+    right = blood * (drawn if variety.right_contrast is None else variety.right_contrast)
     return {
         "air": -1000.0, "skin": 20.0, "subcutaneous fat": -105.0, "muscle": 55.0, "cavity": -95.0,
         "lung": float(rng.uniform(-870, -810)),
@@ -38,20 +48,24 @@ def tissues_hu(person: Person, difficulty: Difficulty) -> dict[str, float]:
         "aorta": blood, "LV blood": blood * 0.98, "LA blood": blood * 0.97, "RV blood": right, "RA blood": right * 0.95,
         "caval veins": right * 1.1, "pulmonary arteries": right * 1.15, "pulmonary veins": blood * 0.99,
         "coronary lumen": blood * 0.98, "vessel wall": 35.0, "soft plaque": float(rng.uniform(30, 80)),
-        "calcified plaque": float(rng.uniform(800, 1200)), "cardiac vein": blood * difficulty.vein_contrast,
+        "calcified plaque": float(rng.uniform(800, 1200)), "cardiac vein": blood * variety.vein_contrast,
         "mammary artery": blood * 0.97, "lung artery": right * 1.15, "lung vein": blood * 0.98,
-    }  # fmt: skip
+    } | _extra_hu(variety, blood)  # fmt: skip
+
+
+def _extra_hu(variety: Variety, blood: float) -> dict[str, float]:
+    """Return the Hounsfield units of what plain phantoms do not have."""
+    extra = {} if variety.oesophagus == "closed" else {"oesophageal content": OESOPHAGUS_HU[variety.oesophagus]}
+    return extra | ({"graft": blood * 0.96} if variety.graft else {})
 
 
 def without_contrast(hu_of: dict[str, float]) -> dict[str, float]:
     """Return the Hounsfield units before contrast: blood and muscle alike, calcium as it was."""
     plain = {"myocardium": 48.0, "papillary muscles": 48.0, "atrial wall": 45.0, "soft plaque": 42.0}
-    blood = ("aorta", "LV blood", "LA blood", "RV blood", "RA blood", "caval veins", "pulmonary arteries", "pulmonary veins",
-             "coronary lumen", "cardiac vein", "mammary artery", "lung artery", "lung vein")  # fmt: skip
-    return hu_of | plain | dict.fromkeys(blood, 42.0)
+    return hu_of | plain | dict.fromkeys([name for name in BLOOD if name in hu_of], 42.0)
 
 
-def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
+def solids(person: Person, grid: Grid, variety: Variety) -> list[tuple[Solid, str]]:
     """Return the tissues in the order in which they are painted, each with the name of its Hounsfield units."""
     heart, chest = person.heart, person.chest
     low = np.floor((np.array(grid.origin_mm) - 3.0) / SOLID_STEP_MM) * SOLID_STEP_MM
@@ -63,6 +77,20 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
 
     def shell(distance: Distance, thickness_mm: float) -> Distance:
         return lambda p: distance(p) - thickness_mm
+
+    def ridged(distance: Distance, share: float) -> Distance:
+        """Return blood's ``distance`` with ridges of muscle standing into it, from a fifth of the ventricle's length on."""
+        if not variety.trabeculae_mm:
+            return distance
+        ridges = draw_ridges(np.random.default_rng([person.seed, 11]), heart.apex, (7.0, 12.0))
+        base = heart.at(8.0, 0, 0)
+
+        def rough(p: np.ndarray) -> np.ndarray:
+            reach = np.clip((p - base.astype(p.dtype)) @ heart.apex.astype(p.dtype) / 15.0, 0, 1)
+            narrowed: np.ndarray = distance(p) + np.float32(share * variety.trabeculae_mm) * reach * ridges.height(p)
+            return narrowed
+
+        return rough
 
     layers: list[tuple[str, str, int, Distance]] = [
         ("skin", "skin", 0, chest.skin),
@@ -98,14 +126,18 @@ def solids(person: Person, grid: Grid) -> list[tuple[Solid, str]]:
         ("right ventricular wall", "myocardium", 0, heart.rv_outer),
         ("pulmonary arteries", "pulmonary arteries", other, heart.pulmonary_arteries),
         ("RA blood", "RA blood", other, heart.ra_blood),
-        ("RV blood", "RV blood", other, heart.rv_blood),
+        ("RV blood", "RV blood", other, ridged(heart.rv_blood, 1.2)),
         ("LA blood", "LA blood", other, heart.la_blood),
         ("LV myocardium", "myocardium", LABELS["LV myocardium"], heart.lv_epicardium),
         ("aortic wall", "aortic wall", 0, shell(heart.ascending_lumen, AORTIC_WALL_MM)),
-        ("LV blood", "LV blood", LABELS["LV blood"], heart.lv_blood),
+        ("LV blood", "LV blood", LABELS["LV blood"], ridged(heart.lv_blood, 1.0)),
         ("papillary muscles", "papillary muscles", LABELS["LV blood"], heart.papillary_muscles),
         ("ascending aorta", "aorta", LABELS["ascending aorta and root"], heart.ascending_lumen),
     ]
+    if variety.oesophagus != "closed":
+        inside = shell(lambda p: chest.oesophagus(p, heart), -3.2)
+        after = next(i for i, layer in enumerate(layers) if layer[0] == "oesophagus") + 1
+        layers.insert(after, ("oesophageal content", "oesophageal content", 0, inside))
     made = []
     for name, tissue, label, distance in layers:
         part = _reach(distance, points)

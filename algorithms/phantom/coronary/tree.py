@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from algorithms.phantom.coronary.heart import Heart
+from algorithms.phantom.coronary.ostia import right_beginning, sinus_ostium
 from algorithms.phantom.coronary.shapes import eased_path, resample_path, smooth_path, smoothed_path
 from algorithms.phantom.coronary.surface import Crowd, Surface
 
@@ -106,7 +107,8 @@ def draw_habit(rng: np.random.Generator) -> Habit:
 class Planner:
     """Lays the vessels of one heart; ``vessels`` grows with every call."""
 
-    def __init__(self, surface: Surface, habit: Habit, rng: np.random.Generator) -> None:
+    def __init__(self, surface: Surface, habit: Habit, rng: np.random.Generator, right_ostium: str = "usual") -> None:
+        self.right_ostium = right_ostium
         self.surface = surface
         self.heart: Heart = surface.heart
         self.habit = habit
@@ -114,16 +116,6 @@ class Planner:
         self.vessels: list[Vessel] = []
         self.size = FEMALE_FACTOR if habit.female else 1.0
         self.size *= self.heart.scale * float(rng.normal(1.0, 0.04))
-
-    def ostium(self, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the point where the lumen of the sinus (0 left, 1 right) ends, and the way out of it."""
-        way = self.heart.sinus_directions()[side]
-        way = way + self.heart.root_axis * 0.12
-        way = way / np.linalg.norm(way)
-        reach = np.arange(4.0, 30.0, 0.05)
-        ray = self.heart.root_point(13.5) + way * reach[:, None]
-        inside = self.heart.root_lumen(ray) < 0
-        return ray[np.nonzero(inside)[0][-1] + 1], way
 
     def diameters_mm(self, name: str, share: np.ndarray) -> np.ndarray:
         """Return drawn diameters (N,) at the fractions ``share`` (N,) of the vessel's length."""
@@ -192,10 +184,14 @@ class Planner:
         return float(np.rad2deg(np.arctan2(np.hypot(s, t), a))), float(np.rad2deg(np.arctan2(t, s)) % 360)
 
 
-def coronary_vessels(surface: Surface, habit: Habit, rng: np.random.Generator) -> list[Vessel]:
-    """Return the arteries without disease, parents before children; roots are LM and RCA."""
+def coronary_vessels(surface: Surface, habit: Habit, rng: np.random.Generator, right_ostium: str = "usual") -> list[Vessel]:
+    """Return the arteries without disease, parents before children; roots are LM and RCA.
+
+    The right one begins in its sinus (``usual``), above the sinotubular junction (``high``), or in the ``left`` sinus, from
+    where it passes between aorta and pulmonary artery.
+    """
     for _ in range(12):
-        plan = Planner(surface, habit, rng)
+        plan = Planner(surface, habit, rng, right_ostium)
         _left(plan)
         _right(plan)
         vessels = _without_contacts(plan.vessels)
@@ -223,7 +219,7 @@ def _faulty(heart: Heart, vessels: list[Vessel]) -> bool:
 
 
 def _left(plan: Planner) -> None:
-    start, way = plan.ostium(0)
+    start, way = sinus_ostium(plan.heart, 0)
     polars = np.deg2rad([98.0, 88, 76, 64, 52, 40, 28])
     groove = plan.surface.anterior_groove(polars[:-1])
     groove = np.append(groove, groove[-1]) + np.deg2rad(3.0)
@@ -301,7 +297,7 @@ def _septal(plan: Planner, lad: int, point: int) -> tuple[str, np.ndarray, np.nd
 
 
 def _right(plan: Planner) -> None:
-    start, way = plan.ostium(1)
+    beginning = right_beginning(plan.heart, plan.right_ostium)
     dominance = plan.habit.dominance
     azimuths = np.array([12.0, -4, -20, -36, -52, -66])
     if dominance == "left":
@@ -313,7 +309,7 @@ def _right(plan: Planner) -> None:
     if dominance != "left":
         crux = np.rad2deg(plan.surface.posterior_groove(np.deg2rad([124.0])))[0]
         course = np.concatenate([course, plan.surface.hit(np.deg2rad([128.0]), np.deg2rad([crux]))])
-    rca = plan.lay("RCA", np.concatenate([[start, start + 5.0 * way], course]), None, None, free_mm=16.0)
+    rca = plan.lay("RCA", np.concatenate([beginning, course]), None, None, free_mm=16.0)
     if plan.habit.acute_marginal:
         point = plan.fork(rca, plan.rng.uniform(0.5, 0.6))
         polar, azimuth = plan.angles_deg(plan.vessels[rca].points_mm[point])
