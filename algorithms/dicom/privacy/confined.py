@@ -101,17 +101,16 @@ class Survey:
         terms = charset_of(file.data, file.reader.top(file.data, file.start))
         known = self._known.setdefault(file.transfer_syntax, Stretches(_whose))
         found: dict[int, bytes] = {}
-        alone: list[tuple[bytes, tuple[int, bytes]]] = []
-        count = 0
+        alone: list[tuple[bytes, tuple[int, bytes]] | None] = []
         for piece in file.reader.walk(file.data, file.start, known, until=0x00210000):
             if isinstance(piece, Stretch):
                 found |= piece.sum
-                count += len(piece.elements)
+                alone.append(None)
             else:
                 tag, _, begin, value, stop, end = piece
                 alone.append((file.data[begin:end], (tag, file.data[value:stop])))
-        found |= _whose(one for _, one in alone)
-        known.seen(alone, count)
+        found |= _whose(one[1] for one in alone if one is not None)
+        known.seen(alone)
         return {WHOSE[tag]: decoded(value, terms).strip(" \0") for tag, value in found.items()}
 
 
