@@ -106,17 +106,16 @@ class Survey:
         terms = charset_of(file.data, file.reader.top(file.data, file.start))
         known = self._known.setdefault(file.transfer_syntax, Stretches(self._asked))
         found: dict[int, bytes] = {}
-        alone: list[tuple[bytes, tuple[int, bytes]]] = []
-        count = 0
+        alone: list[tuple[bytes, tuple[int, bytes]] | None] = []
         for piece in file.reader.walk(file.data, file.start, known, until=0x00210000):
             if isinstance(piece, Stretch):
                 found |= piece.sum
-                count += len(piece.elements)
+                alone.append(None)
             else:
                 tag, _, begin, value, stop, end = piece
                 alone.append((file.data[begin:end], (tag, file.data[value:stop])))
-        found |= self._asked(one for _, one in alone)
-        known.seen(alone, count)
+        found |= self._asked(one[1] for one in alone if one is not None)
+        known.seen(alone)
         return {name: decoded(found[tag], terms).strip(" \0") for tag, name in self._wanted if tag in found}
 
     def _asked(self, values: Iterable[tuple[int, bytes]]) -> dict[int, bytes]:

@@ -97,7 +97,6 @@ class InHand:
     taken: dict[Taken, None] = field(default_factory=dict, repr=False)
     learnt: list[bytes] = field(default_factory=list, repr=False)
     alone: list[tuple[bytes, Judged] | None] = field(default_factory=list, repr=False)
-    in_stretches: int = 0
 
 
 class Judging:
@@ -132,7 +131,7 @@ class Judging:
     def accepted(self) -> dict[Taken, None]:
         """Return the texts that were taken out of the file in hand, which is done with."""
         done, self._hand = self._hand, self._none
-        done.memory.stretches.seen(done.alone, done.in_stretches)
+        done.memory.stretches.seen(done.alone)
         self.kept |= self._values.kept
         self.retained |= self._values.retained
         return done.taken
@@ -176,7 +175,7 @@ class Judging:
                 header.known.append(piece.sum)
                 header.add(piece.sum)
                 header.end += len(piece.source)
-                hand.in_stretches += len(piece.elements)
+                hand.alone.append(None)
                 first, last = piece.sum.first, piece.sum.last
                 header.in_order = header.in_order and piece.sum.in_order
             else:

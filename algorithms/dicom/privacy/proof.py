@@ -81,9 +81,9 @@ class Proof:
         headers: list[bytes] = []
         hits: set[str] = set()
         for data in files:
-            found, fresh, known = self._walk(data)
-            self._proved.seen(fresh, known)
-            headers += [element for element, _ in fresh]
+            found, fresh = self._walk(data)
+            self._proved.seen(fresh)
+            headers += [one[0] for one in fresh if one is not None]
             hits |= found
         return not hits | self._in_headers(headers)
 
@@ -95,10 +95,10 @@ class Proof:
         DataError
             If the file is not built as an output must be.
         """
-        hits, fresh, known = self._walk(data)
-        hits |= self._in_headers([element for element, _ in fresh])
+        hits, fresh = self._walk(data)
+        hits |= self._in_headers([one[0] for one in fresh if one is not None])
         if not hits:
-            self._proved.seen(fresh, known)
+            self._proved.seen(fresh)
         return hits
 
     def _in_headers(self, elements: list[bytes]) -> set[str]:
@@ -108,20 +108,20 @@ class Proof:
     def _labels(self, hit: bytes) -> set[str]:
         return self._wanted.anywhere.get(hit, set()) | self._wanted.in_header.get(hit, set())
 
-    def _walk(self, data: Any) -> tuple[set[str], list[tuple[bytes, int]], int]:
-        """Return what is found in pixels and words, each element that is not known with its tag, and how many are known."""
+    def _walk(self, data: Any) -> tuple[set[str], list[tuple[bytes, int] | None]]:
+        """Return what is found in pixels and words, and what is not known, with its tag; ``None`` for a stretch."""
         if data[:132] != b"\0" * 128 + b"DICM":
             raise DataError("a de-identified file does not begin with an empty preamble")
         at, stop = 132, len(data)
-        before, known = -1, 0
+        before = -1
         hits: set[str] = set()
-        fresh: list[tuple[bytes, int]] = []
+        fresh: list[tuple[bytes, int] | None] = []
         while at < stop:
             stretch = self._proved.at(data, at)
             if stretch is not None:
                 tag, last = stretch.sum
                 end = at + len(stretch.source)
-                known += len(stretch.elements)
+                fresh.append(None)
             else:
                 tag, vr, start, end = _element(data, at, stop)
                 if tag == PIXEL_DATA:
@@ -129,8 +129,9 @@ class Proof:
                     break
                 last = tag
                 self._require_allowed(tag, vr, data[start:end])
-                fresh.append((data[at:end], tag))
-                hits |= self._words(fresh[-1][0])
+                element = data[at:end]
+                hits |= self._words(element)
+                fresh.append((element, tag))
             if tag <= before:
                 raise DataError("the attributes of a de-identified file are not in order")
             before, at = last, end
@@ -139,7 +140,7 @@ class Proof:
                 raise DataError("a de-identified file holds no pixels")
         self.bytes_searched += stop
         self.files_searched += 1
-        return hits, fresh, known
+        return hits, fresh
 
     def _require_allowed(self, tag: int, vr: str, value: bytes) -> None:
         group, number = tag >> 16, tag & 0xFFFF

@@ -14,6 +14,9 @@ from typing import Any, Generic, TypeVar
 HEAD = 8
 """Bytes that an element has at least: its tag, and its VR and length or the length alone."""
 
+MOST = 10000
+"""Stretches that are known at once; a series has some tens."""
+
 Judgement = TypeVar("Judgement")
 Sum = TypeVar("Sum")
 
@@ -31,7 +34,7 @@ class Stretch(Generic[Judgement, Sum]):
 
 
 class Stretches(Generic[Judgement, Sum]):
-    """What is known of the files of one series; a stretch is cut wherever a later file differs.
+    """What is known of earlier files; a stretch is cut wherever a later file differs.
 
     Parameters
     ----------
@@ -42,10 +45,7 @@ class Stretches(Generic[Judgement, Sum]):
     def __init__(self, summed: Callable[[list[Judgement]], Sum]) -> None:
         self._summed = summed
         self._by_head: dict[bytes, Stretch[Judgement, Sum]] = {}
-
-    def __bool__(self) -> bool:
-        """Return whether anything is known."""
-        return bool(self._by_head)
+        self._before: set[bytes] = set()
 
     def at(self, data: Any, at: int) -> Stretch[Judgement, Sum] | None:
         """Return the elements that are known to begin at a place of ``data``, where an element begins."""
@@ -74,23 +74,21 @@ class Stretches(Generic[Judgement, Sum]):
         self._by_head[whole[:HEAD]] = stretch
         return stretch
 
-    def seen(self, alone: Sequence[Known[Judgement] | None], known: int) -> None:
-        """Learn a file whose elements were all unknown; forget all after one that has little in common with what is known.
+    def seen(self, alone: Sequence[Known[Judgement] | None]) -> None:
+        """Know from now on what stood alone in this file and in the one before, in stretches as it stands here.
 
         Parameters
         ----------
         alone
-            Elements that stood in no stretch, in order; ``None`` for one that must be judged each time.
-        known
-            How many elements stood in stretches.
+            Elements that stood in no stretch, in order; ``None`` where a stretch stood, or one that must be judged each time.
         """
-        if not self:
-            run: list[Known[Judgement]] = []
-            for element in [*alone, None]:
-                if element is not None:
-                    run.append(element)
-                elif run:
-                    self._keep(tuple(run))
-                    run = []
-        elif len(alone) > known:
+        if len(self._by_head) > MOST:
             self._by_head.clear()
+        run: list[Known[Judgement]] = []
+        for element in [*alone, None]:
+            if element is not None and element[0] in self._before:
+                run.append(element)
+            elif run:
+                self._keep(tuple(run))
+                run = []
+        self._before = {element[0] for element in alone if element is not None}

@@ -207,7 +207,8 @@ def test_what_is_known_keeps_no_attribute_from_being_checked():
         (data[: kvp + 4], "belong to no attribute"),
     ]:
         searched = proof(NAME)
-        searched.leaks(data)
+        for _ in range(2):
+            searched.leaks(data)
         with pytest.raises(DataError, match=found):
             searched.leaks(broken)
 
