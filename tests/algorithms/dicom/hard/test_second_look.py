@@ -11,6 +11,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.policy import site_policy
 from tests.algorithms.dicom.hard.elements import EXPLICIT, Element, element, part10, with_value, written
 from tests.algorithms.dicom.hard.examination import image, meta, patient, study
 from tests.algorithms.dicom.hard.ledger import Ledger
@@ -196,6 +198,12 @@ def test_the_name_of_an_institution_holds_no_birth_date(spelling: str) -> None:
 
     assert "InstitutionName" not in cleaned(file(born, ward), policy)
     assert "InstitutionName" in cleaned(file(ward), policy)
+
+
+def test_a_folder_is_no_policy(tmp_path: Path) -> None:
+    """It ended as a bug, with exit code 70."""
+    with pytest.raises(DataError, match="policy file does not exist"):
+        site_policy(tmp_path)
 
 
 IMAGE_TYPES = [
