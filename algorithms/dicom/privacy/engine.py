@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from algorithms.dicom.privacy import pixels
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
-from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, PRESENT, marks, meta
+from algorithms.dicom.privacy.marks import BODY_PART, LATERALITY, NEEDED, PRESENT, WINDOW, marks, meta
 from algorithms.dicom.privacy.needles import spellings_of_day
 from algorithms.dicom.privacy.objects import ASKED, MODALITIES, require_clean
 from algorithms.dicom.privacy.policy import Policy, Rule
@@ -297,6 +297,9 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
+        if sum(len(outputs.get(tag, b"")) > 8 for tag in WINDOW) == 1:
+            for tag in WINDOW:
+                outputs.pop(tag, None)
         if len(outputs.get(BODY_PART, b"")) <= 8:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
         if self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items()):

@@ -15,14 +15,18 @@ PRESENT = {
     "*": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
           "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
           "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber"),
-    "CT": ("AcquisitionNumber", "KVP"),
-    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength", "ScanOptions", "MRAcquisitionType"),
+    "CT": ("AcquisitionNumber", "KVP", "SliceThickness", "PatientPosition"),
+    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength", "ScanOptions", "MRAcquisitionType", "SliceThickness",
+           "PatientPosition"),
 }  # fmt: skip
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
 
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
 """Laterality is there, and empty, where no body part says that it is not paired (PS3.3 C.7.3.1)."""
+
+WINDOW = (0x00281050, 0x00281051)
+"""WindowCenter and WindowWidth: one without the other means nothing (PS3.3 C.11.2.1.2)."""
 
 NEEDED = {"reference": frozenset({0x00081150, 0x00081155})}
 """Attributes without which an item of a set means nothing: class and instance of a reference."""

@@ -237,6 +237,27 @@ def test_values_that_makers_write_bring_no_new_error(tag: int, text: str, tmp_pa
     assert after - before == Counter()
 
 
+@pytest.mark.skipif(not DCIODVFY.exists(), reason="needs Debian's dicom3tools")
+@pytest.mark.parametrize(
+    ("tag", "vr", "text"),
+    [
+        pytest.param(0x00180050, "DS", "19480317", id="SliceThickness"),
+        pytest.param(0x00185100, "CS", "QWERTZ", id="PatientPosition"),
+        pytest.param(0x00281050, "DS", "194803", id="WindowCenter"),
+        pytest.param(0x00281051, "DS", "194803", id="WindowWidth"),
+        pytest.param(0x00200011, "IS", "19480317", id="SeriesNumber"),
+    ],
+)
+def test_a_value_that_must_go_leaves_no_error_behind(tag: int, vr: str, text: str, tmp_path: Path) -> None:
+    """What the standard wants is there without a value, and what means nothing alone goes with its other half."""
+    data = file(element(tag, vr, text))
+    (tmp_path / "before.dcm").write_bytes(data)
+    (tmp_path / "after.dcm").write_bytes(deidentified(data)[0])
+
+    assert text.encode() not in (tmp_path / "after.dcm").read_bytes()
+    assert errors(tmp_path / "after.dcm") - errors(tmp_path / "before.dcm") == Counter()
+
+
 def errors(path: Path) -> Counter[str]:
     """Return what dciodvfy calls an error of a file."""
     said = subprocess.run([DCIODVFY, path], capture_output=True, text=True, errors="replace", check=False)
