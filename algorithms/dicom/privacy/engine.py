@@ -19,7 +19,7 @@ from algorithms.dicom.privacy.codes import encoded_code
 from algorithms.dicom.privacy.decompress import decoded
 from algorithms.dicom.privacy.dictionary import label_of, tag_of, vr_of
 from algorithms.dicom.privacy.judging import Header, Judging, Part
-from algorithms.dicom.privacy.marks import BODY_PART, FIXED, LATERALITY, TITLE, WITH_LATERALITY, marks, meta, present
+from algorithms.dicom.privacy.marks import BODY_PART, FIXED, LATERALITY, TITLE, WINDOW, WITH_LATERALITY, marks, meta, present
 from algorithms.dicom.privacy.objects import ASKED, FAMILIES, MODALITIES, PIXELLESS, family_of, require_clean
 from algorithms.dicom.privacy.policy import Policy
 from algorithms.dicom.privacy.subject import Subject
@@ -191,6 +191,9 @@ class Engine:
         if len(outputs[SOP_INSTANCE]) <= 8:
             outputs[SOP_INSTANCE] = encoded(SOP_INSTANCE, "UI", self._own_uid(file))
         outputs.update(self._marks)
+        if sum(len(outputs.get(tag, b"")) > 8 for tag in WINDOW) == 1:
+            for tag in WINDOW:
+                outputs.pop(tag, None)
         family = FAMILIES[sop_class]
         if self._rectangles:
             outputs[BURNED_IN] = encoded(BURNED_IN, "CS", b"NO")

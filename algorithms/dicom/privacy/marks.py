@@ -17,8 +17,9 @@ PRESENT = {
     "*": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
           "ReferringPhysicianName", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
           "FrameOfReferenceUID", "PositionReferenceIndicator", "Manufacturer", "Modality", "SeriesNumber", "InstanceNumber"),
-    "CT": ("AcquisitionNumber", "KVP"),
-    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength", "ScanOptions", "MRAcquisitionType"),
+    "CT": ("AcquisitionNumber", "KVP", "SliceThickness", "PatientPosition"),
+    "MR": ("RepetitionTime", "EchoTime", "EchoTrainLength", "ScanOptions", "MRAcquisitionType", "SliceThickness",
+           "PatientPosition"),
 }  # fmt: skip
 """Type 1 and 2 attributes of the image objects (PS3.3 A.3.3, A.4.3): written even if the input lacks them, the latter empty."""
 
@@ -57,6 +58,9 @@ def stood_in() -> dict[int, frozenset[str]]:
     every = {keyword for keywords in lists for keyword in keywords}
     return {tag: frozenset({vr_of(tag)}) for tag in map(tag_of, every) if tag is not None}
 
+
+WINDOW = (0x00281050, 0x00281051)
+"""WindowCenter and WindowWidth: one without the other means nothing (PS3.3 C.11.2.1.2)."""
 
 BODY_PART, LATERALITY = 0x00180015, 0x00200060
 WITH_LATERALITY = frozenset({"image", "presentation", "picture"})

@@ -11,6 +11,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from algorithms.contract.errors import DataError
+from algorithms.dicom.privacy.policy import site_policy
 from tests.algorithms.dicom.hard.elements import EXPLICIT, Element, element, part10, with_value, written
 from tests.algorithms.dicom.hard.examination import image, meta, patient, study
 from tests.algorithms.dicom.hard.ledger import Ledger
@@ -198,6 +200,12 @@ def test_the_name_of_an_institution_holds_no_birth_date(spelling: str) -> None:
     assert "InstitutionName" in cleaned(file(ward), policy)
 
 
+def test_a_folder_is_no_policy(tmp_path: Path) -> None:
+    """It ended as a bug, with exit code 70."""
+    with pytest.raises(DataError, match="policy file does not exist"):
+        site_policy(tmp_path)
+
+
 IMAGE_TYPES = [
     "ORIGINAL\\PRIMARY\\OTHER", "ORIGINAL\\PRIMARY\\PHASE MAP\\P\\FFE", "ORIGINAL\\PRIMARY\\P\\ND", "DERIVED\\PRIMARY\\T1 MAP",
     "ORIGINAL\\PRIMARY\\M_PCA\\M\\PCA", "DERIVED\\PRIMARY\\DIFFUSION MAP\\ND", "DERIVED\\PRIMARY\\PROJECTION IMAGE",
@@ -227,6 +235,27 @@ def test_values_that_makers_write_bring_no_new_error(tag: int, text: str, tmp_pa
     before, after = (errors(tmp_path / f"{when}.dcm") for when in ("before", "after"))
 
     assert after - before == Counter()
+
+
+@pytest.mark.skipif(not DCIODVFY.exists(), reason="needs Debian's dicom3tools")
+@pytest.mark.parametrize(
+    ("tag", "vr", "text"),
+    [
+        pytest.param(0x00180050, "DS", "19480317", id="SliceThickness"),
+        pytest.param(0x00185100, "CS", "QWERTZ", id="PatientPosition"),
+        pytest.param(0x00281050, "DS", "194803", id="WindowCenter"),
+        pytest.param(0x00281051, "DS", "194803", id="WindowWidth"),
+        pytest.param(0x00200011, "IS", "19480317", id="SeriesNumber"),
+    ],
+)
+def test_a_value_that_must_go_leaves_no_error_behind(tag: int, vr: str, text: str, tmp_path: Path) -> None:
+    """What the standard wants is there without a value, and what means nothing alone goes with its other half."""
+    data = file(element(tag, vr, text))
+    (tmp_path / "before.dcm").write_bytes(data)
+    (tmp_path / "after.dcm").write_bytes(deidentified(data)[0])
+
+    assert text.encode() not in (tmp_path / "after.dcm").read_bytes()
+    assert errors(tmp_path / "after.dcm") - errors(tmp_path / "before.dcm") == Counter()
 
 
 def errors(path: Path) -> Counter[str]:
