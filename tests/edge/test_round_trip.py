@@ -142,7 +142,8 @@ def test_what_the_appliance_sent_comes_home_in_one_step(archive, tmp_path, caplo
     """Appliance, platform with pseudonyms of its own, results, and one command at the hospital; QIDO finds them."""
     caplog.set_level(logging.INFO)
     at = site(tmp_path, complete={"stable_s": 3})
-    originals = write_series(tmp_path / "originals", chest_hu(8))
+    study = f"{ROOT}.2"  # the archive has one of the tests before
+    originals = write_series(tmp_path / "originals", chest_hu(8), lambda data, _: setattr(data, "StudyInstanceUID", study))
     with running(at, None):
         send(at.config.listen.port, [pydicom.dcmread(path) for path in sorted(originals.iterdir())])
         until(lambda: at.counts().get("announced"))
@@ -153,10 +154,10 @@ def test_what_the_appliance_sent_comes_home_in_one_step(archive, tmp_path, caplo
     sent = ["--results", str(results), "--home", str(at.config.home), "--pseudonyms", str(tmp_path / "pseudonyms.json")]
     assert 0 == deliver_command([*sent, "--to", archive.dicomweb, "--receipts", str(tmp_path / "receipts")])
 
-    (found,) = query(archive, "studies", StudyInstanceUID=ROOT, includefield="PatientName,AccessionNumber")
+    (found,) = query(archive, "studies", StudyInstanceUID=study, includefield="PatientName,AccessionNumber")
     assert (found.PatientName, found.AccessionNumber) == (IDENTITY["PatientName"], IDENTITY["AccessionNumber"])
-    assert {"SEG", "SR", "DOC"} <= {str(entry.Modality) for entry in query(archive, f"studies/{ROOT}/series")}
-    report = next(entry for entry in query(archive, f"studies/{ROOT}/instances", Modality="SR"))
+    assert {"SEG", "SR", "DOC"} <= {str(entry.Modality) for entry in query(archive, f"studies/{study}/series")}
+    report = next(entry for entry in query(archive, f"studies/{study}/instances", Modality="SR"))
     filed = pydicom.dcmread(fetched(archive, str(report.SOPInstanceUID), tmp_path))
     referenced = {str(item.ReferencedSOPInstanceUID) for item in filed.CurrentRequestedProcedureEvidenceSequence[0]
                   .ReferencedSeriesSequence[0].ReferencedSOPSequence}  # fmt: skip
