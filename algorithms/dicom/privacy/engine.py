@@ -99,6 +99,7 @@ class Engine:
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
         self._marks = marks(policy)
+        self._wide_words = not "".join(policy.words).isascii()
         self._rectangles: tuple[Rectangle, ...] = ()
         """What is blanked in the file in hand."""
         self.actions: Counter[tuple[str, str]] = Counter()
@@ -317,7 +318,7 @@ class Engine:
             outputs[BURNED_IN] = encoded(BURNED_IN, "CS", b"NO")
         if len(outputs.get(BODY_PART, b"")) <= 8 and FAMILIES[sop_class] in WITH_LATERALITY:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
-        wide = not "".join(self._policy.words).isascii() and FAMILIES[sop_class] in PIXELLESS
+        wide = self._wide_words and FAMILIES[sop_class] in PIXELLESS
         if wide or (self._keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())):
             outputs[CHARACTER_SET] = encoded(CHARACTER_SET, "CS", b"ISO_IR 192")
         if PATIENT_AGE in by_tag or PATIENT_AGE not in self._rules:
