@@ -99,6 +99,7 @@ class Engine:
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
         self._marks = marks(policy)
+        self._signed = False
         self._wide_words = not "".join(policy.words).isascii()
         self._rectangles: tuple[Rectangle, ...] = ()
         """What is blanked in the file in hand."""
@@ -187,7 +188,7 @@ class Engine:
         """Return what becomes of each element, and the elements that hold pixels."""
         data, spans = file.data, file.spans
         terms = charset_of(data, spans)
-        signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in spans)
+        self._signed = signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in spans)
         known = self._known.setdefault((family, file.transfer_syntax, terms, signed), {})
         if len(known) > MOST_REMEMBERED:
             known.clear()
@@ -206,8 +207,7 @@ class Engine:
                 if rule is not None and rule.name in LATE:
                     late.append(span)
                     continue
-                wide = rule is not None and signed and rule.vrs == ("US", "SS")
-                one = self._judge(data, (tag, "SS", *span[2:]) if wide else span, Place(file.reader, terms, 0), rule)
+                one = self._judge(data, span, Place(file.reader, terms, 0), rule)
                 if source and not (tag >> 16 & 1 and self._policy.private):
                     known[source] = one
                     self._learnt.append((known, source))
@@ -239,6 +239,8 @@ class Engine:
         if rule.name in Nested.RULES:
             items, inner = self._nested.rebuilt(data, span, place, rule)
             return Judged(tag, items, (label_of(tag), rule.action if items else "X"), source, inner)
+        if self._signed and rule.vrs == ("US", "SS"):
+            vr = "SS"  # Implicit VR does not say which
         order = place.reader.order
         if vr == "UN":
             vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so
