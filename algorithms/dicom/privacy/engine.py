@@ -77,6 +77,7 @@ class Engine:
         self._layouts: dict[tuple[bytes | None, ...], pixels.Layout] = {}
         self._required: dict[str, dict[int, bytes]] = {}
         self._marks = marks(policy)
+        self._wide_words = not "".join(policy.words).isascii()
         self._rectangles: tuple[Rectangle, ...] = ()
         """What is blanked in the file in hand."""
         self._actions: Counter[tuple[str, str]] = Counter()
@@ -199,7 +200,7 @@ class Engine:
             outputs[BURNED_IN] = encoded(BURNED_IN, "CS", b"NO")
         if len(outputs.get(BODY_PART, b"")) <= 8 and family in WITH_LATERALITY:
             outputs[LATERALITY] = encoded(LATERALITY, "CS", b"")
-        wide = not "".join(self._policy.words).isascii() and family in PIXELLESS
+        wide = self._wide_words and family in PIXELLESS
         if wide or (
             self._policy.keeps_texts and any(vr_of(t) in UTF8_VRS and not output.isascii() for t, output in outputs.items())
         ):

@@ -118,6 +118,7 @@ class Judging:
         self._policy = policy
         self._rules = policy.rules["image"]
         self._values = Values(policy, subject)
+        self._signed = False
         self._keeps_texts = policy.keeps_texts
         self._nested = Nested(policy, self._judge, self.take, self._values.retained)
         self._decisive = decisive
@@ -161,9 +162,9 @@ class Judging:
         """
         data = file.data
         terms = charset_of(data, file.reader.top(data, file.start))
-        signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in file.spans)
+        self._signed = file.reader.implicit and any(s[0] == SIGNED and data[s[3] : s[4]] == b"\1\0" for s in file.spans)
         place = Place(file.reader, terms, 0)
-        hand = self._hand = InHand(self._memories[family, file.transfer_syntax, terms, signed])
+        hand = self._hand = InHand(self._memories[family, file.transfer_syntax, terms, self._signed])
         self._rules = self._policy.rules[family]
         self._nested.begin()
         self._values.kept.clear()
@@ -181,7 +182,7 @@ class Judging:
             else:
                 first = last = piece[0]
                 header.end = piece[5]
-                one = self._alone(file, piece, place, signed)
+                one = self._alone(file, piece, place)
                 if one is not None:
                     judged.append(one)
                 elif first == PIXEL_DATA:
@@ -196,7 +197,7 @@ class Judging:
         header.alone = alone.done
         return header
 
-    def _alone(self, file: File, span: Span, place: Place, signed: bool) -> Judged | None:
+    def _alone(self, file: File, span: Span, place: Place) -> Judged | None:
         """Return what becomes of an element that stands in no stretch; ``None`` for pixels, and for what is judged last."""
         tag, _, begin, _, _, end = span
         hand, elements = self._hand, self._hand.memory.elements
@@ -208,8 +209,7 @@ class Judging:
             if tag == PIXEL_DATA or (rule is not None and rule.name in LATE):
                 hand.alone.append(None)
                 return None
-            wide = rule is not None and signed and rule.vrs == ("US", "SS")
-            one = self._judge(file.data, (tag, "SS", *span[2:]) if wide else span, place, rule)
+            one = self._judge(file.data, span, place, rule)
             if private or not source:
                 hand.alone.append(None)
                 return one
@@ -244,6 +244,8 @@ class Judging:
         if rule.name in Nested.RULES:
             items, inner = self._nested.rebuilt(data, span, place, rule)
             return Judged(tag, items, (label_of(tag), rule.action if items else "X"), source, inner)
+        if self._signed and rule.vrs == ("US", "SS"):
+            vr = "SS"  # Implicit VR does not say which
         order = place.reader.order
         if vr == "UN":
             vr, order = rule.vrs[0], "<"  # PS3.5 6.2.2: whoever did not know the attribute wrote it so

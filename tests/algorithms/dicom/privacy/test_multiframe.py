@@ -269,6 +269,20 @@ def test_compressed_frames_come_out_in_their_order():
     assert output(compressed)[1].PixelData == plain.PixelData
 
 
+def test_signed_values_stay_signed_in_implicit_images():
+    """Implicit VR does not say whether a mapped value is signed; the pixels do (PS3.3 C.7.6.16.2.11)."""
+    dataset = enhanced(1)
+    dataset.PixelRepresentation, dataset.file_meta.TransferSyntaxUID = 1, ImplicitVRLittleEndian
+    mapping = dataset.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+    del mapping.RealWorldValueFirstValueMapped
+    mapping.add_new(0x00409216, "SS", -1000)
+
+    mapped = output(dataset)[1].SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
+
+    assert mapped["RealWorldValueFirstValueMapped"].VR == "SS"
+    assert mapped.RealWorldValueFirstValueMapped == -1000
+
+
 def test_big_endian_and_implicit_images_come_out_alike():
     """Numbers, pointers and nested sequences in every encoding."""
     plain = output(enhanced(2))[0]

@@ -61,6 +61,15 @@ def test_attributes_have_the_value_representation_of_the_standard():
             assert vr_of(tag) in rule.vrs, f"{tag:08X}"
 
 
+def test_numbers_of_many_values_cannot_spell():
+    """Of whole numbers every second or fourth byte must be no letter, or six of them would be a name of twelve."""
+    highest = {"US": 0x1FFF, "SS": 0x1FFF, "UL": 0x1FFFF, "SL": 0x1FFFF}
+    for rules in policy_of(DEFAULT).rules.values():
+        for tag, rule in rules.items():
+            if rule.most > 1:
+                assert all(rule.high <= highest[vr] for vr in rule.vrs if vr in highest), f"{tag:08X}"
+
+
 def test_the_default_is_basic_with_modified_dates_and_patient_characteristics():
     """What the flow model needs: age, sex, size, weight, and the days between examinations."""
     assert policy_of(DEFAULT).options == {
