@@ -37,7 +37,8 @@ class Segmenter:
         self.entry = entry
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = precision_of(precision, self.device)
-        self._network = network.to(self.device, self.dtype, memory_format=torch.channels_last_3d).eval().requires_grad_(False)
+        placed = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._network: nn.Module = placed.eval().requires_grad_(False)
 
     def probabilities(self, hu: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
         """Return the probability of every channel, (channels, Z, Y, X) float16, of ``hu`` (Z, Y, X) at the input's spacing.
