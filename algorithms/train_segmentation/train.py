@@ -19,7 +19,7 @@ from algorithms.train_segmentation.tasks import TASKS
 log = logging.getLogger(__name__)
 
 SPAN = 50
-"""Steps over which a loss is averaged where it is told: one lesson is easy, the next hard."""
+"""Most steps over which a loss is averaged where it is told: one lesson is easy, the next hard."""
 
 
 def run(
@@ -42,6 +42,7 @@ def run(
         keep_learnt(out, *fit(TASKS[samples[0].facts["task"]], samples, plan, out))
     checkpoint.forget(out)
     losses = json.loads((out / LOSSES).read_text())
-    first, last = (round(float(np.mean(part)), 4) for part in (losses[:SPAN], losses[-SPAN:]))
+    span = max(1, min(SPAN, len(losses) // 2))
+    first, last = (round(float(np.mean(part)), 4) for part in (losses[:span], losses[-span:]))
     log.info("learnt in %d steps, loss from %.3f to %.3f", len(losses), first, last)
     return {"steps": len(losses), "first_loss": first, "last_loss": last}
