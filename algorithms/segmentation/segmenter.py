@@ -20,6 +20,8 @@ from torch import nn
 from algorithms.contract.errors import DataError
 from algorithms.segmentation.blocks import blocks, padding
 from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
+from algorithms.segmentation.nnunet import nnunet_network
+from algorithms.segmentation.torchscript import bundle_network, torchscript_network
 from algorithms.segmentation.unet import ResidualUNet
 from algorithms.segmentation.weights import require_fit, tensors, verified
 
@@ -116,5 +118,10 @@ def own_network(entry: Entry, weights: Path) -> nn.Module:
     return network
 
 
-READERS: dict[str, Callable[[Entry, Path], nn.Module]] = {HEARTWOOD: own_network}
+READERS: dict[str, Callable[[Entry, Path], nn.Module]] = {
+    HEARTWOOD: own_network,
+    "torchscript": torchscript_network,
+    "monai-bundle": bundle_network,
+    "nnunet": nnunet_network,
+}
 """How a model of each format becomes a network."""
