@@ -13,8 +13,16 @@
     labels = "aec070645f..."
     held_back = false               # held-back studies are never learnt from, only judged on
 
+    [segments]                      # what the SegmentLabels of DICOM Segmentations mean; others are not read
+    "LAD lumen" = "coronary lumen"
+
+    [[segmentations]]               # of a CT series that lies in the folder too, and is found by its UID
+    file = "77c1e2..."
+    held_back = false
+
 ``python -m algorithms.train_segmentation.dataset FOLDER --title T --licence L --label 1="coronary lumen"`` writes it for
-a folder of pairs ``NAME.nii.gz`` and ``NAME.labels.nii.gz``; every fifth pair is held back.
+a folder of pairs ``NAME.nii.gz`` and ``NAME.labels.nii.gz`` and of DICOM Segmentations with their series (``--segment``); every
+fifth study is held back.
 """
 
 from __future__ import annotations
@@ -36,7 +44,7 @@ LARGEST_BYTES = 2**20
 """A file that is larger is no description."""
 
 HELD_BACK_EVERY = 5
-"""Of so many pairs one is held back by the command."""
+"""Of so many studies one is held back by the command."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Segmentation:
+    """A study in DICOM: sha256 of its Segmentation object, and whether it is held back."""
+
+    file: str
+    held_back: bool
+
+
+@dataclass(frozen=True)
 class DataSet:
-    """What a description says; ``labels`` is the meaning of each number."""
+    """What a description says; ``labels`` is the meaning of each number, ``segments`` that of each SegmentLabel."""
 
     title: str
     licence: str
     labels: Mapping[int, str]
     studies: tuple[Pair, ...]
+    segments: Mapping[str, str]
+    segmentations: tuple[Segmentation, ...]
 
 
 def described(folder: Path) -> DataSet:
@@ -73,13 +91,15 @@ def described(folder: Path) -> DataSet:
         table = found[0]
         pairs = tuple(Pair(one["image"], one["labels"], one.get("held_back", False)) for one in table.get("studies", ()))
         labels = {int(number): str(label) for number, label in table.get("labels", {}).items()}
-        data = DataSet(str(table["title"]), str(table["licence"]), labels, pairs)
+        segments = {str(name): str(label) for name, label in table.get("segments", {}).items()}
+        dicom = tuple(Segmentation(one["file"], one.get("held_back", False)) for one in table.get("segmentations", ()))
+        data = DataSet(str(table["title"]), str(table["licence"]), labels, pairs, segments, dicom)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError("dataset.toml cannot be understood; docs/training.md shows what belongs in it") from error
-    if strangers := set(labels.values()) - set(LABELS):
+    if strangers := {*labels.values(), *segments.values()} - set(LABELS):
         raise DataError(f"{len(strangers)} labels of dataset.toml are not known, wanted some of {', '.join(LABELS)}")
-    if pairs and not labels:
-        raise DataError("dataset.toml does not say what the numbers of the label volumes mean; give it a table labels")
+    if (pairs and not labels) or (dicom and not segments):
+        raise DataError("dataset.toml does not say what numbers or segments mean; give it a table labels, or segments")
     return data
 
 
@@ -94,21 +114,33 @@ def _table(path: Path) -> Mapping[str, Any] | None:
     return table if {"title", "licence"} <= set(table) else None
 
 
-def description(folder: Path, title: str, licence: str, labels: Mapping[int, str]) -> str:
-    """Return the text of ``dataset.toml`` for the pairs in ``folder``; raises `DataError` where a pair is not whole."""
+def description(folder: Path, title: str, licence: str, labels: Mapping[int, str], segments: Mapping[str, str]) -> str:
+    """Return the text of ``dataset.toml`` for the studies in ``folder``; raises `DataError` where a pair is not whole."""
     masks = {path.name.partition(".labels.nii")[0]: path for path in sorted(folder.glob("*.labels.nii*"))}
     lines = [f"title = {_text(title)}", f"licence = {_text(licence)}", "", "[labels]"]
     lines += [f"{number} = {_text(label)}" for number, label in sorted(labels.items())]
+    lines += ["", "[segments]", *(f"{_text(name)} = {_text(label)}" for name, label in sorted(segments.items()))]
     for number, (name, mask) in enumerate(masks.items(), start=1):
         images = [path for path in folder.glob("*.nii*") if path.name.partition(".nii")[0] == name]
         if len(images) != 1:
             raise DataError(
                 f"pair {number} has {len(images)} images beside its labels, wanted NAME.nii.gz and NAME.labels.nii.gz"
             )
-        held_back = "true" if number % HELD_BACK_EVERY == 0 else "false"
-        pair = [f"image = {_text(sha256_path(images[0]))}", f"labels = {_text(sha256_path(mask))}", f"held_back = {held_back}"]
-        lines += ["", "[[studies]]", *pair]
+        pair = [f"image = {_text(sha256_path(images[0]))}", f"labels = {_text(sha256_path(mask))}"]
+        lines += ["", "[[studies]]", *pair, _held_back(number)]
+    for number, path in enumerate(_segmentations(folder) if segments else (), start=len(masks) + 1):
+        lines += ["", "[[segmentations]]", f"file = {_text(sha256_path(path))}", _held_back(number)]
     return "\n".join(lines) + "\n"
+
+
+def _held_back(number: int) -> str:
+    return f"held_back = {'true' if number % HELD_BACK_EVERY == 0 else 'false'}"
+
+
+def _segmentations(folder: Path) -> list[Path]:
+    from algorithms.dicom.headers import read_folder
+
+    return [folder / header.file for header in read_folder(folder).headers if header.text("Modality") == "SEG"]
 
 
 def _text(value: str) -> str:
@@ -124,14 +156,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--label", action="append", default=[], metavar="NUMBER=LABEL", help=f"what a number means: {', '.join(LABELS)}"
     )
+    parser.add_argument(
+        "--segment", action="append", default=[], metavar="SEGMENT=LABEL", help="what a SegmentLabel of DICOM means"
+    )
     given = parser.parse_args(arguments)
+    segments = dict(text.partition("=")[::2] for text in given.segment)
     labels = {int(number): label for number, _, label in (text.partition("=") for text in given.label)}
     try:
-        text = description(given.folder, given.title, given.licence, labels)
+        text = description(given.folder, given.title, given.licence, labels, segments)
     except DataError as error:
         parser.error(str(error))
     (given.folder / "dataset.toml").write_text(text)
-    sys.stdout.write(json.dumps({"dataset": str(given.folder / "dataset.toml"), "studies": text.count("[[studies]]")}) + "\n")
+    studies = text.count("[[studies]]") + text.count("[[segmentations]]")
+    sys.stdout.write(json.dumps({"dataset": str(given.folder / "dataset.toml"), "studies": studies}) + "\n")
     return 0
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.phantom.coronary.phantom import coronary_phantom
+from algorithms.train_segmentation.dicom_study import read_dicom
 from algorithms.train_segmentation.sample import write_sample
 from algorithms.train_segmentation.targets import Study, phantom_study, targets
 from algorithms.train_segmentation.tasks import OSTIA, TASKS
@@ -31,6 +32,9 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     task = TASKS[recipe["task"]]
     if recipe["kind"] == "phantom":
         study = phantom_study(coronary_phantom(recipe["seed"], task.phantom_size, recipe["difficulty"]))
+    elif recipe["kind"] == "dicom":
+        hu, masks, places, grid = read_dicom(inputs["study"], recipe["images"], recipe["labels"], recipe["meaning"])
+        study = Study(hu, masks, places, grid.spacing_mm, grid.origin_mm)
     else:
         study = labelled_study(inputs["study"] / recipe["image"], inputs["study"] / recipe["labels"], recipe["meaning"])
     image, made, facts = targets(study, task)

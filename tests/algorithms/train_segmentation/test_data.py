@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from algorithms.contract.errors import DataError
+from algorithms.dicom.results.origin import Origin, read_images, write_object
+from algorithms.dicom.results.seg import Segment, segmentation
 from algorithms.train_segmentation import prepare, receive
 from algorithms.train_segmentation.dataset import described, main
 from algorithms.train_segmentation.judgement import dice, hd95_mm, judged, on_centreline, worse
 from algorithms.train_segmentation.sample import read_sample
 from algorithms.train_segmentation.targets import Study, targets
 from algorithms.train_segmentation.tasks import COARSE, FINE
+from tests.algorithms.dicom.ct_series import write_series
 
 SPACING = (1.0, 0.8, 0.8)
 
@@ -115,7 +118,9 @@ def test_a_file_that_is_no_volume_is_refused(tmp_path, content):
             'title = "T"\nlicence = "L"\n[labels]\n1 = "spleen"', "1 labels of dataset.toml are not known", id="label"
         ),
         pytest.param('title = "T"\nlicence = "L"\n[[studies]]\nimage = "a"', "cannot be understood", id="half a pair"),
-        pytest.param('title = "T"\nlicence = "L"\n[[studies]]\nimage = "a"\nlabels = "b"', "what the numbers", id="no meaning"),
+        pytest.param(
+            'title = "T"\nlicence = "L"\n[[studies]]\nimage = "a"\nlabels = "b"', "what numbers or segments", id="no meaning"
+        ),
     ],
 )
 def test_a_description_that_cannot_be_followed_is_refused(tmp_path, text, message):
@@ -203,3 +208,46 @@ def test_worse_is_told_figure_by_figure():
 
     assert [] == worse({"a": {"dice": 0.899, "hd95_mm": 1.05}, "b": {"dice": 0.6}}, old)
     assert 3 == len(worse({"a": {"dice": 0.8, "hd95_mm": 2.0}}, old))
+
+
+def segmented(folder: Path) -> np.ndarray:
+    """Write a CT series of 24 images and a Segmentation with a lumen and another segment; return the lumen (Z, Y, X)."""
+    write_series(folder, np.where(tube((24, 40, 40)), 400, 0).astype(np.int16))
+    images = read_images(sorted(folder.iterdir()))
+    labels = tube((24, 40, 40)).astype(np.uint8)
+    labels[5:8, 4:8, 4:8] = 2
+    vessel, other = ("59438005", "SCT", "Left Anterior Descending Coronary Artery"), ("10200004", "SCT", "Liver")
+    parts = [Segment("Vessel", vessel, "1.2.3"), Segment("Liver", other, "1.2.4")]
+    algorithm = ("By hand", ("123109", "DCM", "Manual Processing"))
+    dataset = segmentation(Origin(images, "seed", "Heartwood", "0", True), labels, parts, "Labels", algorithm)
+    write_object(dataset, folder / "labels.dcm")
+    return labels == 1
+
+
+def test_a_dicom_segmentation_becomes_a_sample(tmp_path):
+    """The series is found by its UID, only the named segment is read, and it lies where the bright voxels lie."""
+    own = tmp_path / "own"
+    lumen = segmented(own)
+    told = ["--title", "Ours", "--licence", "internal", "--segment", "Vessel=coronary lumen"]
+    assert main([str(own), *told]) == 0
+    out = received(own, tmp_path)
+
+    prepare.run({"study": tmp_path / "study", "recipes": out / "recipes" / "d0001.json"}, tmp_path)
+
+    sample = read_sample(tmp_path / "samples")
+    assert [True, False, False, False] == sample.known.tolist()
+    volume_mm3 = sample.targets[0].sum(dtype=float) / 255 * 0.5**3
+    assert volume_mm3 == pytest.approx(lumen.sum() * 1.0 * 2.0 * 2.0, rel=0.02)  # 255ths and the box's edge
+    assert (np.asarray(sample.image)[sample.targets[0] > 200] > 300).all()
+
+
+def test_a_segmentation_without_its_series_is_refused(tmp_path):
+    """Before anything is computed."""
+    own = tmp_path / "own"
+    segmented(own)
+    assert main([str(own), "--title", "T", "--licence", "L", "--segment", "Vessel=coronary lumen"]) == 0
+    for path in own.glob("0*"):
+        path.unlink()
+
+    with pytest.raises(DataError, match="CT series of a segmentation did not come"):
+        received(own, tmp_path)
