@@ -1,4 +1,4 @@
-"""A whole training from a shell: two phantoms, two steps, a report, and a model that is promoted."""
+"""A whole training from a shell: two phantoms, two steps in two processes, a report, and a model that is promoted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from algorithms.segmentation.entry import read_entry
 from tests.cases import PROJECT, answer
 
-SETTINGS = ("network=coarse", "phantoms=1", "phantoms_held_back=1", "steps=2", "lessons_at_once=1")
+SETTINGS = ("network=coarse", "phantoms=1", "phantoms_held_back=1", "steps=2", "lessons_at_once=2", "processes=2")
 
 
 @pytest.mark.slow

@@ -30,13 +30,17 @@ WORDS = {
 """Names of the figures for a reader."""
 
 
+def statement_of(data: Mapping[str, Any]) -> str:
+    """Return what a model of these data may not be used for."""
+    return SYNTHETIC if all(study["kind"] == "phantom" for study in data["studies"]) else MIXED
+
+
 def made_entry(weights: Path, data: Mapping[str, Any], evaluation: Mapping[str, Any], parents: Mapping[str, str]) -> Entry:
     """Return the entry of a trained network; ``parents`` are the sha256 of what it was made of, by artefact."""
     task = TASKS[data["task"]]
-    own = [study for study in data["studies"] if study["kind"] != "phantom"]
     record = {"data": data, "parents": dict(parents), "figures": evaluation["means"], "judged": len(evaluation["cases"])}
     named = replace(candidate(weights, task), name=task.name, uri=WEIGHTS, licence=data["licence"], record=record)
-    return replace(named, statement=MIXED if own else SYNTHETIC)
+    return replace(named, statement=statement_of(data))
 
 
 def card(entry: Entry) -> str:

@@ -37,7 +37,7 @@ from algorithms.report.verdict import check_sentence, envelope, judge, provenanc
 from algorithms.report.words import Vocabulary, sentence
 from algorithms.train_segmentation.pictures import draw_losses
 from algorithms.train_segmentation.pipeline import PIPELINE
-from algorithms.train_segmentation.register import SYNTHETIC, WORDS
+from algorithms.train_segmentation.register import WORDS, statement_of
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def result_document(record: Mapping[str, Any], told: Mapping[str, Any]) -> dict[
     verdict, reasons = judge(record, REMEDIES, (), failed, None)
     data = told.get("data", {"title": None, "licence": None, "task": None, "studies": []})
     return {
-        **envelope(record, SCHEMA, SYNTHETIC, verdict),
+        **envelope(record, SCHEMA, statement_of(data), verdict),
         "reasons": reasons,
         "task": data["task"],
         "data": {"title": data["title"], "licence": data["licence"], "studies": len(data["studies"])},
