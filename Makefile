@@ -7,7 +7,7 @@ UV := $(VENV)/bin/uv
 FIND_LINKS := $(shell $(PYTHON) -m pip config list 2>/dev/null | sed -n "s/.*find-links='\(.*\)'/\1/p" | head -1)
 export UV_FIND_LINKS := $(FIND_LINKS)
 
-.PHONY: help demo up test test-all check format lock images benchmarks clean
+.PHONY: help demo up test test-all check format lock images benchmarks train clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST) | column -t -s:
@@ -45,6 +45,10 @@ format: $(VENV)/installed  ## put everything in our style
 
 benchmarks: $(VENV)/installed  ## measure again what README and docs claim
 	$(RUN) -m benchmarks
+
+train: $(VENV)/installed  ## train the segmentation networks from phantoms: hours on two cores
+	$(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set network=coarse
+	$(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set network=fine
 
 COMPILE := $(UV) pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 

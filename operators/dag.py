@@ -21,6 +21,7 @@ from airflow.sdk import DAG, BaseOperator, Param, TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from algorithms.contract.case import CASE_ID
+from algorithms.contract.catalogue import called_after
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.pipeline import Parameter, Pipeline, Stage
 from operators import documentation, settings
@@ -43,13 +44,13 @@ JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 
 
 def dag_called(dag_id: str) -> DAG:
-    """Return the DAG of the pipeline whose name stands before the underscore of ``dag_id``, as in ``coronary_ffr``."""
+    """Return the DAG of the pipeline that ``dag_id`` begins with, as in ``coronary_ffr``."""
     return pipeline_dag(pipeline_of(dag_id), dag_id)
 
 
 def pipeline_of(dag_id: str) -> Pipeline:
     """Return the pipeline that a DAG answers cases with; raises `DataError` if there is none."""
-    return pipeline_called(dag_id.partition("_")[0])
+    return pipeline_called(called_after(dag_id))
 
 
 def pipeline_dag(pipeline: Pipeline, dag_id: str) -> DAG:

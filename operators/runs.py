@@ -35,8 +35,9 @@ def start_run(dag_id: str, run_id: str, conf: Mapping[str, Value]) -> bool:
 
 
 def dag_of(pipeline: str) -> str:
-    """Return the id of the DAG that answers cases with a pipeline: its file in dags/ begins with the pipeline's name."""
-    found = sorted((settings.ROOT / "dags").glob(f"{pipeline}_*.py"))
+    """Return the id of the DAG that answers cases with a pipeline: its file in dags/ is called after the pipeline."""
+    folder = settings.ROOT / "dags"
+    found = sorted([*folder.glob(f"{pipeline}.py"), *folder.glob(f"{pipeline}_*.py")])
     if not found:
         raise DataError("this deployment answers no cases of that pipeline; send the examination to another one")
     return found[0].stem

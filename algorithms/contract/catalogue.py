@@ -20,6 +20,15 @@ def pipelines() -> dict[str, Pipeline]:
     return {pipeline.name: pipeline for pipeline in sorted(found, key=lambda pipeline: str(pipeline.name))}
 
 
+def called_after(dag_id: str) -> str:
+    """Return the name of the pipeline that a DAG is called after: all of ``dag_id``, or what stands before an underscore in it.
+
+    The longest name counts; an id that begins with none of them is called after what stands before its first underscore.
+    """
+    names = [name for name in pipelines() if f"{dag_id}_".startswith(f"{name}_")]
+    return max(names, key=len, default=dag_id.partition("_")[0])
+
+
 def pipeline(name: str) -> Pipeline:
     """Return the pipeline called ``name``; raises `DataError` with the known names."""
     if name not in pipelines():

@@ -189,6 +189,7 @@ class Pipeline:
     (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
     case's ``result.json`` beside that folder.  ``compared`` are the values that tell what reprocessing changed.
     ``demo`` are parameters with which ``make demo`` answers the phantom in the time that a demonstration has.
+    ``reprocessed`` says that cases whose answer today's code would change are answered again without being named.
     """
 
     name: str
@@ -201,6 +202,7 @@ class Pipeline:
     truth: str = ""
     compared: tuple[Compared, ...] = ()
     demo: tuple[tuple[str, Value], ...] = ()
+    reprocessed: bool = True
 
     def __post_init__(self) -> None:
         known = set(self.inputs)

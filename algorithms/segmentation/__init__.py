@@ -10,5 +10,9 @@ Training (`algorithms/train_segmentation`) makes them and a diagnostic asks them
 ``resample``         a volume at the spacing that a network was trained with
 ``blocks``           a volume in blocks that fit into memory
 ``segmenter``        a model ready to be asked
+``archive``          a model that is a folder or a zip file
+``torchscript``      models from elsewhere: TorchScript, MONAI bundles
+``nnunet``           models from elsewhere: results folders of nnU-Net
+``adopt``            the command that puts those into the registry
 ===================  =========================================================
 """

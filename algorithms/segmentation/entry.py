@@ -126,7 +126,7 @@ def _entry(name: str, document: Mapping[str, Any]) -> Entry:
         raise ValueError(f"unknown names: {', '.join(unknown)}")
     seen = document["input"]
     lists = {key: tuple(seen[key]) for key in ("spacing_mm", "block", "clip_hu")}
-    plain = {key: seen[key] for key in ("margin", "mean_hu", "deviation_hu")}
+    plain: dict[str, Any] = {key: seen[key] for key in ("margin", "mean_hu", "deviation_hu")} | lists
     form = document.get("architecture")
     texts = {key: document[key] for key in ("title", "task", "format", "uri", "sha256", "licence", "statement")}
     if not all(isinstance(text, str) for text in texts.values()):
@@ -134,7 +134,7 @@ def _entry(name: str, document: Mapping[str, Any]) -> Entry:
     return Entry(
         name=name,
         **texts,
-        input=Input(**lists, **plain),
+        input=Input(**plain),
         channels=tuple(document["channels"]),
         activation=document.get("activation", "sigmoid"),
         architecture=Architecture(**form) if form else None,

@@ -20,6 +20,8 @@ from torch import nn
 from algorithms.contract.errors import DataError
 from algorithms.segmentation.blocks import blocks, padding
 from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
+from algorithms.segmentation.nnunet import nnunet_network
+from algorithms.segmentation.torchscript import bundle_network, torchscript_network
 from algorithms.segmentation.unet import ResidualUNet
 from algorithms.segmentation.weights import require_fit, tensors, verified
 
@@ -37,7 +39,8 @@ class Segmenter:
         self.entry = entry
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = precision_of(precision, self.device)
-        self._network = network.to(self.device, self.dtype, memory_format=torch.channels_last_3d).eval().requires_grad_(False)
+        placed = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._network: nn.Module = placed.eval().requires_grad_(False)
 
     def probabilities(self, hu: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
         """Return the probability of every channel, (channels, Z, Y, X) float16, of ``hu`` (Z, Y, X) at the input's spacing.
@@ -115,5 +118,10 @@ def own_network(entry: Entry, weights: Path) -> nn.Module:
     return network
 
 
-READERS: dict[str, Callable[[Entry, Path], nn.Module]] = {HEARTWOOD: own_network}
+READERS: dict[str, Callable[[Entry, Path], nn.Module]] = {
+    HEARTWOOD: own_network,
+    "torchscript": torchscript_network,
+    "monai-bundle": bundle_network,
+    "nnunet": nnunet_network,
+}
 """How a model of each format becomes a network."""

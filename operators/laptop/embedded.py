@@ -58,8 +58,8 @@ def environment(home: Path, port: int = 8080) -> dict[str, str]:
 
 
 def dag_id(pipeline: Pipeline) -> str:
-    """Return the id of a pipeline's DAG: its file in dags/ is called so, and begins with the pipeline's name."""
-    return next((ROOT / "dags").glob(f"{pipeline.name}_*.py")).stem
+    """Return the id of a pipeline's DAG: its file in dags/ is called so, after the pipeline."""
+    return next(path for pattern in ("", "_*") for path in (ROOT / "dags").glob(f"{pipeline.name}{pattern}.py")).stem
 
 
 def prepare(home: Path, port: int = 8080) -> dict[str, str]:

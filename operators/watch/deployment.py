@@ -14,7 +14,7 @@ from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from sqlalchemy import func, select
 
-from algorithms.contract.catalogue import pipelines
+from algorithms.contract.catalogue import called_after, pipelines
 from operators.results.database import transaction
 from operators.results.models import Case
 from operators.settings import Settings
@@ -57,7 +57,7 @@ def runs() -> dict[str, Standing]:
         rows = [
             (str(dag), str(state), n, at) for dag, state, n, at in session.execute(query.group_by(DagRun.dag_id, DagRun.state))
         ]
-    return _standings((dag.partition("_")[0], PLACES[state], n, at) for dag, state, n, at in rows)
+    return _standings((called_after(dag), PLACES[state], n, at) for dag, state, n, at in rows)
 
 
 def answers(url: str) -> dict[str, dict[str, int]]:

@@ -7,6 +7,7 @@ import logging
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from algorithms.contract.catalogue import called_after
 from algorithms.contract.errors import failure_kind
 from operators.watch import metrics
 
@@ -20,7 +21,7 @@ def count(context: Context) -> None:
         # The worker is gone, so another of Airflow's processes calls, and that one sends no metrics of tasks by itself.
         metrics.prepare()
     kind = kind_of(error)
-    metrics.FAILURES.add(pipeline=ti.dag_id.partition("_")[0], stage=ti.task_id, kind=kind)
+    metrics.FAILURES.add(pipeline=called_after(ti.dag_id), stage=ti.task_id, kind=kind)
     log.info("a try of task %s failed, kind %s", ti.task_id, kind)
 
 

@@ -18,6 +18,7 @@ from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, Context
 
 from algorithms.contract.case import CASE_ID, Case
+from algorithms.contract.catalogue import called_after
 from algorithms.contract.catalogue import pipeline as pipeline_called
 from algorithms.contract.errors import DataError
 from algorithms.contract.record import StageState, states
@@ -99,7 +100,7 @@ def notice_of(context: Context, here: Settings) -> Notice:
 def _failed_stage(dag_id: str, case_id: str, given: dict[str, Any], here: Settings) -> StageState | None:
     """Return the first stage of the case that left a failure."""
     try:
-        pipeline = pipeline_called(dag_id.partition("_")[0])
+        pipeline = pipeline_called(called_after(dag_id))
         case = Case.read(here.home_folder.case_folder(case_id))
         found = states(pipeline, case, chosen_parameters(pipeline, given), stub=here.stub)
     except DataError:

@@ -97,7 +97,7 @@ def test_cases_are_dealt_over_the_places(cases: int, at_once: int, sizes: list[i
 
 def test_every_pipeline_has_a_dag_to_run() -> None:
     """A third diagnostic is found by the name of its file."""
-    assert {dag_of(name) for name in pipelines()} == {"coronary_ffr", "prostate_risk"}
+    assert {dag_of(name) for name in pipelines()} == {"coronary_ffr", "prostate_risk", "train_segmentation"}
 
 
 @pytest.mark.parametrize("stale", [False, True], ids=["nothing stale", "only looked"])
