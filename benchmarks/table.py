@@ -16,11 +16,12 @@ from benchmarks.evidence import RESULTS
 from benchmarks.markdown import measured, table
 from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost, lesions_solved
 from benchmarks.table_privacy import burned_in, deidentification
+from benchmarks.table_training import training
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = (
     "README.md", "docs/coronary.md", "docs/edge.md", "docs/operations.md", "docs/privacy-hard-set.md", "docs/privacy.md",
-    "docs/prostate.md",
+    "docs/prostate.md", "docs/training.md",
 )  # fmt: skip
 MARK = re.compile(r"(<!-- evidence (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -351,6 +352,7 @@ def _percent(fraction: float | None) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "training": training,
     "burned_in": burned_in,
     "readme": readme,
     "coronary_accuracy": coronary_accuracy,

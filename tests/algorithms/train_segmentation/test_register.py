@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from algorithms.contract.pipeline import PROJECT
 from algorithms.train_segmentation.register import statement_of
+from algorithms.train_segmentation.tasks import LABELS
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,10 @@ def test_only_a_model_of_phantoms_says_that_it_is_one(kinds, words):
 
     assert words in statement
     assert "not for clinical use" in statement
+
+
+def test_the_docs_name_every_label():
+    """Who describes a data set has the page and not the code."""
+    page = (PROJECT / "docs" / "training.md").read_text()
+
+    assert f"Labels may be: {', '.join(LABELS)}." in page
