@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.evidence import RESULTS
 from benchmarks.markdown import measured, table
 from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost, lesions_solved
+from benchmarks.table_phantom import phantom_statistics
 from benchmarks.table_privacy import burned_in, deidentification
 from benchmarks.table_training import training
 
@@ -366,6 +367,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "flow_cost": flow_cost,
     "lattice_accuracy": lattice_accuracy,
     "lesions_solved": lesions_solved,
+    "phantom_statistics": phantom_statistics,
     "deidentification": deidentification,
     "lattice_cost": lattice_cost,
     "scale": scale,

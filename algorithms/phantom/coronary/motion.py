@@ -18,24 +18,29 @@ from algorithms.phantom.coronary.person import Person
 from algorithms.phantom.coronary.tree import Vessel
 
 MOMENTS = 7
-"""Moments of the half turn at which the heart is looked at; views between them mix their neighbours."""
-REACH_MM = 22.0
+"""Most moments of the half turn at which the heart is looked at; views between them mix their neighbours."""
+REACH_MM = 28.0
 """Standard deviation of the region that moves with a vessel."""
 SHARES = {"RCA": 1.0, "LCx": 0.7, "LAD": 0.35}
 """How far each artery goes when the right one goes 1.
 
 The order, and a range of 22 to 109 mm/s over arteries and phases, are those of Mao et al., J Comput Assist Tomogr 24:253
-(2000); a half turn of 0.14 s at the quietest phase leaves 1 to 4 mm.
+(2000); half a turn takes 0.07 to 0.15 s, so an artery goes a few mm.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """A half turn: the middles (K, 3) of the regions that move, their ways (K, MOMENTS, 3), and its first view (radians)."""
+    """A half turn: middles (K, 3) of the regions that move, their ways (K, M, 3) at M moments, first view (radians)."""
 
     middles_mm: np.ndarray
     ways_mm: np.ndarray
     first_view: float
+
+
+def moments_of(motion_mm: float) -> int:
+    """Return how many moments make a motion smooth: one for every mm or so, 3 to ``MOMENTS``."""
+    return int(np.clip(np.ceil(motion_mm) + 1, 3, MOMENTS))
 
 
 def draw_motion(seed: int, vessels: Sequence[Vessel], motion_mm: float) -> Motion:
@@ -48,17 +53,17 @@ def draw_motion(seed: int, vessels: Sequence[Vessel], motion_mm: float) -> Motio
         middles.append(vessel.axis_mm[int(len(vessel.axis_mm) * (0.5 if name == "RCA" else 0.4))])
         course, bend = rng.normal(0, 1, (2, 3))
         course, bend = (v / np.linalg.norm(v) for v in (course, bend))
-        ways.append(motion_mm * share * way(course, 0.8 * bend, first_view))
+        ways.append(motion_mm * share * way(course, 0.8 * bend, first_view, moments_of(motion_mm)))
     return Motion(np.array(middles), np.array(ways), first_view)
 
 
-def way(course: np.ndarray, bend: np.ndarray, first_view: float) -> np.ndarray:
-    """Return where (MOMENTS, 3) something lies that goes along ``course`` (3,) and turns towards ``bend`` (3,).
+def way(course: np.ndarray, bend: np.ndarray, first_view: float, count: int) -> np.ndarray:
+    """Return where (count, 3) something lies at every moment that goes along ``course`` (3,) and turns towards ``bend`` (3,).
 
     Only views along a direction see where it is in that direction, so its image stands where it lay at their moment.  The
     truth is what the image shows: at the moments of its course and of its bend it is, in that direction, at its place.
     """
-    moments = np.linspace(0, 1, MOMENTS)
+    moments = np.linspace(0, 1, count)
     bend = bend - (bend @ course) * course
     seen, seen_bend = (((np.arctan2(v[1], v[0]) - first_view) % np.pi / np.pi) for v in (course, bend))
     aside = (moments - seen) ** 2 - (seen_bend - seen) ** 2
@@ -68,67 +73,87 @@ def way(course: np.ndarray, bend: np.ndarray, first_view: float) -> np.ndarray:
 
 def move_heart(canvas: Canvas, motion: Motion) -> None:
     """Put ``canvas`` together in place from what each view of the half turn saw."""
-    from scipy.fft import irfft2, rfft2
+    from scipy.fft import irfft2, next_fast_len, rfft2
 
     grid, hu = canvas.grid, canvas.hu
     part = grid.around(motion.middles_mm, 2.4 * REACH_MM)
     still = hu[part].copy()
-    shape = still.shape[1:]
     if min(still.shape) < 2:
         return
-    sectors = _sectors(shape, grid.spacing_mm, motion.first_view)
+    # What moves fades to nothing at the rim, so zeros beyond it change nothing, and a good length makes the transform fast.
+    shape = tuple(next_fast_len(n, real=True) for n in still.shape[1:])
+    count = motion.ways_mm.shape[1]
+    sectors = _sectors(count, shape, grid.spacing_mm, motion.first_view)
     frame = np.array([grid.block(part).origin_mm, grid.spacing_mm[::-1]])
-    moved = np.empty(shape, dtype=np.float32)
+    changes = np.zeros((count, *shape), dtype=np.float32)
     for k in range(len(still)):
-        spectrum = np.zeros(sectors.shape[1:], dtype=np.complex64)
-        for moment in range(MOMENTS):
-            _shift_slice(moved, (still, k), frame, motion.middles_mm, motion.ways_mm[:, moment])
-            spectrum += sectors[moment] * rfft2(moved)
-        hu[part][k] += irfft2(spectrum, s=shape)
+        if _change_slice(changes, (still, k), frame, motion.middles_mm, motion.ways_mm):
+            spectrum = (sectors * rfft2(changes)).sum(axis=0)
+            hu[part][k] += irfft2(spectrum, s=shape)[: still.shape[1], : still.shape[2]]
 
 
-def _sectors(shape: tuple[int, ...], spacing_mm: tuple[float, float, float], first_view: float) -> np.ndarray:
-    """Return the share (MOMENTS, Y, X // 2 + 1) of each moment in every spatial frequency; shares add to 1."""
+def _sectors(count: int, shape: tuple[int, ...], spacing_mm: tuple[float, float, float], first_view: float) -> np.ndarray:
+    """Return the share (count, Y, X // 2 + 1) of each moment in every spatial frequency; shares add to 1."""
     fy = np.fft.fftfreq(shape[0], spacing_mm[1])[:, None]
     fx = np.fft.rfftfreq(shape[1], spacing_mm[2])[None, :]
-    moment = ((np.arctan2(fy, fx) - first_view) % np.pi) / np.pi * (MOMENTS - 1)
-    sectors = np.maximum(1 - np.abs(moment - np.arange(MOMENTS)[:, None, None]), 0)
-    sectors[:, 0, 0] = 1 / MOMENTS
+    moment = ((np.arctan2(fy, fx) - first_view) % np.pi) / np.pi * (count - 1)
+    sectors = np.maximum(1 - np.abs(moment - np.arange(count)[:, None, None]), 0)
+    sectors[:, 0, 0] = 1 / count
     shares: np.ndarray = sectors.astype(np.float32)
     return shares
 
 
 @numba.njit(cache=True, nogil=True)
-def _shift_slice(
-    moved: np.ndarray, place: tuple[np.ndarray, int], frame: np.ndarray, middles: np.ndarray, shifts: np.ndarray
-) -> None:
-    """Set ``moved`` (Y, X) to what motion adds to one slice of a volume: regions around ``middles`` gone by ``shifts``."""
+def _change_slice(
+    changes: np.ndarray, place: tuple[np.ndarray, int], frame: np.ndarray, middles: np.ndarray, ways: np.ndarray
+) -> bool:
+    """Set ``changes`` (M, Y, X) to what motion adds to one slice at each moment, and return whether it adds anything.
+
+    Regions around ``middles`` (K, 3) go by ``ways`` (K, M, 3); between them, by as much as each region reaches.
+    """
     still, k = place
-    depth, rows, columns = still.shape
+    _, rows, columns = still.shape
+    weights = np.empty(len(middles))
+    any_change = False
     for y in range(rows):
         for x in range(columns):
-            dx, dy, dz = 0.0, 0.0, 0.0
+            total = 0.0
             for region in range(len(middles)):
                 square = (frame[0, 0] + frame[1, 0] * x - middles[region, 0]) ** 2
                 square += (frame[0, 1] + frame[1, 1] * y - middles[region, 1]) ** 2
                 square += (frame[0, 2] + frame[1, 2] * k - middles[region, 2]) ** 2
-                weight = max(np.exp(-0.5 * square / REACH_MM**2) - 0.06, 0.0) / 0.94
-                dx += weight * shifts[region, 0]
-                dy += weight * shifts[region, 1]
-                dz += weight * shifts[region, 2]
-            if dx == 0.0 and dy == 0.0 and dz == 0.0:
-                moved[y, x] = 0.0
+                weights[region] = 0.0
+                if square < 5.6 * REACH_MM**2:
+                    weights[region] = max(np.exp(-0.5 * square / REACH_MM**2) - 0.06, 0.0) / 0.94
+                total += weights[region]
+            if total < 0.02:
+                changes[:, y, x] = 0.0
                 continue
-            px = min(max(x - dx / frame[1, 0], 0.0), columns - 1.001)
-            py = min(max(y - dy / frame[1, 1], 0.0), rows - 1.001)
-            pz = min(max(k - dz / frame[1, 2], 0.0), depth - 1.001)
-            x0, y0, z0 = int(px), int(py), int(pz)
-            sx, sy, sz = px - x0, py - y0, pz - z0
-            near = (still[z0, y0, x0] * (1 - sx) + still[z0, y0, x0 + 1] * sx) * (1 - sy)
-            near += (still[z0, y0 + 1, x0] * (1 - sx) + still[z0, y0 + 1, x0 + 1] * sx) * sy
-            far = (still[z0 + 1, y0, x0] * (1 - sx) + still[z0 + 1, y0, x0 + 1] * sx) * (1 - sy)
-            far += (still[z0 + 1, y0 + 1, x0] * (1 - sx) + still[z0 + 1, y0 + 1, x0 + 1] * sx) * sy
-            moved[y, x] = near * (1 - sz) + far * sz - still[k, y, x]
+            any_change = True
+            for moment in range(len(changes)):
+                dx, dy, dz = 0.0, 0.0, 0.0
+                for region in range(len(middles)):
+                    dx += weights[region] * ways[region, moment, 0] / frame[1, 0]
+                    dy += weights[region] * ways[region, moment, 1] / frame[1, 1]
+                    dz += weights[region] * ways[region, moment, 2] / frame[1, 2]
+                changes[moment, y, x] = _interpolated(still, k - dz, y - dy, x - dx) - still[k, y, x]
+    return any_change
+
+
+@numba.njit(cache=True, nogil=True)
+def _interpolated(still: np.ndarray, z: float, y: float, x: float) -> float:
+    """Return ``still`` between its voxels; beyond its rim, that of the rim."""
+    z = min(max(z, 0.0), still.shape[0] - 1.001)
+    y = min(max(y, 0.0), still.shape[1] - 1.001)
+    x = min(max(x, 0.0), still.shape[2] - 1.001)
+    k, j, i = int(z), int(y), int(x)
+    sz, sy, sx = np.float32(z - k), np.float32(y - j), np.float32(x - i)
+    one = np.float32(1.0)
+    near = (still[k, j, i] * (one - sx) + still[k, j, i + 1] * sx) * (one - sy)
+    near += (still[k, j + 1, i] * (one - sx) + still[k, j + 1, i + 1] * sx) * sy
+    far = (still[k + 1, j, i] * (one - sx) + still[k + 1, j, i + 1] * sx) * (one - sy)
+    far += (still[k + 1, j + 1, i] * (one - sx) + still[k + 1, j + 1, i + 1] * sx) * sy
+    return float(near * (one - sz) + far * sz)
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,12 +38,14 @@ def tissues_hu(person: Person, variety: Variety) -> dict[str, float]:
     rng = np.random.default_rng([person.seed, 4])
     blood = person.contrast_hu * variety.contrast
     drawn = float(rng.uniform(0.35, 0.6))
+    lung = float(rng.uniform(-870, -810))
+    lung = lung if variety.lung_hu is None else variety.lung_hu
     right = blood * (drawn if variety.right_contrast is None else variety.right_contrast)
     return {
-        "air": -1000.0, "skin": 20.0, "subcutaneous fat": -105.0, "muscle": 55.0, "cavity": -95.0,
-        "lung": float(rng.uniform(-870, -810)),
+        "air": -1000.0, "skin": 20.0, "subcutaneous fat": variety.fat_hu - 13.0,
+        "muscle": variety.muscle_hu, "cavity": variety.fat_hu - 3.0, "lung": lung,
         "bone": 480.0, "marrow": float(rng.uniform(130, 220)), "cartilage": 110.0, "disc": 85.0, "canal": 25.0,
-        "oesophagus": 40.0, "liver": 70.0, "stomach": 45.0, "pericardium": 15.0, "epicardial fat": -92.0,
+        "oesophagus": 40.0, "liver": 70.0, "stomach": 45.0, "pericardium": 15.0, "epicardial fat": variety.fat_hu,
         "myocardium": float(rng.uniform(95, 120)), "atrial wall": 80.0, "aortic wall": 50.0, "papillary muscles": 110.0,
         "aorta": blood, "LV blood": blood * 0.98, "LA blood": blood * 0.97, "RV blood": right, "RA blood": right * 0.95,
         "caval veins": right * 1.1, "pulmonary arteries": right * 1.15, "pulmonary veins": blood * 0.99,

@@ -77,6 +77,12 @@ class Variety:
     """Standard deviation of blood's Hounsfield units from slab to slab, as a share."""
     hardening: float = 0.0
     """Strength of beam hardening; 1 is usual for a scan without its correction."""
+    fat_hu: float = -92.0
+    """Epicardial fat; that under the skin is 13 lower."""
+    muscle_hu: float = 55.0
+    """Muscle of the chest."""
+    lung_hu: float | None = None
+    """Lung before its unevenness; None draws -870 to -810."""
     lung_texture_hu: float = 0.0
     """Standard deviation of a lung's own unevenness: vessels and bronchi too small to be drawn."""
     tissue_texture_hu: float = 0.0
@@ -118,7 +124,7 @@ DIFFICULTIES = {
 """The plain scans: how noisy they are, how much contrast is left, how bright the veins, how much the right artery moved."""
 
 USUAL = Variety(
-    noise_hu=22.0, vein_contrast=0.5, blur=1.25, noise_fall=0.25, noise_grain=1.2, hardening=0.7, lung_texture_hu=35.0,
+    noise_hu=22.0, vein_contrast=0.5, blur=1.25, noise_fall=0.25, noise_grain=1.4, hardening=0.7, lung_texture_hu=50.0,
     tissue_texture_hu=6.0, mixing=0.06, trabeculae_mm=2.0, oesophagus="air", fading_hu_per_cm=2.0,
 )  # fmt: skip
 """A good routine scan with everything that every scan has; the named cases differ from it in what they are named for."""
@@ -127,7 +133,7 @@ CASES = {
     "usual": USUAL,
     "left-dominant": replace(USUAL, dominance="left"),
     "low-contrast": replace(USUAL, contrast=0.55, noise_hu=45.0, vein_contrast=0.75),
-    "motion": replace(USUAL, motion_mm=4.0),
+    "motion": replace(USUAL, motion_mm=6.0),
     "occlusion": replace(USUAL, occlusion=True),
     "high-ostium": replace(USUAL, ostium="high"),
     "left-sinus-ostium": replace(USUAL, ostium="left"),
@@ -181,17 +187,17 @@ def wide(seed: int) -> Variety:
         right_contrast=float(rng.uniform(0.2, 1.15)),
         kernel=kernel,
         blur=float(rng.uniform(0.9, 1.2) if kernel == "soft" else rng.uniform(1.0, 1.6)),
-        noise_grain=float(rng.uniform(1.0, 1.7)),
+        noise_grain=float(rng.uniform(1.0, 2.2)),
         noise_fall=float(rng.uniform(0.1, 0.4)),
         slice_step_mm=step,
         slice_thickness_mm=float(max(0.6, step * rng.uniform(1.0, 1.6))),
         field_mm=float(rng.uniform(165.0, 250.0)),
-        motion_mm=float(rng.choice([0.0, rng.uniform(0.3, 1.5), rng.uniform(1.5, 4.5)], p=[0.4, 0.4, 0.2])),
+        motion_mm=float(rng.choice([0.0, rng.uniform(0.3, 1.5), rng.uniform(1.5, 6.0)], p=[0.4, 0.4, 0.2])),
         step_mm=float(rng.choice([0.0, rng.uniform(0.2, 1.2)], p=[0.6, 0.4])),
         slab_mm=float(rng.uniform(14.0, 40.0)),
         slab_contrast=float(rng.choice([0.0, rng.uniform(0.01, 0.05)])),
         hardening=float(rng.uniform(0.0, 1.5)),
-        lung_texture_hu=float(rng.uniform(20.0, 60.0)),
+        lung_texture_hu=float(rng.uniform(30.0, 90.0)),
         tissue_texture_hu=float(rng.uniform(3.0, 10.0)),
         mixing=float(rng.uniform(0.02, 0.2)),
         trabeculae_mm=float(rng.uniform(1.0, 3.0)),
@@ -206,6 +212,9 @@ def wide(seed: int) -> Variety:
         lead=bool(rng.random() < 0.08),
         stent=bool(rng.random() < 0.08),
         graft=bool(rng.random() < 0.06),
+        fat_hu=float(rng.uniform(-108.0, -76.0)),
+        muscle_hu=float(rng.uniform(48.0, 78.0)),
+        lung_hu=float(rng.uniform(-870.0, -730.0)),
     )
 
 

@@ -59,7 +59,7 @@ def test_a_moving_heart_is_shown_about_its_place(first_view):
     """
     canvas = rod()
     weight = float(canvas.hu[10].sum())
-    ways = 4.0 * way(np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.8, 0.0]), first_view)
+    ways = 4.0 * way(np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.8, 0.0]), first_view, MOMENTS)
     move_heart(canvas, Motion(MIDDLE, ways[None], first_view))
     middle = canvas.hu[10]
 
