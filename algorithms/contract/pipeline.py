@@ -189,7 +189,8 @@ class Pipeline:
     (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
     case's ``result.json`` beside that folder.  ``compared`` are the values that tell what reprocessing changed.
     ``demo`` are parameters with which ``make demo`` answers the phantom in the time that a demonstration has.
-    ``reprocessed`` says that cases whose answer today's code would change are answered again without being named.
+    ``unattended`` says that cases are begun by uploads, and answered again where today's code would change their answer, without
+    a person who names them.
     """
 
     name: str
@@ -202,7 +203,7 @@ class Pipeline:
     truth: str = ""
     compared: tuple[Compared, ...] = ()
     demo: tuple[tuple[str, Value], ...] = ()
-    reprocessed: bool = True
+    unattended: bool = True
 
     def __post_init__(self) -> None:
         known = set(self.inputs)

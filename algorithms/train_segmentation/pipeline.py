@@ -187,5 +187,5 @@ PIPELINE = Pipeline(
     accepts="a data set: a folder with dataset.toml and the labelled studies that it names",
     stages=(RECEIVE, PREPARE, TRAIN, EVALUATE, REGISTER, REPORT),
     compared=COMPARED,
-    reprocessed=False,  # hours of training that nobody asked for
+    unattended=False,  # hours of training that nobody asked for
 )

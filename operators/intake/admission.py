@@ -138,6 +138,8 @@ def receive(message: Message, store: Store, here: Settings) -> Admitted:
     try:
         upload = _announced(message, store, arriving, here)
         pipeline = pipeline_called(upload.pipeline)
+        if not pipeline.unattended:
+            raise DataError("no upload may begin a case of that pipeline; a person who may trigger its DAG can")
         parameters = pipeline.parse(dict(upload.parameters))
         study = fetch(upload, message.upload, store, arriving)
         if upload.envelope:

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 65 a person must act, 70 a bug, 75 try again later."""
     log_to_stderr()
     options = _parser().parse_args(arguments)
-    chosen = [pipelines()[name] for name in options.pipeline or [p.name for p in pipelines().values() if p.reprocessed]]
+    chosen = [pipelines()[name] for name in options.pipeline or [p.name for p in pipelines().values() if p.unattended]]
     return exit_code(lambda: _done(chosen, options), log)
 
 

@@ -57,7 +57,7 @@ class Find(BaseOperator):
     def execute(self, context: Context) -> list[list[Row]]:
         """Search as the form says; a dry run lists what it finds in the log and returns nothing to do."""
         here, wanted = settings.load(), context["params"]
-        every = [p.name for p in pipelines().values() if p.reprocessed]
+        every = [p.name for p in pipelines().values() if p.unattended]
         names = every if wanted["pipeline"] == ALL else [wanted["pipeline"]]
         since, until = (datetime.fromisoformat(wanted[name]) if wanted[name] else None for name in ("since", "until"))
         found = find(

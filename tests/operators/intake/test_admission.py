@@ -264,6 +264,7 @@ def test_an_upload_that_is_not_what_its_manifest_says_becomes_a_dead_letter(
     [
         pytest.param({"region": "us-east-1"}, "of region us-east-1", id="a region that is not ours"),
         pytest.param({"pipeline": "astrology"}, "no such pipeline", id="a pipeline that nobody has"),
+        pytest.param({"pipeline": "train_segmentation"}, "no upload may begin", id="a pipeline that costs hours"),
         pytest.param({"parameters": {"series": "99999"}}, "out of bounds", id="a parameter out of its bounds"),
         pytest.param({"parameters": {"colour": "blue"}}, "no parameter of 1 given names", id="a parameter that is none"),
     ],
