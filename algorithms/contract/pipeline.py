@@ -189,8 +189,8 @@ class Pipeline:
     (``out/study``) with its truth (``out/truth``).  ``truth`` names ``f(result, truth) -> lines of text``, which sets a
     case's ``result.json`` beside that folder.  ``compared`` are the values that tell what reprocessing changed.
     ``demo`` are parameters with which ``make demo`` answers the phantom in the time that a demonstration has.
-    ``unattended`` says that cases are begun by uploads, and answered again where today's code would change their answer, without
-    a person who names them.
+    ``unattended`` says that uploads begin cases, and that cases whose answer today's code would change are answered again,
+    without a person who names them.
     """
 
     name: str
