@@ -43,16 +43,18 @@ def add_noise(hu: np.ndarray, grid: Grid, variety: Variety, rng: np.random.Gener
 
     The standard deviation is ``noise_hu`` in every slice, less towards the rim where ``noise_fall`` says so.  The spectrum
     is that of filtered back-projection with a smooth apodisation, ``f exp(-f^2 / (2 p^2))`` with its peak at ``p``
-    (Kijewski and Judy, Phys Med Biol 32:565 (1987) for its shape; Solomon et al., Med Phys 39:6048 (2012) for peaks).
+    (Kijewski and Judy, Phys Med Biol 32:565 (1987) for its shape; Solomon et al., Med Phys 39:6048 (2012) for peaks), and
+    ``noise_floor p`` is added to ``f``.
     """
     rows, columns = hu.shape[1:]
     peak = KERNELS[variety.kernel].noise_peak_per_mm / variety.noise_grain
     fy = np.fft.fftfreq(rows, grid.spacing_mm[1])[:, None]
     fx = np.fft.rfftfreq(columns, grid.spacing_mm[2])[None, :]
     frequency = np.hypot(fy, fx)
-    gain = np.sqrt(frequency * np.exp(-0.5 * (frequency / peak) ** 2))
+    floor = variety.noise_floor * peak
+    gain = np.sqrt((frequency + floor) * np.exp(-0.5 * (frequency / peak) ** 2))
     full = np.sqrt(np.abs(np.fft.fftfreq(columns, grid.spacing_mm[2]))[None, :] ** 2 + fy**2)
-    power = np.mean(full * np.exp(-0.5 * (full / peak) ** 2))
+    power = np.mean((full + floor) * np.exp(-0.5 * (full / peak) ** 2))
     gain = (gain / np.sqrt(power)).astype(np.float32)
     sigma = variety.slice_thickness_mm / FWHM_PER_SIGMA / grid.spacing_mm[0]
     taps = np.exp(-0.5 * (np.arange(-1, 2) / max(sigma, 0.2)) ** 2)

@@ -57,6 +57,9 @@ class Variety:
     """Point spread in the plane over the kernel's own: focal spot, table of the maker, iterative reconstruction."""
     noise_grain: float = 1.0
     """Size of the noise's grain over the kernel's own; iterative reconstruction coarsens it."""
+    noise_floor: float = 0.0
+    """Noise power at frequency nothing over that of the ramp at its peak: filtered back-projection of one ideal slice has
+    none; slices of finite thickness, iterative reconstruction and resampling leave some."""
     noise_fall: float = 0.0
     """Share by which noise is less at the rim of the field than in its middle, where rays cross the whole chest."""
     slice_step_mm: float | None = None
@@ -124,9 +127,20 @@ DIFFICULTIES = {
 """The plain scans: how noisy they are, how much contrast is left, how bright the veins, how much the right artery moved."""
 
 USUAL = Variety(
-    noise_hu=22.0, vein_contrast=0.5, blur=1.25, noise_fall=0.25, noise_grain=1.4, hardening=0.7, lung_texture_hu=50.0,
-    tissue_texture_hu=6.0, mixing=0.06, trabeculae_mm=2.0, oesophagus="air", fading_hu_per_cm=2.0,
-)  # fmt: skip
+    noise_hu=22.0,
+    vein_contrast=0.5,
+    blur=1.25,
+    noise_grain=1.4,
+    noise_floor=0.3,
+    noise_fall=0.25,
+    hardening=0.7,
+    lung_texture_hu=50.0,
+    tissue_texture_hu=6.0,
+    mixing=0.06,
+    trabeculae_mm=2.0,
+    oesophagus="air",
+    fading_hu_per_cm=2.0,
+)
 """A good routine scan with everything that every scan has; the named cases differ from it in what they are named for."""
 
 CASES = {
@@ -186,7 +200,7 @@ def wide(seed: int) -> Variety:
         vein_contrast=float(rng.uniform(0.3, 0.9)),
         right_contrast=float(rng.uniform(0.2, 1.15)),
         kernel=kernel,
-        blur=float(rng.uniform(0.9, 1.2) if kernel == "soft" else rng.uniform(1.0, 1.6)),
+        blur=float(rng.uniform(0.9, 1.2) if kernel == "soft" else rng.uniform(1.0, 1.9)),
         noise_grain=float(rng.uniform(1.0, 2.2)),
         noise_fall=float(rng.uniform(0.1, 0.4)),
         slice_step_mm=step,
@@ -215,6 +229,7 @@ def wide(seed: int) -> Variety:
         fat_hu=float(rng.uniform(-108.0, -76.0)),
         muscle_hu=float(rng.uniform(48.0, 78.0)),
         lung_hu=float(rng.uniform(-870.0, -730.0)),
+        noise_floor=float(rng.uniform(0.0, 1.0)),
     )
 
 

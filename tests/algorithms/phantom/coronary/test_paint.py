@@ -139,6 +139,26 @@ def test_noise_has_its_standard_deviation_and_its_peak(kernel, grain):
     assert 0.2 < neighbours < 0.7  # slices 0.5 mm apart share a 0.75 mm profile
 
 
+def test_a_noise_floor_leaves_slow_noise():
+    """Slow power over that at the peak is next to none for the ramp, and 0.5 / (1.5 exp(-1/2)) for a floor of 0.5.
+
+    15 % for the few waves that are so long.
+    """
+    grid = Grid((20, 256, 256), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
+    frequency = np.hypot(np.fft.fftfreq(256, 0.5)[:, None], np.fft.fftfreq(256, 0.5)[None, :])
+    shares = []
+    for floor in (0.0, 0.5):
+        hu = np.zeros(grid.shape, np.float32)
+        add_noise(hu, grid, Variety(noise_hu=25.0, noise_floor=floor), np.random.default_rng(0))
+        power = (np.abs(np.fft.fft2(hu)) ** 2).mean(axis=0)
+        slow, peak = (power[(frequency > a) & (frequency < b)].mean() for a, b in ((0.0, 0.03), (0.30, 0.34)))
+        shares.append(slow / peak)
+
+        assert hu.std() == pytest.approx(25, rel=0.02)
+    assert shares[0] < 0.13
+    assert shares[1] - 0.06 == pytest.approx(0.5 / (1.5 * np.exp(-0.5)), rel=0.15)  # the ramp adds 0.02 / 0.32 there
+
+
 def test_noise_falls_towards_the_rim():
     """A fall of 0.3 leaves 0.7 of the noise 120 mm from the middle, and all of it there."""
     grid = Grid((4, 300, 300), (0.5, 1.0, 1.0), (-150.0, -135.0, 0.0))
