@@ -36,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",
+        type=_setting,
         default=[],
         metavar="FIELD=VALUE",
         help=f"one setting put over those of the difficulty, e.g. kernel=sharp; there are {', '.join(SETTINGS)}",
@@ -49,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def make(out: Path, options: argparse.Namespace) -> dict[str, int]:
     """Write ``out/study`` and ``out/truth``; return how many stenoses there are."""
-    settings = dict(text.partition("=")[::2] for text in options.set)
+    settings = dict(options.set)
     variety = variety_of(options.difficulty, options.seed, settings)
     # A study with settings of its own is another study, so its name, from which its UIDs are made, says them.
     name = " ".join([options.difficulty, *(f"{field}={value}" for field, value in sorted(settings.items()))])
@@ -59,3 +60,13 @@ def make(out: Path, options: argparse.Namespace) -> dict[str, int]:
         write_companions(phantom, out / "study")
     write_truth(phantom, out / "truth")
     return {"lesions": len(phantom.tree["stenoses"])}
+
+
+def _setting(text: str) -> tuple[str, str]:
+    """Return field and value of ``text``, refused where no scan can have them."""
+    field, _, value = text.partition("=")
+    try:
+        variety_of("easy", 0, {field: value})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return field, value

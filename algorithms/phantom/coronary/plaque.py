@@ -45,6 +45,8 @@ class Calcification:
 
 MAIN = {"LM": 0.05, "LAD": 0.46, "LCx": 0.20, "RCA": 0.29}
 """How often the first lesion sits in each main vessel."""
+OCCLUDED = ("LAD", "RCA", "LCx"), ("OM1", "D1", "R-PDA", "L-PDA")
+"""Arteries that may be closed: one of the first, or else the first of the others that has room."""
 LEAST_MAIN_MM, LEAST_SIDE_MM = 2.0, 1.5
 """Least reference diameter of a lesion: narrower segments are not read (Leipsic et al., JCCT 8:342 (2014): 1.5 mm)."""
 
@@ -100,12 +102,12 @@ def _place(vessels: list[Vessel], index: int, severity: float, taken: list[Lesio
 
 
 def draw_occlusion(vessels: list[Vessel], taken: list[Lesion], rng: np.random.Generator) -> list[Lesion]:
-    """Return a lesion of severity 1 in a main artery, clear of forks and of the lesions in ``taken``: a closed lumen.
+    """Return a lesion of severity 1, clear of forks and of the lesions in ``taken``: a closed lumen.
 
-    Nothing where no artery has room for it.
+    It lies in a main artery, or where none has room in a large branch; nothing where no artery has any.
     """
-    names = [n for n in ("LAD", "RCA", "LCx") if any(v.name == n for v in vessels)]
-    for name in rng.permutation(names):
+    mains, branches = ([n for n in names if any(v.name == n for v in vessels)] for names in OCCLUDED)
+    for name in (*rng.permutation(mains), *branches):
         index = next(i for i, v in enumerate(vessels) if v.name == name)
         lesions = _place(vessels, index, 1.0, taken, rng)
         if lesions:

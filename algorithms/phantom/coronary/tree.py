@@ -272,6 +272,8 @@ def _diagonals(plan: Planner) -> None:
     usable = plan.vessels[lad].distance_mm[-1]
     for number in range(1, plan.habit.diagonals + 1):
         from_origin = plan.rng.uniform(16, 26) + 26.0 * (number - 1)
+        if from_origin >= usable:
+            break  # a small heart's artery ends before its third diagonal would begin
         point = plan.fork(lad, from_origin / usable)
         polar, azimuth = plan.angles_deg(plan.vessels[lad].points_mm[point])
         swing = plan.rng.uniform(26, 36) * (1.0 - 0.15 * (number - 1))

@@ -97,7 +97,7 @@ def test_points_are_shown_in_the_slab_that_holds_them():
 def test_the_truth_steps_with_the_picture():
     """In a scan of slabs 1.2 mm apart the tree's points lie in labelled lumen, each in its own slab."""
     variety = Variety(step_mm=1.2, slab_mm=14.0, slab_contrast=0.03)
-    part = (slice(0, 156), slice(60, 200), slice(60, 200))
+    part = (slice(10, 100), slice(60, 150), slice(60, 200))
     phantom = coronary_parts(1, "small", "easy", [part], variety)[0]
     wanted = [LABELS["coronary lumen"], LABELS["ascending aorta and root"]]
     held, count = 0, 0
@@ -108,7 +108,7 @@ def test_the_truth_steps_with_the_picture():
         held += int(np.isin(phantom.labels[tuple(index[inside].T)], wanted).sum())
         count += int(inside.sum())
 
-    assert count > 300
+    assert count > 150
     assert held / count > 0.97  # where a gap swallowed a point, or at a slab's very edge, it may lie beside
     assert len(phantom.facts["slabs"]) > 6
 

@@ -92,3 +92,12 @@ def test_the_command_line_writes_the_same_phantom_again(tmp_path, capsys, study)
     assert sorted(p.name for p in (tmp_path / "truth").iterdir()) == [
         "labels.nii.gz", "lumen_fraction.nii.gz", "phantom.json", "tree.json",
     ]  # fmt: skip
+
+
+def test_a_setting_that_no_scan_can_have_is_refused(tmp_path, capsys):
+    """The command says which words there are, and makes nothing."""
+    with pytest.raises(SystemExit):
+        main(["coronary", str(tmp_path / "out"), "--set", "kernel=blunt"])
+
+    assert "kernel must be one of soft, medium, sharp" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -80,6 +80,14 @@ def test_left_dominance_can_be_asked_for():
     assert "R-PDA" not in names
 
 
+def test_the_smallest_hearts_have_room_for_their_branches():
+    """In seed 472 of the wide range the anterior descending artery ends before its third diagonal would begin."""
+    vessels = draw_person(472, wide(472)).vessels
+
+    assert next(v for v in vessels if v.name == "LAD").distance_mm[-1] < 78.0  # where the third begins at the latest
+    assert "D3" not in {v.name for v in vessels}
+
+
 @pytest.fixture(scope="module")
 def block():
     """Return a block of the small plain phantom around its aortic root, painted by itself."""
