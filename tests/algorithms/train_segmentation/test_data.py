@@ -101,7 +101,7 @@ def test_labels_on_another_grid_are_refused(own, tmp_path):
         prepare.labelled_study(own / "b.nii.gz", own / "a.labels.nii.gz", {"1": "coronary lumen"})
 
 
-@pytest.mark.parametrize("content", [b"no image", gzip.compress(b"no image")])
+@pytest.mark.parametrize("content", [b"no image", gzip.compress(b"no image", mtime=0)], ids=["text", "compressed text"])
 def test_a_file_that_is_no_volume_is_refused(tmp_path, content):
     """With a sentence, and no traceback of a library."""
     (tmp_path / "x").write_bytes(content)
