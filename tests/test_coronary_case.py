@@ -93,6 +93,7 @@ def test_an_empty_folder_ends_in_a_report(tmp_path):
     assert "no file" in rejection(answer("coronary", tmp_path / "empty", tmp_path / "home"))
 
 
+@pytest.mark.slow
 def test_files_that_are_no_dicom_end_in_a_report(tmp_path):
     """The files' names do not come back, they may be names of people."""
     (tmp_path / "in").mkdir()
@@ -104,6 +105,7 @@ def test_files_that_are_no_dicom_end_in_a_report(tmp_path):
     assert "Muster" not in case.text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(REAL_DATA is None, reason="HEARTWOOD_REAL_DATA names no folder")
 def test_a_real_trunk_ct_without_a_whole_heart_is_rejected_with_what_to_send(tmp_path):
     """Twenty slices of 2 mm cover 40 mm; a heart needs three times that."""

@@ -109,6 +109,7 @@ def test_slides_without_clinical_values_are_answered_with_what_is_missing(study,
     assert {c["origin"] for c in case.result["clinical"]} == {"missing"}
 
 
+@pytest.mark.slow
 def test_slides_of_two_patients_are_refused(study, tmp_path):
     """One report about two people would be worse than none."""
     other = phantom("prostate", tmp_path / "other", "--seed", "3", "--size", "small")

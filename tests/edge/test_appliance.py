@@ -121,6 +121,7 @@ def test_a_study_whose_number_is_known_is_worked_on_when_it_is_whole_and_not_bef
     assert [[1, 2], [1, 2]] == [numbers(at.opened(store, upload)) for upload in uploads(store)]
 
 
+@pytest.mark.slow
 def test_failures_that_pass_are_tried_again_and_then_become_dead_letters(tmp_path: Path) -> None:
     """Redriven it goes on; what a person must mend is not tried again by itself; discarded it is gone with its originals."""
     tries: list[str] = []

@@ -46,6 +46,7 @@ def test_a_heart_cut_off_below_is_refused():
         find_anatomy(chest(400.0, 30.0))
 
 
+@pytest.mark.slow
 def test_a_root_without_arteries_is_doubted():
     """A chest without coronary arteries has no ostium to find; two sentences say so."""
     anatomy = find_anatomy(chest(400.0, 80.0))
@@ -66,6 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[CoronaryPhantom, 
     return phantom, folder, run({"volume": folder / "volume.nii"}, folder)
 
 
+@pytest.mark.slow
 def test_both_ostia_are_found_where_the_phantom_has_them(written):
     """2 mm is half the diameter of a left main: a centreline that starts there starts in the right artery."""
     phantom, folder, _ = written
@@ -75,6 +77,7 @@ def test_both_ostia_are_found_where_the_phantom_has_them(written):
         assert np.linalg.norm(np.subtract(found[side]["point_mm"], phantom.facts["ostia"][side])) < 2.0
 
 
+@pytest.mark.slow
 def test_muscle_mass_is_that_of_the_phantom(written):
     """Within 15 %: resting flow goes with mass to the power 0.75, so 15 % of mass is 11 % of flow."""
     phantom, _, measured = written
@@ -83,6 +86,7 @@ def test_muscle_mass_is_that_of_the_phantom(written):
     assert measured["doubts"] == 0
 
 
+@pytest.mark.slow
 def test_labels_overlap_with_the_truth(written):
     """Dice of aorta, muscle and ventricle over 0.85: on 1.6 mm voxels a shell of half a voxel costs 0.1."""
     phantom, folder, _ = written
@@ -94,6 +98,7 @@ def test_labels_overlap_with_the_truth(written):
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.85
 
 
+@pytest.mark.slow
 def test_the_heart_box_holds_every_artery(written):
     """Every true centreline point lies inside the box."""
     phantom, folder, _ = written

@@ -159,6 +159,7 @@ def test_the_same_input_gives_the_same_bytes(written, tmp_path):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_a_lad_that_breaks_off_is_doubted(scene):
     """Cut after 20 mm, its diagonal with it: no other vessel becomes the LAD in silence."""
     tree = traced(scene, without(scene, "LAD", 20.0) & without(scene, "D1", 0.0))

@@ -224,6 +224,7 @@ def segmented(folder: Path) -> np.ndarray:
     return labels == 1
 
 
+@pytest.mark.slow
 def test_a_dicom_segmentation_becomes_a_sample(tmp_path):
     """The series is found by its UID, only the named segment is read, and it lies where the bright voxels lie."""
     own = tmp_path / "own"

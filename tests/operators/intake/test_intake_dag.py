@@ -82,6 +82,7 @@ def ran(dag: Any) -> tuple[dict[tuple[str, int], str], list[Any]]:
     return {(task.task_id, task.map_index): str(task.state) for task in made.get_task_instances()}, left
 
 
+@pytest.mark.slow
 def test_what_arrives_in_the_folder_is_started_once(watched: Intake) -> None:
     """Twice the same upload and another one: two runs of the diagnostic's DAG, and only ids in what the tasks left."""
     dag = bag().dags["intake_folder"]

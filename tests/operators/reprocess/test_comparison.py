@@ -64,6 +64,7 @@ def audit(here: Settings) -> list[Line]:
         return [line for line, _ in lines(connection)]
 
 
+@pytest.mark.slow
 def test_a_comparison_is_in_the_store_by_its_content(here: Settings, reported: Reported) -> None:
     """Comparing the same again finds the same name and adds neither an object nor a line of the audit."""
     cases = [Answered(reported(n, a=answer({"LAD": 0.9}), b=answer({"LAD": 0.9 - n / 10})).case_id, OLD) for n in (0, 1, 2)]

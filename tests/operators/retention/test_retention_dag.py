@@ -31,6 +31,7 @@ def actions(case: Case) -> list[str]:
         return [line.action for line, _ in lines(connection) if line.case_id == case.case_id]
 
 
+@pytest.mark.slow
 def test_a_case_is_archived_answered_and_shredded_on_request(
     airflow_tables: None, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:

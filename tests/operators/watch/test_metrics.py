@@ -61,10 +61,12 @@ def test_a_result_that_is_there_is_counted_as_reused(dag: Any, case: Case, serve
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
-        pytest.param("transient", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", id="killed"),
+        pytest.param(
+            "transient", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", id="killed", marks=pytest.mark.slow
+        ),
         pytest.param("bug", "raise IndexError('a bug')", id="bug"),
-        pytest.param("data", "raise SystemExit(65)", id="refused"),
-        pytest.param("timeout", "import time; time.sleep(600)", id="hangs"),
+        pytest.param("data", "raise SystemExit(65)", id="refused", marks=pytest.mark.slow),
+        pytest.param("timeout", "import time; time.sleep(600)", id="hangs", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("airflow_tables")

@@ -43,6 +43,7 @@ def context(conf: dict[str, Any] | None, run_id: str = "manual__2026-11-29T10:00
     return {"dag_run": Run(conf), "dag": Run(conf), "ti": Run(conf), "run_id": run_id}
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_red_sends_one_message(airflow_tables: None, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole DAG run whose first stage refuses the data; then what Airflow's DAG processor does with the scheduler's request.
 

@@ -77,6 +77,7 @@ def test_cells_across_are_those_of_the_narrowest_place(radius_mm, across, axis):
     assert narrowest_across(cells) == pytest.approx(across, abs=0.5)
 
 
+@pytest.mark.slow
 def test_cells_far_from_the_wall_of_a_surface_know_how_far():
     """A surface of 3 mm tells distances up to 0.7 mm; the deepest cell of 15 lies next to the axis."""
     vertices, faces = tube_surface(1.5, 8, axis=(1, 2, 3))

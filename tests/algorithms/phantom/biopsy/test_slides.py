@@ -44,6 +44,7 @@ def tiny_scan(seed=4, **changes):
     return Scan(one, one.stain, first, layout.region(first), 0.5, 240)
 
 
+@pytest.mark.slow
 def test_openslide_takes_the_files_for_aperio_s(patient):
     """OpenSlide is the reader that pathologists' programs use."""
     with openslide.OpenSlide(patient / "study" / "slide-1.svs") as slide:
@@ -57,6 +58,7 @@ def test_openslide_takes_the_files_for_aperio_s(patient):
         assert (1280, 431) == slide.associated_images["macro"].size
 
 
+@pytest.mark.slow
 def test_tifffile_finds_the_pages_of_an_aperio_slide(patient):
     """Tiled levels with shared tables, a striped thumbnail second, label and macro last: the order of CMU-1-Small-Region."""
     with tifffile.TiffFile(patient / "study" / "slide-1.svs") as file:
@@ -67,6 +69,7 @@ def test_tifffile_finds_the_pages_of_an_aperio_slide(patient):
         assert all(page.jpegtables for page in file.pages if page.compression == 7)
 
 
+@pytest.mark.slow
 def test_the_text_and_the_label_name_the_invented_person(patient):
     """A de-identification that found nothing to remove would prove nothing."""
     planted = json.loads((patient / "truth" / "planted.json").read_text())
@@ -83,6 +86,7 @@ def test_the_text_and_the_label_name_the_invented_person(patient):
     assert np.abs(svs.label_picture(identity, 1).astype(int) - svs.label_picture(other, 1)).max() > 100
 
 
+@pytest.mark.slow
 def test_tissue_lies_where_the_truth_says(patient):
     """Bright, colourless pixels are glass: nearly all outside the runs, few inside; lumens and frayed edges are the rest."""
     said = truth(patient)
@@ -105,6 +109,7 @@ def test_tissue_lies_where_the_truth_says(patient):
     assert dice > 0.85
 
 
+@pytest.mark.slow
 def test_the_slides_hold_the_man_s_patterns(patient):
     """They are laid out by length; a core is not equally wide everywhere, so a tenth of the tissue may be amiss."""
     areas = truth(patient)["pattern_mm2"]
@@ -115,6 +120,7 @@ def test_the_slides_hold_the_man_s_patterns(patient):
         assert wanted[name] == pytest.approx(areas[name] / total, abs=0.1)
 
 
+@pytest.mark.slow
 def test_levels_are_means_of_the_first(patient):
     """A quarter-size level is the mean of 4 x 4 pixels, nowhere else: JPEG's error in grey is less than that of a shift."""
     with openslide.OpenSlide(patient / "study" / "slide-1.svs") as slide:
@@ -128,6 +134,7 @@ def test_levels_are_means_of_the_first(patient):
     assert 1.5 * amiss[0] < min(amiss[-1], amiss[1])
 
 
+@pytest.mark.slow
 def test_the_truth_holds_risks_with_and_without_treatment(patient):
     """Two endpoints, two horizons, two treatments; ADT never harms in this model."""
     risks = json.loads((patient / "truth" / "man.json").read_text())["risks"]
@@ -138,6 +145,7 @@ def test_the_truth_holds_risks_with_and_without_treatment(patient):
     assert of["distant_metastasis", 5, False] < of["distant_metastasis", 10, False]
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_bytes(patient, tmp_path, monkeypatch):
     """Rows are rendered by several threads; nothing may hang on their order or on the clock."""
     monkeypatch.setitem(layout.SIZES, "small", TINY)
@@ -181,6 +189,7 @@ def test_a_serial_section_repeats_the_tiles_of_the_first(tmp_path):
             assert np.array_equal(whole[: step // factor], whole[step // factor : 2 * step // factor])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(bad.KINDS))
 def test_bad_files_are_bad_in_the_way_they_say(patient, tmp_path, kind):
     """Each is told from a good one by an independent reader."""

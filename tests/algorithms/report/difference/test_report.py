@@ -126,6 +126,7 @@ def test_what_made_the_difference_is_told_once_with_its_count():
     ]
 
 
+@pytest.mark.slow
 def test_the_command_writes_equal_files_for_equal_answers(tmp_path):
     """The report is named by content, so it may not hold a time; its pictures and the PDF neither."""
     answers = cohort(8, -0.01, 0.02)
