@@ -15,8 +15,8 @@ from algorithms.train_segmentation.dicom_study import images_by_series, referenc
 
 log = logging.getLogger(__name__)
 
-PHANTOM_DIFFICULTIES = ("easy", "moderate", "hard")
-"""The range of the phantoms: each in turn.  This line is where it is chosen."""
+PHANTOM_DIFFICULTIES = ("wide", "easy", "wide", "moderate", "wide", "hard")
+"""The range of the phantoms, each in turn: half of them differ in everything that differs between people and scanners."""
 
 
 def recipes(
