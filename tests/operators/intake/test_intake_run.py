@@ -84,7 +84,7 @@ def test_messages_become_cases_that_end_one_after_the_other(queue: Intake, airfl
     assert max(at_once) == 1
     assert messages(queue) == 0
     assert len(queue.letters()) == 1
-    assert {state for _, state in intake} <= {"success", "running"}
+    assert {state for _, state in intake} <= {"success", "running", "queued"}  # the next look may just begin
     assert "Mustermann" not in "\n".join(everything(airflow))
     assert second in "\n".join(path.name for path in (queue.here.home_folder.root / "intake").iterdir())
 
