@@ -47,18 +47,12 @@ class Segmenter:
 
         With ``where`` (Z, Y, X) only blocks that it touches are computed; elsewhere every probability is 0.
         """
-        seen = self.entry.input
-        out = np.zeros((len(self.entry.channels), *hu.shape), np.float16)
-        pad = padding(hu.shape, seen.block, seen.margin)
-        padded = np.pad(hu.astype(np.float32), pad, mode="edge")
-        found = list(blocks(hu.shape, seen.block, seen.margin, where))
-        for block in found:
-            answer = self._answer(normalised(padded[block.seen], seen))
-            out[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
-        log.info("segmented %d blocks of %s with %s", len(found), "x".join(map(str, seen.block)), self.entry.name)
-        return out
+        answers = Answers(self, hu)
+        answers.ask(where)
+        return answers.shares
 
-    def _answer(self, block: np.ndarray) -> np.ndarray:
+    def answer(self, block: np.ndarray) -> np.ndarray:
+        """Return the probability of every channel, (channels, Z, Y, X) float32, of one block of normalised intensities."""
         with torch.inference_mode():
             given = torch.from_numpy(block)[None, None].to(self.device, self.dtype)
             answer: torch.Tensor = self._network(given.contiguous(memory_format=torch.channels_last_3d))[0].float()
@@ -72,6 +66,40 @@ class Segmenter:
             elif self.entry.activation == "softmax":
                 answer = answer.softmax(dim=0)
             return answer.cpu().numpy()
+
+
+class Answers:
+    """What a network says of one volume, asked block by block: a structure can be followed without asking for the rest.
+
+    ``shares`` (channels, Z, Y, X) float16 are 0 where nothing was asked, ``asked`` (Z, Y, X) tells where something was.
+    """
+
+    def __init__(self, segmenter: Segmenter, hu: np.ndarray) -> None:
+        seen = segmenter.entry.input
+        self.shares = np.zeros((len(segmenter.entry.channels), *hu.shape), np.float16)
+        self.asked = np.zeros(hu.shape, bool)
+        self.blocks = 0
+        self._segmenter = segmenter
+        self._padded = np.pad(hu, padding(hu.shape, seen.block, seen.margin), mode="edge")
+
+    def ask(self, where: np.ndarray | None = None) -> int:
+        """Answer the blocks whose core ``where`` (Z, Y, X) touches, all without it, and return how many were new."""
+        seen = self._segmenter.entry.input
+        new = 0
+        for block in blocks(self.asked.shape, seen.block, seen.margin, where):
+            if self.asked[block.kept].all():
+                continue
+            answer = self._segmenter.answer(normalised(self._padded[block.seen], seen))
+            self.shares[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
+            self.asked[block.kept] = True
+            new += 1
+        self.blocks += new
+        log.info("asked %s for %d blocks of %s, %d in all", self._segmenter.entry.name, new, _size(seen), self.blocks)
+        return new
+
+
+def _size(seen: Input) -> str:
+    return "x".join(map(str, seen.block))
 
 
 def normalised(hu: np.ndarray, seen: Input) -> np.ndarray:

@@ -79,7 +79,7 @@ FINE = Task(
     "fine",
     "Coronary lumen, fine",
     ("coronary lumen", "calcified plaque", "other vessel", "wide blood"),
-    # A lesson's block: what the norms of an instance see is then what they have learnt, and fewer voxels off the tree are asked.
+    # Blocks as large as a lesson: instance norms then see what they have learnt from, and few voxels off the tree are asked.
     Input((0.5, 0.5, 0.5), (64, 64, 64), 8, CLIP_HU, MEAN_HU, DEVIATION_HU),
     (64, 64, 64),
     Architecture(outputs=4, width=12, levels=4),
