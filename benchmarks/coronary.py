@@ -4,10 +4,13 @@ Each study goes through ``python -m algorithms coronary`` with no truth as input
 
 - every planted stenosis of 50-80 % in LM, LAD, LCx or RCA: was a stenosis found whose extent, widened by 5 mm, holds the
   true throat, and by how many points does its % diameter stenosis differ;
+- lumen and tree against the true ones (`benchmarks/anatomy.py`), and the seconds from volume to tree;
 - FFR of each main vessel at the point where the true geometry's FFR is read (the nearest point of the measured tree),
   against the FFR that the same flow model gives on the true geometry with the true LV mass;
 - whether the case was answered or held for review;
 - seconds and peak memory of every stage.
+
+``--wide`` takes studies of the phantom's whole range instead: the hard cases by name, and seeds that draw everything.
 """
 
 from __future__ import annotations
@@ -25,14 +28,32 @@ from typing import Any
 
 import numpy as np
 
+from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.tree import Tree, read_tree
+from benchmarks.anatomy import lumen_agreement, tree_agreement
 from benchmarks.evidence import RESULTS, commit, keep
 
 log = logging.getLogger("benchmarks.coronary")
 
 MAIN = ("LM", "LAD", "LCx", "RCA")
-PLANTED = (0.50, 0.80)
+PLANTED = (0.40, 0.80)
 """Diameter stenoses that must be found, as fractions."""
+
+FALSE_FROM = 0.50
+"""A stenosis of this diameter and more where none is planted is a false one, as a fraction."""
+
+THRESHOLD = 0.80
+"""FFR at or below which a vessel is ischaemic."""
+
+WIDE = (
+    ("usual", 401), ("left-dominant", 402), ("low-contrast", 403), ("motion", 404), ("stair-steps", 405), ("occlusion", 406),
+    ("high-ostium", 407), ("anisotropic-sharp", 408), ("lead", 409), ("stent", 410), ("graft", 411),
+    *(("wide", seed) for seed in range(421, 429)),
+)  # fmt: skip
+"""Difficulty and seed of the studies of ``--wide``: every hard case that the phantom has a name for, and eight drawn ones."""
+
+REFUSED = ("stent", "graft")
+"""Difficulties that must be refused."""
 
 MATCH_MM = 5.0
 """A found stenosis answers for a planted one when its extent, widened by this, holds the true throat."""
@@ -45,17 +66,19 @@ def main() -> None:
         "python -m benchmarks.coronary", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6], help="phantom seeds (default 1-6)")
+    parser.add_argument("--wide", action="store_true", help="the whole range instead of --seeds and --difficulty")
     parser.add_argument("--size", default="full", help="small, medium or full (default full)")
     parser.add_argument("--difficulty", default="easy", help="easy, moderate or hard (default easy)")
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that were measured before, each with its commit"
     )
     options = parser.parse_args()
-    name = f"coronary_{options.difficulty}"
-    cases = _kept(name, set(options.seeds)) if options.add else []
-    for seed in options.seeds:
+    name = "coronary_wide" if options.wide else f"coronary_{options.difficulty}"
+    studies = WIDE if options.wide else tuple((options.difficulty, seed) for seed in options.seeds)
+    cases = _kept(name, {seed for _, seed in studies}) if options.add else []
+    for difficulty, seed in studies:
         with tempfile.TemporaryDirectory() as folder:
-            case = measure(seed, options.size, options.difficulty, Path(folder)) | {"commit": commit()}
+            case = measure(seed, options.size, difficulty, Path(folder)) | {"commit": commit()}
         cases = sorted([*cases, case], key=lambda measured: int(measured["seed"]))
         log.info("seed %d: %s", seed, json.dumps({k: v for k, v in case.items() if k != "stages"}))
         path = keep(name, {"size": options.size, "summary": summary(cases), "cases": cases})
@@ -81,17 +104,39 @@ def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, An
     wall_s = time.perf_counter() - started
     answer = json.loads(done.stdout)
     case = Path(answer["case"])
-    measured: dict[str, Any] = {"seed": seed, "verdict": answer.get("verdict", "failed"), "wall_s": round(wall_s, 1)}
+    measured: dict[str, Any] = {
+        "seed": seed,
+        "difficulty": difficulty,
+        "verdict": answer.get("verdict", "failed"),
+        "wall_s": round(wall_s, 1),
+    }
     result = json.loads(Path(answer["result"]).read_text())
     measured["reasons"] = [reason["message"] for reason in result["reasons"]]
     measured["stages"] = {m["stage"]: _cost(m) for m in map(_json, sorted(case.glob("*/*/manifest.json")))}
     measured["peak_memory_mib"] = max(cost["peak_memory_mib"] for cost in measured["stages"].values())
+    measured["volume_to_tree_s"] = round(sum(measured["stages"].get(s, {"seconds": 0})["seconds"] for s in TO_TREE), 1)
     ffr = next(iter(case.glob("ffr/*/ffr.json")), None)
     # A case without an answer has missed what was planted, and says nothing of its vessels.
     nothing = Case(Tree(()), {"branches": []})
     found = Case(read_tree(next(iter(case.glob("centreline/*/tree.json")))), _json(ffr)) if ffr else nothing
     true = Case(read_tree(truth / "tree.json"), _json(truth / "ffr.json"))
+    if ffr:
+        measured["lumen"] = _lumen(read_grid(next(iter(case.glob("segment/*/lumen.nii.gz")))), truth / "lumen_fraction.nii.gz")
+        measured["tree"] = tree_agreement(found.tree, true.tree)
     return measured | compare(true, found)
+
+
+def _lumen(found: Grid, path: Path) -> dict[str, float]:
+    """Return the agreement of a found lumen with the voxels of which half or more is lumen."""
+    true = read_grid(path)
+    whole = np.zeros(true.values.shape, bool)
+    start = np.rint(true.index(np.asarray(found.origin_mm))).astype(int)
+    whole[tuple(slice(a, a + n) for a, n in zip(start, found.values.shape, strict=True))] = found.values > 0
+    return lumen_agreement(whole, true.values >= 32, true.spacing_mm)
+
+
+TO_TREE = ("anatomy", "segment", "centreline")
+"""The stages from the volume to the tree."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +188,7 @@ def _stenoses(true: Case, found: Case) -> list[dict[str, Any]]:
 def _false_stenoses(true: Case, found: Case) -> int:
     return sum(
         found.tree.branches[s.branch].name in MAIN
-        and s.diameter_stenosis >= PLANTED[0]
+        and s.diameter_stenosis >= FALSE_FROM
         and all(
             _distance_mm(true.tree, t, found.tree.branches[s.branch].points_mm[s.throat]) > MATCH_MM for t in true.tree.stenoses
         )
@@ -183,6 +228,10 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
     errors = [abs(row["error_points"]) for row in stenoses if row["found"] is not None]
     vessels = [row for case in cases for row in case.get("vessels", [])]
     ffr_errors = [abs(row["error"]) for row in vessels]
+    differences = [row["error"] for row in vessels]
+    sides = [(row["ffr"] <= THRESHOLD) == (row["true_ffr"] <= THRESHOLD) for row in vessels]
+    trees = [case["tree"] for case in cases if "tree" in case]
+    lumens = [case["lumen"] for case in cases if "lumen" in case]
     return {
         "studies": len(cases),
         "verdicts": {v: sum(case["verdict"] == v for case in cases) for v in sorted({case["verdict"] for case in cases})},
@@ -194,6 +243,19 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
         "vessels": len(vessels),
         "ffr_error_median": _figure(np.median, ffr_errors),
         "ffr_error_max": _figure(np.max, ffr_errors),
+        "diameter_error_points_p90": _figure(lambda values: np.percentile(values, 90), errors),
+        "ffr_bias": _figure(np.mean, differences),
+        "ffr_limits": _figure(lambda values: 1.96 * np.std(values, ddof=1), differences),
+        "ffr_side_right": _figure(np.mean, [float(s) for s in sides]),
+        "lumen_dice": _figure(np.mean, [one["dice"] for one in lumens]),
+        "lumen_hd95_mm": _figure(np.median, [one["hd95_mm"] for one in lumens]),
+        "overlap": _figure(np.mean, [one["overlap"] for one in trees]),
+        "distance_mm": _figure(np.mean, [one["distance_mm"] for one in trees if one["distance_mm"] is not None]),
+        "false_branches": _figure(np.mean, [one["false_branches"] for one in trees]),
+        "named_right": _figure(np.mean, [one["named_right"] for one in trees]),
+        "volume_to_tree_s_median": _figure(np.median, [case["volume_to_tree_s"] for case in cases if "tree" in case]),
+        "refused_rightly": sum(c["verdict"] == "rejected" for c in cases if c["difficulty"] in REFUSED),
+        "refused_wrongly": sum(c["verdict"] == "rejected" for c in cases if c["difficulty"] not in REFUSED),
         "wall_s_median": _figure(np.median, [case["wall_s"] for case in cases]),
         "peak_memory_mib_max": _figure(np.max, [case["peak_memory_mib"] for case in cases]),
     }
