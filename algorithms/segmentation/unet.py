@@ -22,6 +22,10 @@ from algorithms.segmentation.architecture import Architecture
 SLOPE = 0.01
 """Slope of the rectifier below zero (Isensee et al.)."""
 
+RARE = -4.6
+"""Logit that an untrained network answers with, of a probability of 0.01: else it first learns that everything is absent, and
+its answers vanish with their gradients (Lin et al., ICCV 2017, arXiv:1708.02002, section 3.3)."""
+
 
 class Residual(nn.Module):
     """Two convolutions whose result is added to what came in."""
@@ -52,6 +56,7 @@ class ResidualUNet(nn.Module):
         self.finer = nn.ModuleList(nn.ConvTranspose3d(coarse, fine, 2, stride=2) for fine, coarse in steps)
         self.up = nn.ModuleList(Residual(fine) for fine, _ in steps)
         self.leave = nn.Conv3d(form.width, form.outputs, 1)
+        nn.init.constant_(self.leave.bias, RARE)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (N, outputs, Z, Y, X) of ``x`` (N, 1, Z, Y, X); see `Architecture.multiple`."""
