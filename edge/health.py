@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from edge.config import Config
-from edge.spool import Spool, Step
+from edge.database import Step
+from edge.spool import Spool
 
 PREFIX = "heartwood_edge_"
 STEPS = {

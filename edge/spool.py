@@ -26,46 +26,17 @@ import hmac
 import os
 import secrets
 import shutil
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from algorithms.contract.errors import DataError
 from algorithms.contract.store.unfinished import flush
+from edge.database import Database, Row, Step, Study
 from edge.head import Head, of_file
-
-TABLES = """
-CREATE TABLE IF NOT EXISTS studies (
-    study TEXT PRIMARY KEY, step TEXT NOT NULL DEFAULT 'receiving', revision INTEGER NOT NULL DEFAULT 0, expected INTEGER,
-    last_arrival REAL NOT NULL, step_at REAL NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-    next_try REAL NOT NULL DEFAULT 0, dead TEXT
-) STRICT;
-CREATE TABLE IF NOT EXISTS instances (
-    instance TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, sha256 TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS instances_of_study ON instances (study);
-CREATE TABLE IF NOT EXISTS sent (instance TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL, last_at REAL NOT NULL) STRICT;
-"""
 
 NAME_DIGITS = 16
 """Of a study or an instance: 64 bits of a keyed hash, as a case id has."""
-
-
-class Step(StrEnum):
-    """How far a study has come."""
-
-    RECEIVING = "receiving"
-    DEIDENTIFIED = "deidentified"
-    SEALED = "sealed"
-    SENT = "sent"
-    ANNOUNCED = "announced"
-    DISCARDED = "discarded"
 
 
 class Arrived(StrEnum):
@@ -85,51 +56,20 @@ class Whereabouts(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
-class Study:
-    """A study as the spool knows it; times are seconds since 1970, ``dead`` says why nobody works on it any more."""
-
-    study: str
-    step: Step
-    revision: int
-    expected: int | None
-    last_arrival: float
-    step_at: float
-    attempts: int
-    next_try: float
-    dead: str | None
-    instances: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """An instance on its way into the database."""
-
-    instance: str
-    study: str
-    sha256: str
-    expected: int | None
-
-
 class Spool:
     """The spool in a folder; any number of threads may use it, and other processes through their own."""
 
     def __init__(self, home: Path, secret: bytes) -> None:
         self.home = home
         self._secret = secret
-        self._lock = threading.RLock()
         for name in ("incoming", "studies", "aside", "work", "erased"):
             (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         flush(home)
-        self._db = sqlite3.connect(home / "spool.db", timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # in WAL mode the default would lose the last commits with the power
-        self._db.executescript(TABLES)
+        self._db = Database(home / "spool.db")
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     def study_name(self, StudyInstanceUID: str) -> str:
         """Return what a study is called here: nothing that can be computed without the secret."""
@@ -182,7 +122,7 @@ class Spool:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            with self._lock:
+            with self._db.lock:
                 known = self._known(instance)  # another association may have been faster
                 if known is None:
                     self._place(draft, Row(instance, study, digest, head.expected), now)
@@ -200,9 +140,9 @@ class Spool:
     def whereabouts(self, SOPInstanceUID: str) -> tuple[Whereabouts, Path | None]:
         """Return where an instance is, and its file if that is here; what was sent and removed is known until `forget_sent`."""
         instance = self._name("instance", SOPInstanceUID)
-        with self._lock:
+        with self._db.lock:
             known = self._known(instance)
-            sent = self._db.execute("SELECT 1 FROM sent WHERE instance = ?", (instance,)).fetchone()
+            sent = self._db.was_sent(instance)
         if known is None:
             return (Whereabouts.SENT if sent else Whereabouts.UNKNOWN), None
         others = any((self.home / "aside" / known.study).glob(f"{instance}-*.dcm"))
@@ -210,80 +150,57 @@ class Spool:
 
     def forget_sent(self, before: float) -> None:
         """Forget the instances of studies that were sent before then and are gone."""
-        with self._transaction():
-            self._db.execute("DELETE FROM sent WHERE at < ?", (before,))
+        self._db.forget_sent(before)
 
     def expect(self, study: str, instances: int, now: float) -> None:
         """Note how many instances a study has, which may not have begun to arrive."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT INTO studies (study, expected, last_arrival) VALUES (?1, ?2, ?3) "
-                "ON CONFLICT DO UPDATE SET expected = ?2",
-                (study, instances, now),
-            )
+        self._db.expect(study, instances, now)
 
     def recover(self, now: float) -> dict[str, int]:
         """Bring database and folder together after whatever ended the last process; return what was done, as counts."""
-        with self._lock:
+        with self._db.lock:
             for folder in (self.home / "incoming", self.home / "erased"):
                 for path in folder.iterdir():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-            known = {f"{study}/{instance}.dcm" for study, instance in self._db.execute("SELECT study, instance FROM instances")}
+            known = {f"{study}/{instance}.dcm" for study, instance in self._db.instances()}
             found = {p.relative_to(self.home / "studies").as_posix() for p in (self.home / "studies").glob("*/*.dcm")}
             for extra in sorted(found - known):
                 self._adopt(self.home / "studies" / extra, now)
-            with self._transaction():
-                for missing in sorted(known - found):
-                    self._db.execute("DELETE FROM instances WHERE instance = ?", (Path(missing).stem,))
-                    self._db.execute("UPDATE studies SET revision = revision + 1 WHERE study = ?", (Path(missing).parent.name,))
-                # While nobody listened nothing could come: what was on its way gets its time anew.
-                self._db.execute("UPDATE studies SET last_arrival = max(last_arrival, ?) WHERE step = 'receiving'", (now,))
-                self._db.execute(
-                    "DELETE FROM studies WHERE expected IS NULL AND study NOT IN (SELECT study FROM instances)",
-                )
+            self._db.resume([(Path(missing).parent.name, Path(missing).stem) for missing in sorted(known - found)], now)
         return {"adopted": len(found - known), "dropped": len(known - found)}
 
     def studies(self) -> list[Study]:
         """Return every study, the one that has waited longest first."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT study, step, revision, expected, last_arrival, step_at, attempts, next_try, dead, "
-                "(SELECT count(*) FROM instances WHERE instances.study = studies.study) FROM studies ORDER BY last_arrival"
-            ).fetchall()
-        return [Study(row[0], Step(row[1]), *row[2:]) for row in rows]
+        return self._db.studies()
 
     def advance(self, study: Study, step: Step, now: float) -> bool:
         """Record that a step is done; returns False where an instance has come since ``study`` was read."""
         changes = {"step": step, "step_at": now, "attempts": 0, "next_try": 0.0}
-        return self._update(study, changes, [step] if step == Step.ANNOUNCED else [], now)
+        return self._db.update(study, changes, [step] if step == Step.ANNOUNCED else [], now)
 
     def put_off(self, study: Study, until: float) -> bool:
         """Record that a step failed for reasons that pass; it is tried again at ``until``."""
-        return self._update(study, {"attempts": study.attempts + 1, "next_try": until}, [], 0)
+        return self._db.update(study, {"attempts": study.attempts + 1, "next_try": until}, [], 0)
 
     def give_up(self, study: Study, reason: str) -> bool:
         """Make a dead letter of a study; ``reason`` must hold nothing that identifies."""
-        return self._update(study, {"dead": reason}, [], 0)
+        return self._db.update(study, {"dead": reason}, [], 0)
 
     def redrive(self, studies: Iterable[str]) -> int:
         """Have dead letters tried again as they are, from the step that failed; return how many there were."""
-        return self._revive(studies, {"expected": None, "dead": None, "attempts": 0, "next_try": 0.0})
+        return self._db.revive(studies, {"expected": None, "dead": None, "attempts": 0, "next_try": 0.0})
 
     def discard(self, studies: Iterable[str]) -> int:
         """Have dead letters removed with their originals, for good; return how many there were."""
-        return self._revive(studies, {"step": Step.DISCARDED, "dead": None})
+        return self._db.revive(studies, {"step": Step.DISCARDED, "dead": None})
 
     def erase(self, study: Study) -> bool:
         """Remove a study with all that was kept of it; returns False where an instance has come since ``study`` was read."""
         gone = self.home / "erased" / secrets.token_hex(8)
-        with self._lock:
+        with self._db.lock:
             if study.step == Step.ANNOUNCED:
-                with self._transaction():
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO sent SELECT instance, ? FROM instances WHERE study = ?",
-                        (study.step_at, study.study),
-                    )
-            if not self._update(study, {"step": Step.DISCARDED}, [], 0):
+                self._db.remember_sent(study)
+            if not self._db.update(study, {"step": Step.DISCARDED}, [], 0):
                 return False
             # Files go first, in one step each: rows without a file are dropped after a kill, files without a row adopted.
             gone.mkdir()
@@ -292,42 +209,29 @@ class Spool:
                 if place.exists():
                     place.rename(gone / name)
                     flush(place.parent)
-            with self._transaction():
-                self._db.execute("DELETE FROM instances WHERE study = ?", (study.study,))
-                self._db.execute("DELETE FROM studies WHERE study = ?", (study.study,))
+            self._db.remove(study.study)
         shutil.rmtree(gone)
         return True
 
     def count(self, name: str, now: float) -> None:
         """Count one thing that happened."""
-        with self._transaction():
-            self._count(name, now)
+        with self._db.transaction():
+            self._db.count(name, now)
 
     def counts(self) -> dict[str, tuple[int, float]]:
         """Return how often each counted thing happened, and when last."""
-        with self._lock:
-            rows: Sequence[tuple[str, int, float]] = self._db.execute("SELECT name, count, last_at FROM counts").fetchall()
-        return {name: (count, at) for name, count, at in rows}
+        return self._db.counts()
 
     def _place(self, draft: Path, row: Row, now: float) -> None:
         place = self.folder(row.study) / f"{row.instance}.dcm"
         try:
-            with self._transaction():
+            with self._db.transaction():
                 _rename(draft, place)
-                self._insert(row, now)
+                self._db.insert(row, now)
+                self._db.count(Arrived.NEW, now)
         except BaseException:
             place.unlink(missing_ok=True)  # nobody is told that it is here
             raise
-
-    def _insert(self, row: Row, now: float) -> None:
-        self._db.execute(
-            "INSERT INTO studies (study, expected, last_arrival, revision) VALUES (?1, ?2, ?3, 1) "
-            "ON CONFLICT DO UPDATE SET expected = coalesce(?2, expected), last_arrival = ?3, revision = revision + 1, "
-            "step = 'receiving', attempts = 0, next_try = 0, dead = NULL",
-            (row.study, row.expected, now),
-        )
-        self._db.execute("INSERT OR REPLACE INTO instances VALUES (?, ?, ?)", (row.instance, row.study, row.sha256))
-        self._count(Arrived.NEW, now)
 
     def _adopt(self, path: Path, now: float) -> None:
         try:
@@ -336,55 +240,14 @@ class Spool:
             _rename(path, self.home / "aside" / path.parent.name / path.name)
             return
         digest = _sha256(transfer_syntax, memoryview(path.read_bytes())[start:])
-        with self._transaction():
-            self._insert(Row(path.stem, path.parent.name, digest, head.expected), now)
+        with self._db.transaction():
+            self._db.insert(Row(path.stem, path.parent.name, digest, head.expected), now)
+            self._db.count(Arrived.NEW, now)
 
     def _known(self, instance: str) -> Row | None:
-        with self._lock:
-            found = self._db.execute("SELECT study, sha256 FROM instances WHERE instance = ?", (instance,)).fetchone()
+        row = self._db.instance(instance)
         # A commit whose success was not told leaves a row without a file; nobody may be told that it is here.
-        if not found or not (self.folder(found[0]) / f"{instance}.dcm").exists():
-            return None
-        return Row(instance, found[0], found[1], None)
-
-    def _update(self, study: Study, changes: Mapping[str, Any], counted: Sequence[str], now: float) -> bool:
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        with self._transaction():
-            done = self._db.execute(
-                f"UPDATE studies SET {assignments} WHERE study = ? AND revision = ?",
-                (*changes.values(), study.study, study.revision),
-            ).rowcount
-            for name in counted if done else ():
-                self._count(name, now)
-        return bool(done)
-
-    def _revive(self, studies: Iterable[str], changes: Mapping[str, Any]) -> int:
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        with self._transaction():
-            return sum(
-                self._db.execute(
-                    f"UPDATE studies SET {assignments} WHERE study = ? AND dead IS NOT NULL",
-                    (*changes.values(), study),
-                ).rowcount
-                for study in studies
-            )
-
-    def _count(self, name: str, now: float) -> None:
-        self._db.execute(
-            "INSERT INTO counts VALUES (?1, 1, ?2) ON CONFLICT DO UPDATE SET count = count + 1, last_at = ?2", (str(name), now)
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk may have ended it already
-                    self._db.execute("ROLLBACK")
-                raise
+        return row if row and (self.folder(row.study) / f"{instance}.dcm").exists() else None
 
     def _name(self, kind: str, uid: str) -> str:
         return hmac.new(self._secret, f"{kind} {uid}".encode(), hashlib.sha256).hexdigest()[:NAME_DIGITS]

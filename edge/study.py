@@ -30,8 +30,9 @@ from algorithms.contract.intake import Upload, announcement
 from algorithms.contract.store import open_store
 from algorithms.contract.vault import data_key, destroy_key
 from edge.config import Config
+from edge.database import Step, Study
 from edge.deidentifier import Deidentifier, Request, images
-from edge.spool import Spool, Step, Study
+from edge.spool import Spool
 from edge.upload import keyed, named_files, put, sealed_files, upload_id
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,9 @@ import numpy as np
 from scipy import ndimage
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary.aorta import LEAST_CONTRAST_HU, Aorta, ascending_chain, cut_at_valve, disc_chains, trace_aorta
+from algorithms.coronary.aorta import Aorta, trace_aorta
+from algorithms.coronary.aortic_discs import LEAST_CONTRAST_HU, ascending_chain, disc_chains
+from algorithms.coronary.aortic_valve import cut_at_valve
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import MYOCARDIUM, Heart, find_heart
 from algorithms.coronary.ostia import SIDES, Ostium, find_ostia

@@ -25,9 +25,9 @@ from torch import nn
 from torch.nn import functional
 
 from algorithms.contract.errors import DataError
+from algorithms.contract.weights import require_fit
 from algorithms.segmentation.archive import Place, opened, text
 from algorithms.segmentation.entry import Entry
-from algorithms.segmentation.weights import require_fit
 
 CHECKPOINT = "checkpoint_final.pth"
 CONFIGURATION = "3d_fullres"
@@ -223,7 +223,7 @@ def nnunet_network(entry: Entry, path: Path) -> nn.Module:
     folder = opened(path)
     network = PlannedUNet(form_of(json.loads(text(folder, "plans.json")), len(entry.channels)))
     state = checkpoint_state(checkpoint_place(folder))
-    require_fit(entry.name, network, state)
+    require_fit(network, state, whose=f"model {entry.name}", paper="entry")
     network.load_state_dict(state)
     return network
 

@@ -18,12 +18,13 @@ import torch
 from torch import nn
 
 from algorithms.contract.errors import DataError
+from algorithms.contract.weights import require_fit, tensors
 from algorithms.segmentation.blocks import blocks, padding
 from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
 from algorithms.segmentation.nnunet import nnunet_network
 from algorithms.segmentation.torchscript import bundle_network, torchscript_network
 from algorithms.segmentation.unet import ResidualUNet
-from algorithms.segmentation.weights import require_fit, tensors, verified
+from algorithms.segmentation.weights import verified
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +141,8 @@ def own_network(entry: Entry, weights: Path) -> nn.Module:
     assert entry.architecture is not None
     with torch.device("meta"):
         network = ResidualUNet(entry.architecture)
-    state = tensors(weights)
-    require_fit(entry.name, network, state)
+    state = {name: value.float() for name, value in tensors(weights).items()}
+    require_fit(network, state, whose=f"model {entry.name}", paper="entry")
     network.load_state_dict(state, strict=True, assign=True)
     return network
 

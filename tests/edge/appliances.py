@@ -29,8 +29,9 @@ from algorithms.contract.store import Store
 from algorithms.contract.vault import decrypt
 from edge.appliance import main, run
 from edge.config import Config
+from edge.database import Study
 from edge.deidentifier import Deidentifier, Request
-from edge.spool import Spool, Study
+from edge.spool import Spool
 from tests.services import await_port, free_port
 
 PROJECT = Path(__file__).resolve().parents[2]

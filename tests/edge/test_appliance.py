@@ -25,8 +25,8 @@ from algorithms.contract.intake import Message
 from algorithms.contract.store import open_store
 from edge import appliance
 from edge.appliance import main, run
+from edge.database import Step
 from edge.deidentifier import Request
-from edge.spool import Step
 from tests.algorithms.dicom.ct_series import assert_nameless, chest_hu, write_series
 from tests.edge.appliances import PROJECT, Site, command, process, running, site, stand_in, until, uploads
 from tests.edge.images import NAME, acknowledged, image, send, storescu, uids, written

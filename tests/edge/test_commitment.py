@@ -26,8 +26,9 @@ from pynetdicom.sop_class import (
 
 from edge import commitment
 from edge.commitment import CLASS_CONFLICT, NO_SUCH_INSTANCE, NOT_ALLOWED, PROCESSING_FAILURE, TOLD, UNTOLD
+from edge.database import Step
 from edge.listener import SUCCESS, Listener
-from edge.spool import Spool, Step
+from edge.spool import Spool
 from edge.tls import listening as tls_listening
 from tests.edge.appliances import until
 from tests.edge.certificates import issuer

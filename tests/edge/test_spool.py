@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.database import Step
 from edge.head import Head
-from edge.spool import Arrived, Spool, Step
+from edge.spool import Arrived, Spool
 
 SECRET = b"s" * 32
 SYNTAX = "1.2.840.10008.1.2.1"
@@ -149,8 +150,8 @@ def test_a_full_disk_at_any_fsync_keeps_nothing_and_says_so(spool: Spool, monkey
 def test_a_full_database_keeps_nothing_and_says_so(spool: Spool) -> None:
     """SQLite's own limit stands for a disk that is full when the row is written."""
     put(spool, "1.10", "1.11")
-    pages = spool._db.execute("PRAGMA page_count").fetchone()[0]
-    spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = spool._db._db.execute("PRAGMA page_count").fetchone()[0]
+    spool._db._db.execute(f"PRAGMA max_page_count = {pages}")
 
     arrived: list[Arrived] = []
 

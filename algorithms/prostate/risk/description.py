@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
 from algorithms.contract.pipeline import PROJECT
+from algorithms.contract.weights import require_sha256
 from algorithms.prostate.risk.covariates import Scale
 from algorithms.prostate.risk.ensemble import Ensemble
 from algorithms.prostate.risk.incidence import Gompertz
@@ -54,12 +55,8 @@ def read_model(name: str, folder: Path = MODELS) -> RiskModel:
     weights = folder / f"{name}.safetensors"
     if not weights.is_file():
         raise DataError(f"the weights of risk model {name} are missing; put back {weights.name} as the project ships it")
-    found, wanted = sha256_path(weights), description["weights_sha256"]
-    if found != wanted:
-        raise DataError(
-            f"the weights of risk model {name} have sha256 {found[:12]}, its description names {wanted[:12]}; "
-            "put back the two files as the project ships them"
-        )
+    remedy = "put back the two files as the project ships them"
+    require_sha256(weights, description["weights_sha256"], whose=f"risk model {name}", paper="description", remedy=remedy)
     return _assembled(description, load(weights.read_bytes()))
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from algorithms.contract.errors import DataError
 from algorithms.contract.pipeline import PROJECT
+from algorithms.contract.weights import require_fit
 from algorithms.slide.encoder.description import ENCODERS, Description, describe
 from algorithms.slide.encoder.folding import folded
 from algorithms.slide.encoder.vit import VisionTransformer
@@ -125,7 +125,7 @@ def load(
     tensors = state(verified(description, project))
     with torch.device("meta"):
         model = VisionTransformer(description.architecture)
-    _require_fit(name, model, tensors)
+    require_fit(model, tensors, whose=f"the encoder {name}", paper="description")
     dtype = PRECISIONS[precision]
     model.load_state_dict({key: value.to(dtype) for key, value in tensors.items()}, strict=True, assign=True)
     first = model.patch_embed.proj
@@ -136,14 +136,3 @@ def load(
     first.weight, first.bias = torch.nn.Parameter(weight.float()), torch.nn.Parameter(bias.float())
     log.info("encoder %s, %.1f million parameters, %s", name, sum(p.numel() for p in model.parameters()) / 1e6, precision)
     return Encoder(description, model.requires_grad_(False), precision, tiles_at_once)
-
-
-def _require_fit(name: str, model: VisionTransformer, tensors: dict[str, torch.Tensor]) -> None:
-    wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    wrong = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-    if wrong:
-        raise DataError(
-            f"the weights of {name} are of another architecture than described: {len(wrong)} of {len(wanted)} parameters "
-            f"are missing, unknown or of another shape, the first {wrong[0]}; mend [architecture] in {name}.toml"
-        )

@@ -148,7 +148,7 @@ def test_weights_of_another_sha256_are_refused(tmp_path):
     spoilt[-1] ^= 1
     path.write_bytes(spoilt)
 
-    with pytest.raises(DataError, match=rf"have sha256 {sha256_path(path)[:12]}\.\.\., wanted {wanted}"):
+    with pytest.raises(DataError, match=rf"have sha256 {sha256_path(path)[:12]}\.\.\., its description names {wanted}"):
         load("tiny", folder=tmp_path)
 
 
