@@ -146,12 +146,12 @@ def _radius_mm(field: Lumen, nodes: np.ndarray) -> np.ndarray:
 def judged(field: Lumen, path: Artery, aorta_hu: float) -> tuple[int, float]:
     """Return how many voxels of a path, from its start, are an artery, and the longest gap within them in mm.
 
-    It ends where it is too faint for an artery of its width, and before a gap over ``SURE_GAP_MM`` after which no aligned
-    artery goes on; what is left of a gap at its end is cut off.
+    It ends where it is a vein (or, where nobody says, too faint for an artery of its width), and before a gap over
+    ``SURE_GAP_MM`` after which no aligned artery goes on; what is left of a gap at its end is cut off.
     """
     along = along_mm(path.index, field.hu.spacing_mm[0])
     seen = field.likeness[tuple(path.index.T)] >= SEEN
-    stop = min(len(seen), first_faint(field, path, aorta_hu))
+    stop = first_faint(field, path, aorta_hu) if field.share is None else first_venous(field, path)
     longest = 0.0
     for start, end in _runs(~seen[:stop]):
         gap = along[min(end, len(along) - 1)] - along[max(start - 1, 0)]
@@ -179,6 +179,22 @@ def _goes_on(path: Artery, along: np.ndarray, seen: np.ndarray, start: int, end:
     after = path.index[min(np.searchsorted(along, along[end] + 5.0), len(along) - 1)] - path.index[end]
     ways = [w / max(float(np.linalg.norm(w)), 1e-6) for w in (before.astype(float), over.astype(float), after.astype(float))]
     return bool(ways[0] @ ways[1] >= ALIGNED and ways[1] @ ways[2] >= ALIGNED)
+
+
+def first_venous(field: Lumen, path: Artery) -> int:
+    """Return the index from which a path is more another vessel than coronary lumen; its length if it never is.
+
+    What is compared are the means over ``VEIN_WINDOW_MM``: where an artery crosses a vein both are seen for a moment.
+    """
+    assert field.share is not None
+    assert field.other is not None
+    at = tuple(path.index.T)
+    window = 2 * int(VEIN_WINDOW_MM / field.hu.spacing_mm[0] / 2) + 1
+    ours, theirs = (
+        ndimage.uniform_filter1d(share[at].astype(float), window, mode="nearest") for share in (field.share, field.other)
+    )
+    venous = np.flatnonzero(theirs > ours)
+    return int(venous[0]) if venous.size else len(path.index)
 
 
 def first_faint(field: Lumen, path: Artery, aorta_hu: float) -> int:

@@ -14,7 +14,7 @@ from scipy import ndimage
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.heart import ASCENDING_AORTA, LEFT_VENTRICLE, MUSCLE_HU, MYOCARDIUM, OTHER_POOL, blood_threshold_hu
 from algorithms.coronary.vesselness import tubeness
-from algorithms.coronary.vessels import WIDE_MM, labels_on, lumen_likeness
+from algorithms.coronary.vessels import WIDE_MM, fine_grid, labels_on, lumen_likeness
 
 WIDE_CORE_ML = 0.1
 """Least volume of the places where the ball of wide blood fits, ml: a plump bifurcation has less, a chamber more."""
@@ -31,21 +31,26 @@ PASSABLE_HU = 20.0
 
 @dataclass(frozen=True, eq=False)
 class Lumen:
-    """On the fine grid: ``hu`` smoothed, ``likeness`` of lumen 0 to 1, ``scale_mm`` of the tube, ``open`` where paths go."""
+    """On the fine grid: ``hu`` smoothed, ``likeness`` of lumen 0 to 1, ``scale_mm`` of the tube, ``open`` where paths go.
+
+    ``share`` is how much of each voxel is lumen and ``other`` how much is a vein or another vessel, where that is known.
+    """
 
     hu: Grid
     likeness: np.ndarray
     scale_mm: np.ndarray
     open: np.ndarray
     wide: np.ndarray
+    share: np.ndarray | None = None
+    other: np.ndarray | None = None
 
 
-def lumen_likelihood(fine: Grid, heart: Grid, aorta_hu: float) -> Lumen:
-    """Return how much each voxel of ``fine`` (HU) looks like coronary lumen, by tubeness and brightness.
+def lumen_likelihood(box: Grid, heart: Grid, aorta_hu: float) -> Lumen:
+    """Return how much each voxel of ``box`` (HU), on the fine grid, looks like coronary lumen, by tubeness and brightness.
 
-    ``heart`` holds the labels of the artefact of that name.  This is the classical segmenter; another one fills the same
-    ``likeness``.
+    ``heart`` holds the labels of the artefact of that name.  This is the segmenter without training.
     """
+    fine = fine_grid(box, np.asarray(box.origin_mm), box.points_mm(np.asarray(box.values.shape) - 1.0))
     spacing = fine.spacing_mm[0]
     hu = ndimage.gaussian_filter(fine.values, 0.35 / spacing)
     labels = labels_on(heart, fine)
@@ -166,11 +171,12 @@ def _paint(nearest: np.ndarray, square: np.ndarray, index: np.ndarray, reach_mm:
                         nearest[z, y, x] = i
 
 
-def lumen_mask(box: Grid, wide: np.ndarray, points_mm: np.ndarray, radius_mm: np.ndarray, aorta_hu: float) -> np.ndarray:
+def lumen_mask(box: Grid, field: Lumen, points_mm: np.ndarray, radius_mm: np.ndarray, aorta_hu: float) -> np.ndarray:
     """Return the lumen (Z, Y, X) on the grid of ``box`` (HU) around path points (N, 3) with tubes of ``radius_mm`` (N,).
 
-    A voxel belongs to the path point nearest to it and is lumen where it is brighter than half of what the artery is there,
-    and no brighter than blood can be.  The path itself is always lumen, so that no lesion parts the tree.
+    A voxel near a path is lumen where most of it is, as far as ``field`` knows shares; otherwise where it is brighter than half
+    of what the artery is at the path's nearest point, and no brighter than blood can be.  The path itself is always lumen, so
+    that no lesion parts the tree.
     """
     spacing = np.asarray(box.spacing_mm)
     index = box.index(points_mm)
@@ -178,15 +184,16 @@ def lumen_mask(box: Grid, wide: np.ndarray, points_mm: np.ndarray, radius_mm: np
     square = np.full(box.values.shape, np.inf, np.float32)
     _paint(nearest, square, index, 1.4 * radius_mm + 0.6, spacing)
     near = nearest >= 0
-    centre_hu = ndimage.map_coordinates(box.values.astype(np.float32), index.T, order=1, mode="nearest")
-    peak = np.minimum(ndimage.percentile_filter(centre_hu, 70, size=7, mode="nearest"), aorta_hu)
-    limit = np.maximum(0.5 * peak + 20.0, MUSCLE_HU + 30.0)
-    hu = box.values[near]
-    owner = nearest[near]
+    wide = labels_on(field.hu.with_values(field.wide), box).astype(bool)
     mask = np.zeros(box.values.shape, bool)
     thread = np.zeros(box.values.shape, bool)
     thread[tuple(np.rint(index).astype(int).T)] = True
-    mask[near] = (hu >= limit[owner]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU) & ~wide[near]
+    if field.share is not None:
+        at = field.hu.index(box.points_mm(np.argwhere(near)))
+        inside = ndimage.map_coordinates(field.share, at.T, order=1, mode="nearest") >= 0.5
+    else:
+        inside = _bright(box, index, nearest, aorta_hu)
+    mask[near] = inside & ~wide[near]
     mask |= thread | (square <= THREAD_MM**2)
     names, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
     threaded = np.zeros(count + 1, bool)
@@ -194,6 +201,16 @@ def lumen_mask(box: Grid, wide: np.ndarray, points_mm: np.ndarray, radius_mm: np
     threaded[0] = False
     kept: np.ndarray = threaded[names]
     return kept
+
+
+def _bright(box: Grid, index: np.ndarray, nearest: np.ndarray, aorta_hu: float) -> np.ndarray:
+    """Return which voxels that have a nearest path point (M,) are as bright as the artery there and no brighter than blood."""
+    centre_hu = ndimage.map_coordinates(box.values.astype(np.float32), index.T, order=1, mode="nearest")
+    peak = np.minimum(ndimage.percentile_filter(centre_hu, 70, size=7, mode="nearest"), aorta_hu)
+    limit = np.maximum(0.5 * peak + 20.0, MUSCLE_HU + 30.0)
+    hu = box.values[nearest >= 0]
+    bright: np.ndarray = (hu >= limit[nearest[nearest >= 0]]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU)
+    return bright
 
 
 THREAD_MM = 0.45

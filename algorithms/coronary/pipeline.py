@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage
+from algorithms.segmentation.entry import names_of
 
 RECEIVE = Stage(
     name="receive",
@@ -111,11 +112,19 @@ SEGMENT = Stage(
         Parameter(
             name="segmenter",
             default="classical",
-            help="what says how much a voxel looks like lumen: classical is tubeness and brightness, without training",
-            source="Sato et al., Med Image Anal 2:143 (1998)",
-            choices=("classical",),
+            help="what says how much a voxel looks like lumen: learned is a network, classical is tubeness and brightness",
+            source="docs/coronary.md, Anatomy and lumen",
+            choices=("learned", "classical"),
+        ),
+        Parameter(
+            name="lumen_model",
+            default="fine",
+            help="the network that learned asks, by its name in the registry",
+            source="algorithms/segmentation/models; docs/models.md",
+            choices=names_of("fine"),
         ),
     ),
+    reads=("algorithms/segmentation/models/{lumen_model}/entry.json",),
     resources=Resources(cpu=2, memory_gib=6, timeout_s=1800),
 )
 

@@ -18,13 +18,18 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.arteries import Artery, grow
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import ASCENDING_AORTA, MUSCLE_HU
+from algorithms.coronary.learned_lumen import learned_lumen
 from algorithms.coronary.lumen import Lumen, lumen_likelihood, lumen_mask
-from algorithms.coronary.vessels import FINE_MM, fine_grid, labels_on
+from algorithms.coronary.vessels import labels_on
+from algorithms.segmentation.segmenter import load
 
 log = logging.getLogger(__name__)
 
-SEGMENTERS = {"classical": lumen_likelihood}
-"""What may say how much a voxel looks like lumen; all have the arguments of :func:`lumen_likelihood`."""
+LEARNED, CLASSICAL = "learned", "classical"
+"""What may say how much a voxel looks like lumen: a network of the registry, or tubeness and brightness."""
+
+PRECISION = "float32"
+"""Numbers inside the network: the machine's own quickest ones would make the answer depend on the machine."""
 
 SEED_REACH_MM = 1.0
 """How far from an ostium's point the growth starts, mm."""
@@ -44,22 +49,26 @@ class Segmentation:
     arteries: list[Artery]
 
 
-def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str = "classical") -> Segmentation:
+def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str, model: str = "fine") -> Segmentation:
     """Return the coronary lumen of ``volume`` (HU), given the labels ``heart`` and the content of ``anatomy.json``.
+
+    ``model`` is the registry's name of the network that ``learned`` asks.
 
     Raises
     ------
     DataError
-        If no ostium is known, or nothing grows from those known.
+        If no ostium is known, nothing grows from those known, or the model cannot be used.
     """
     if not anatomy["ostia"]:
         raise DataError("no coronary ostium was found, wanted at least one; send a series with the aortic root and less motion")
     box = volume.box(tuple(anatomy["heart_box"]["start_zyx"]), tuple(anatomy["heart_box"]["stop_zyx"]))
     aorta_hu = float(anatomy["aorta"]["mean_hu"])
-    last = box.points_mm(np.asarray(box.values.shape) - 1.0)
-    fine = fine_grid(box, np.asarray(box.origin_mm), last)
-    field = SEGMENTERS[segmenter](fine, heart, aorta_hu)
     ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
+    if segmenter == LEARNED:
+        field = learned_lumen(box, ostia, load(model, precision=PRECISION))
+    else:
+        field = lumen_likelihood(box, heart, aorta_hu)
+    fine = field.hu
     field, seeds = opened_at(field, ostia, labels_on(heart, fine) == ASCENDING_AORTA)
     arteries = grow(field, seeds, aorta_hu)
     if not arteries:
@@ -68,8 +77,7 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
         )
     points = np.concatenate([fine.points_mm(a.index) for a in arteries])
     radius = np.concatenate([a.radius_mm for a in arteries])
-    wide = labels_on(fine.with_values(field.wide), box).astype(bool)
-    mask = lumen_mask(box, wide, points, radius, aorta_hu)
+    mask = lumen_mask(box, field, points, radius, aorta_hu)
     return Segmentation(box.with_values(mask.astype(np.uint8)), arteries)
 
 
@@ -82,12 +90,12 @@ def opened_at(field: Lumen, ostia_mm: np.ndarray, root: np.ndarray) -> tuple[Lum
     mouth = np.zeros(field.open.shape, bool)
     seeds = []
     for point in ostia_mm:
-        at = field.hu.index(point)
-        reach = int(np.ceil(MOUTH_MM / FINE_MM)) + 1
+        at, spacing = field.hu.index(point), field.hu.spacing_mm[0]
+        reach = int(np.ceil(MOUTH_MM / spacing)) + 1
         start = np.clip(np.rint(at).astype(int) - reach, 0, None)
         stop = np.minimum(np.rint(at).astype(int) + reach + 1, field.open.shape)
         z, y, x = np.ogrid[start[0] : stop[0], start[1] : stop[1], start[2] : stop[2]]
-        away = np.sqrt((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) * FINE_MM
+        away = np.sqrt((z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2) * spacing
         part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         mouth[part] |= away <= MOUTH_MM
         index = np.argwhere(away <= SEED_REACH_MM) + start
@@ -98,10 +106,10 @@ def opened_at(field: Lumen, ostia_mm: np.ndarray, root: np.ndarray) -> tuple[Lum
     return opened, np.unique(np.concatenate(seeds))
 
 
-def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str) -> dict[str, float | int | str]:
+def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str, lumen_model: str) -> dict[str, float | int | str]:
     """Read ``volume``, ``heart`` and ``anatomy``; write ``lumen.nii.gz``."""
     anatomy = json.loads(inputs["anatomy"].read_text())
-    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter)
+    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter, lumen_model)
     write_grid(found.lumen, out / "lumen.nii.gz")
     voxel_ml = float(np.prod(found.lumen.spacing_mm)) / 1000
     volume_ml = float(found.lumen.values.sum(dtype=np.int64)) * voxel_ml

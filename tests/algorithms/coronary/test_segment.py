@@ -31,7 +31,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[CoronaryPhantom, Gr
     write_grid(anatomy.heart.labels, folder / "heart.nii.gz")
     (folder / "anatomy.json").write_text(json.dumps(document(anatomy)))
     inputs = {"volume": folder / "volume.nii", "heart": folder / "heart.nii.gz", "anatomy": folder / "anatomy.json"}
-    measured = run(inputs, folder, segmenter="classical")
+    measured = run(inputs, folder, segmenter="classical", lumen_model="fine")
     return phantom, read_grid(folder / "lumen.nii.gz"), measured
 
 
@@ -67,7 +67,7 @@ def test_without_an_ostium_nothing_is_guessed():
     empty = Grid(np.zeros((4, 4, 4), np.int16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
     with pytest.raises(DataError, match="no coronary ostium was found"):
-        segment(empty, empty, {"ostia": {}})
+        segment(empty, empty, {"ostia": {}}, "classical")
 
 
 @pytest.mark.slow
@@ -76,7 +76,9 @@ def test_the_same_input_is_the_same_mask():
     phantom = small_coronary(SEED)
     anatomy = find_anatomy(_volume(phantom))
     again = find_anatomy(_volume(phantom))
-    first, second = (segment(_volume(phantom), a.heart.labels, json.loads(json.dumps(document(a)))) for a in (anatomy, again))
+    first, second = (
+        segment(_volume(phantom), a.heart.labels, json.loads(json.dumps(document(a))), "classical") for a in (anatomy, again)
+    )
 
     assert document(anatomy) == document(again)
     assert np.array_equal(first.lumen.values, second.lumen.values)
