@@ -37,7 +37,7 @@ from algorithms.coronary.vessel.junction import joined, rough_course
 from algorithms.coronary.vessel.mask_repair import repaired
 from algorithms.coronary.vessel.metal import metal_doubts
 from algorithms.coronary.vessel.naming import Course, named_courses
-from algorithms.coronary.vessel.occlusion import with_occlusions
+from algorithms.coronary.vessel.occlusion import loose_doubts, with_occlusions
 from algorithms.coronary.vessel.reference_radius import reference_radius_mm
 from algorithms.coronary.vessel.sampling import Image, box_around, read_where
 from algorithms.coronary.vessel.scct import segments
@@ -172,6 +172,7 @@ def tree_of(
             "it may hold a vein or leak into a chamber"
         )
     tree = _examined(Tree(tuple(branches), tuple(stenoses), tuple(doubts)), scene, volume_hu, axes)
+    tree = replace(tree, doubts=(*tree.doubts, *loose_doubts(tree, lumen.with_values(repair.mask))))
     return tree, _facts(tree, vessels, scene, repair.bridges)
 
 

@@ -59,6 +59,9 @@ FARTHEST_MM, LEAST_BEHIND_MM = 20.0, 8.0
 """How far behind an end a vessel is looked for, and the length that must be seen of it; occlusions are 25 +- 23 mm long, but
 what lies farther off may be anything."""
 
+LEAST_LOOSE_MM = 10.0
+"""Least extent of a piece of the mask that is called a vessel (as UNCONNECTED_MM in mask_repair)."""
+
 WIDEST_MM = 2.5
 """Radius beyond which what lies behind is no vessel."""
 
@@ -86,6 +89,34 @@ class Stump:
     radius_mm: float
     gap_mm: float
     behind_mm: float
+
+
+def loose_doubts(tree: Tree, mask: Grid) -> list[str]:
+    """Return a doubt for each vessel of the lumen ``mask`` that nothing connects to ``tree``, with where it begins.
+
+    An occlusion just behind a side branch leaves no stump, only the vessel behind it.
+    """
+    names, _ = ndimage.label(mask.values > 0, np.ones((3, 3, 3)))
+    points = np.concatenate([b.points_mm for b in tree.branches])
+    own = set(np.unique(nearest(mask.with_values(names), points)).tolist())
+    along = np.concatenate([tree.ostium_distance_mm(i) for i in range(len(tree.branches))])
+    owner = np.repeat(np.arange(len(tree.branches)), [len(b.points_mm) for b in tree.branches])
+    finder = cKDTree(points)
+    doubts = []
+    for label, box in enumerate(ndimage.find_objects(names), start=1):
+        length = float(np.linalg.norm([(s.stop - s.start) * d for s, d in zip(box, mask.spacing_mm, strict=True)]))
+        if label in own or length < LEAST_LOOSE_MM:
+            continue
+        voxels = np.argwhere(names[box] == label) + [s.start for s in box]
+        away, near = finder.query(mask.points_mm(voxels))
+        first = int(np.argmin(away))
+        if away[first] > FARTHEST_MM:
+            continue
+        doubts.append(
+            f"a vessel of {length:.0f} mm begins {away[first]:.0f} mm from the {tree.branches[owner[near[first]]].name}, "
+            f"{along[near[first]]:.0f} mm from its ostium, and no lumen connects the two, as behind an occlusion"
+        )
+    return doubts
 
 
 def with_occlusions(tree: Tree, volume_hu: Grid, heart: Grid, axes: HeartAxes, blood_hu: float) -> Tree:

@@ -25,7 +25,7 @@ from algorithms.coronary.vessel.cross_section import STEP_MM, Raster, frames
 LEAST_MM = 8.0
 """Shortest stent, mm: the shortest that are sold are 8 mm long."""
 
-ABOVE_BLOOD_HU, ABOVE_NOISE = 150.0, 4.0
+ABOVE_BLOOD_HU, ABOVE_NOISE = 100.0, 3.0
 """A strut is brighter than the aorta's blood by this, or by so many deviations of the noise if that is more."""
 
 LEAST_SHARE = 0.6

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from algorithms.coronary.answer.cadrads import suggest
+from algorithms.coronary.grid import Grid
 from algorithms.coronary.heart_axes import heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree
 from algorithms.coronary.vessel.cross_section import arc_length_mm, resampled
-from algorithms.coronary.vessel.occlusion import closed_pieces, stumps, with_occlusions
+from algorithms.coronary.vessel.occlusion import closed_pieces, loose_doubts, stumps, with_occlusions
 from tests.algorithms.coronary.painted_heart import BLOOD_HU, Painted, Tube, healthy_tubes, narrowed, paint
 
 NAMES = ("LM", "LAD")
@@ -114,6 +116,29 @@ def test_a_vessel_that_ends_before_its_occlusion_is_doubted_with_place_and_calib
     said = examined(tree, occluded).doubts
     assert len(said) == 1
     assert said[0].startswith(f"the LAD ends {end_mm:.0f} mm from its ostium at a calibre of 2.9 mm")
+
+
+def test_a_vessel_that_nothing_connects_is_said_with_where_it_begins(occluded):
+    """The mask holds what lies behind the plug; the tree ends at 39 mm, so some 9 mm before it, less half of its width."""
+    tree = tree_of_tubes(end_mm=CLOSED_FROM_MM - 1)
+    end_mm = tree.ostium_distance_mm(NAMES.index("LAD"))[-1]
+
+    said = loose_doubts(tree, plugless(occluded))
+
+    assert len(said) == 1
+    assert f"from the LAD, {end_mm:.0f} mm from its ostium, and no lumen connects the two" in said[0]
+    assert loose_doubts(tree_of_tubes(), plugless(occluded)) == []
+
+
+def plugless(scene: Painted) -> Grid:
+    """Return the mask without the plug."""
+    lad = healthy_tubes()["LAD"].points_mm
+    along = arc_length_mm(lad)
+    voxels = np.argwhere(scene.lumen.values > 0)
+    away = cKDTree(lad[(along > CLOSED_FROM_MM) & (along < CLOSED_TO_MM)]).query(scene.lumen.points_mm(voxels))[0]
+    mask = scene.lumen.values.copy()
+    mask[tuple(voxels[away < 2.5].T)] = 0
+    return scene.lumen.with_values(mask)
 
 
 def test_a_wide_end_is_doubted_even_if_nothing_is_seen_behind(unfilled):
