@@ -22,6 +22,7 @@ from algorithms.coronary.aortic_valve import cut_at_valve
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import MYOCARDIUM, Heart, find_heart
 from algorithms.coronary.ostia import SIDES, Ostium, find_ostia
+from algorithms.coronary.surgery import require_no_graft, wire_doubts
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def find_anatomy(volume: Grid) -> Anatomy:
     Raises
     ------
     DataError
-        If there is no ascending aorta, its contrast is too low, or the heart below it is not in the volume.
+        If there is no ascending aorta, its contrast is too low, the heart below it is not in the volume, or a bypass graft
+        leaves the aorta.
     """
     coarse = volume.coarse(COARSE_MM)
     smooth = coarse.with_values(ndimage.gaussian_filter(coarse.values, [NOISE_LEFT_MM / s for s in coarse.spacing_mm]))
@@ -81,7 +83,9 @@ def find_anatomy(volume: Grid) -> Anatomy:
         )
     heart = find_heart(smooth, aorta)
     ostia = find_ostia(volume, heart, aorta)
-    return Anatomy(aorta, heart, ostia, heart_box(volume, heart, aorta), _doubts(heart, ostia))
+    require_no_graft(volume, heart, aorta, ostia)
+    doubts = (*_doubts(heart, ostia), *wire_doubts(volume, aorta))
+    return Anatomy(aorta, heart, ostia, heart_box(volume, heart, aorta), doubts)
 
 
 def heart_box(volume: Grid, heart: Heart, aorta: Aorta) -> tuple[np.ndarray, np.ndarray]:

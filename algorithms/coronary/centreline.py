@@ -10,6 +10,8 @@
     reference_radius  the radius without disease
     stenosis, scct    lesions and segments
     tree_doubts       what a person must look at
+    stent, metal      what was put into the arteries or beside them
+    occlusion         vessels that are closed, or end as closed ones do
 
 Points are (N, 3) LPS mm.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +29,22 @@ import numpy as np
 
 from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid, read_grid
-from algorithms.coronary.heart_axes import heart_axes
+from algorithms.coronary.heart_axes import HeartAxes, heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
 from algorithms.coronary.vessel.belief import SILENT_MM, believed, ended_where_they_fade
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.junction import joined, rough_course
 from algorithms.coronary.vessel.mask_repair import repaired
+from algorithms.coronary.vessel.metal import metal_doubts
 from algorithms.coronary.vessel.naming import Course, named_courses
+from algorithms.coronary.vessel.occlusion import loose_doubts, with_occlusions
 from algorithms.coronary.vessel.reference_radius import reference_radius_mm
 from algorithms.coronary.vessel.sampling import Image, box_around, read_where
 from algorithms.coronary.vessel.scct import segments
 from algorithms.coronary.vessel.skeleton import Skeleton, skeleton_of
 from algorithms.coronary.vessel.stenosis import stenoses_of
+from algorithms.coronary.vessel.stent import sentence as stent_sentence
+from algorithms.coronary.vessel.stent import stents
 from algorithms.coronary.vessel.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, length_mm, traced
 from algorithms.coronary.vessel.tree_doubts import tree_doubts
 
@@ -65,7 +72,7 @@ def run(
     Raises
     ------
     DataError
-        If there is no ostium or no lumen at one, so that there is no tree to answer from.
+        If there is no ostium or no lumen at one, so that there is no tree to answer from; or if an artery holds a stent.
     """
     anatomy = json.loads(Path(inputs["anatomy"]).read_text())
     lumen = read_grid(inputs["lumen"])
@@ -164,12 +171,22 @@ def tree_of(
             f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "
             "it may hold a vein or leak into a chamber"
         )
-    tree = Tree(tuple(branches), tuple(stenoses), tuple(doubts))
+    tree = _examined(Tree(tuple(branches), tuple(stenoses), tuple(doubts)), scene, volume_hu, axes)
+    tree = replace(tree, doubts=(*tree.doubts, *loose_doubts(tree, lumen.with_values(repair.mask))))
     return tree, _facts(tree, vessels, scene, repair.bridges)
 
 
 TYPICAL_BLUR_FWHM_MM = 0.85
 """Full width at half maximum of a cardiac CT's point spread with a medium kernel."""
+
+
+def _examined(tree: Tree, scene: Scene, volume_hu: Grid, axes: HeartAxes) -> Tree:
+    """Return ``tree`` with what is closed said, and metal doubted; a stent refuses the case."""
+    found = stents(tree, volume_hu, scene.blood_hu, scene.noise_hu)
+    if found:
+        raise DataError(stent_sentence(found[0], tree))
+    tree = with_occlusions(tree, volume_hu, scene.heart, axes, scene.blood_hu)
+    return replace(tree, doubts=(*tree.doubts, *metal_doubts(tree, volume_hu)))
 
 
 def _rough(skeleton: Skeleton, lumen: Grid, sides: list[str]) -> list[Course]:

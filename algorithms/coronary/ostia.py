@@ -28,6 +28,9 @@ ABOVE_VALVE_MM = (2.0, 36.0)
 10 to 18 in most people (Cavalcanti et al., doi:10.1016/S0003-4975(02)04394-1); anomalous ones are higher.
 """
 
+BOX_TOP_MM = 45.0
+"""Height above the valve of the top of that box, mm."""
+
 SIDES = {"left": np.array([0.96, 0.28, 0.0]), "right": np.array([-0.35, -0.94, 0.0])}
 """Directions (3,) LPS from the root's axis to the middle of the left and of the right coronary sinus."""
 
@@ -60,10 +63,15 @@ class Outgrowth:
         return float(np.linalg.norm(np.diff(self.path_mm, axis=0), axis=1).sum())
 
 
-def outgrowths(volume: Grid, heart: Heart, aorta: Aorta) -> list[Outgrowth]:
-    """Return the tubular outgrowths of the aortic root, longest first; of those that share a start only the longest."""
+def outgrowths(
+    volume: Grid, heart: Heart, aorta: Aorta, heights_mm: tuple[float, float] = ABOVE_VALVE_MM, top_mm: float = BOX_TOP_MM
+) -> list[Outgrowth]:
+    """Return the tubular outgrowths of the aorta, longest first; of those that share a start only the longest.
+
+    They start between the heights ``heights_mm`` above the valve; nothing higher than ``top_mm`` above it is looked at.
+    """
     root = aorta.centres_mm[0]
-    box = fine_grid(volume, root - np.array([REACH_MM, REACH_MM, 25.0]), root + np.array([REACH_MM, REACH_MM, 45.0]))
+    box = fine_grid(volume, root - np.array([REACH_MM, REACH_MM, 25.0]), root + np.array([REACH_MM, REACH_MM, top_mm]))
     spacing = box.spacing_mm[0]
     smooth = ndimage.gaussian_filter(box.values, 0.5 / spacing)
     inner = aorta_mask(aorta, box)
@@ -80,7 +88,7 @@ def outgrowths(volume: Grid, heart: Heart, aorta: Aorta) -> list[Outgrowth]:
     near = (from_root > 0) & (from_root <= 2.5)
     likeness[near] = np.maximum(likeness[near], 0.5 * np.clip((smooth[near] - 150) / (0.6 * aorta.mean_hu - 100), 0, 1))
     cost = np.where(candidates, path_cost(likeness), np.inf).astype(np.float32)
-    seeds = np.flatnonzero((from_root > 0) & (from_root <= 0.75) & candidates & _height_ok(box, aorta))
+    seeds = np.flatnonzero((from_root > 0) & (from_root <= 0.75) & candidates & _height_ok(box, aorta, heights_mm))
     arrival, before = march(cost, spacing, seeds, BUDGET)
     found = _longest_paths(box.with_values(likeness), arrival, before, from_root, aorta)
     lumen = box.with_values(np.clip(smooth - blood_threshold_hu(aorta.mean_hu), 0, aorta.mean_hu) * (from_root > 0.5))
@@ -142,10 +150,16 @@ MUSCLE_FLOOR_HU = 120.0
 """Smoothed value below which no path is followed, HU: just above muscle, so that a stenosis of few voxels stays passable."""
 
 
-def _height_ok(box: Grid, aorta: Aorta) -> np.ndarray:
-    """Return the voxels (Z, Y, X) whose height above the valve is one of an ostium."""
+def root_axis(aorta: Aorta) -> np.ndarray:
+    """Return the unit vector (3,) of the root's axis, along which heights above the valve are measured."""
     normal = aorta.normals[: min(20, len(aorta.normals))].mean(axis=0)
-    normal /= np.linalg.norm(normal)
+    unit: np.ndarray = normal / np.linalg.norm(normal)
+    return unit
+
+
+def _height_ok(box: Grid, aorta: Aorta, heights_mm: tuple[float, float]) -> np.ndarray:
+    """Return the voxels (Z, Y, X) whose height above the valve lies between ``heights_mm``."""
+    normal = root_axis(aorta)
     z, y, x = (box.origin_mm[2 - a] + box.spacing_mm[a] * np.arange(box.values.shape[a]) for a in range(3))
     root = aorta.centres_mm[0]
     height = (
@@ -153,7 +167,7 @@ def _height_ok(box: Grid, aorta: Aorta) -> np.ndarray:
         + (y - root[1])[None, :, None] * normal[1]
         + (x - root[0])[None, None, :] * normal[0]
     )
-    allowed: np.ndarray = (height > ABOVE_VALVE_MM[0]) & (height < ABOVE_VALVE_MM[1])
+    allowed: np.ndarray = (height > heights_mm[0]) & (height < heights_mm[1])
     return allowed
 
 
@@ -206,15 +220,15 @@ def find_ostia(volume: Grid, heart: Heart, aorta: Aorta) -> dict[str, Ostium]:
     The pair of outgrowths is taken whose summed worth is greatest; one outgrowth is not both.
     """
     found = outgrowths(volume, heart, aorta)
-    worth = {side: [_worth(o, towards) for o in found] + [0.0] for side, towards in SIDES.items()}
+    worths = {side: [worth(o, towards) for o in found] + [0.0] for side, towards in SIDES.items()}
     none = len(found)
     pairs = [(i, j) for i in range(none + 1) for j in range(none + 1) if i != j or i == none]
-    i, j = max(pairs, key=lambda pair: (worth["left"][pair[0]] + worth["right"][pair[1]], -sum(pair)))
+    i, j = max(pairs, key=lambda pair: (worths["left"][pair[0]] + worths["right"][pair[1]], -sum(pair)))
     chosen = {"left": i, "right": j}
     return {
-        side: Ostium(found[k].path_mm[0], round(worth[side][k], 3))
+        side: Ostium(found[k].path_mm[0], round(worths[side][k], 3))
         for side, k in chosen.items()
-        if worth[side][k] > LEAST_WORTH
+        if worths[side][k] > LEAST_WORTH
     }
 
 
@@ -222,7 +236,7 @@ LEAST_WORTH = 0.1
 """Worth below which an outgrowth is no artery (1)."""
 
 
-def _worth(outgrowth: Outgrowth, towards: np.ndarray) -> float:
+def worth(outgrowth: Outgrowth, towards: np.ndarray) -> float:
     """Return how much an outgrowth looks like the artery of the sinus in the direction ``towards``, 0 to 1."""
     length = np.clip((outgrowth.length_mm - LEAST_OUTGROWTH_MM) / 25.0 + 0.2, 0, 1)
     side = np.clip((float(outgrowth.direction @ towards) + 0.3) / 1.0, 0, 1)

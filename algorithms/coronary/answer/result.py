@@ -6,7 +6,7 @@ It is built from the pipeline's record and whatever artefacts exist, so it exist
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
     return verdict.envelope(record, SCHEMA, STATEMENT, word) | {
         "ffr_withheld": withheld,
         "reasons": reasons,
-        "cad_rads": suggest(stenoses) if word in {"answered", "held"} else None,
+        "cad_rads": suggest(stenoses) if word in {"answered", "held"} or _occluded(stenoses) else None,
         "vessels": _vessels(artefacts, withheld),
         "stenoses": stenoses,
         "branches": _branches(artefacts, withheld),
@@ -83,6 +83,11 @@ def result_document(record: Mapping[str, Any], artefacts: Artefacts) -> dict[str
         "checks": checks,
         "provenance": verdict.provenance(record),
     }
+
+
+def _occluded(stenoses: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether an artery is closed: a finding that stands although a case without FFR is refused."""
+    return any(entry["diameter_stenosis"] >= 1 for entry in stenoses)
 
 
 def judge(record: Mapping[str, Any], artefacts: Artefacts, checks: list[dict[str, Any]]) -> tuple[str, list[verdict.Reason]]:

@@ -272,7 +272,7 @@ def uncertainty_section(result: Mapping[str, Any]) -> Section | None:
 
 LIMITS = (
     "Microvascular resistance and its fall at hyperaemia are taken from published averages, not measured in this patient.",
-    "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and bypass grafts are not handled.",
+    "The lumen is measured on CT: calcium, motion and noise widen or narrow it; stents and grafts refuse the case where seen.",
     "A model stands for the blood's flow, steady and in rigid vessels; collaterals and the vessel wall's motion are left out.",
     "CAD-RADS is suggested without plaque burden, high-risk plaque, stents or grafts, which are not assessed.",
     "The software was developed on synthetic studies; its accuracy on patients is unknown.",

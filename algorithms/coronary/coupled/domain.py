@@ -66,12 +66,12 @@ class Through:
 
 
 def domains(tree: Tree, least_stenosis: float) -> list[Domain]:
-    """Return a domain for every lesion of ``least_stenosis`` or more; lesions whose domains overlap along one vessel share one.
+    """Return a domain for every open lesion of ``least_stenosis`` or more; those that overlap along one vessel share one.
 
     They come in the order of their ways from the ostium, so that one upstream comes first.
     """
     spans: list[tuple[list[int], tuple[int, ...], float, float]] = []
-    lesions = [i for i, s in enumerate(tree.stenoses) if s.diameter_stenosis >= least_stenosis]
+    lesions = [i for i, s in enumerate(tree.stenoses) if least_stenosis <= s.diameter_stenosis < 1]
     lesions.sort(key=lambda i: (tree.stenoses[i].branch, tree.stenoses[i].start))
     for index in lesions:
         chain, start, stop = _span(tree, index)

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from algorithms.contract.errors import DataError
 from algorithms.coronary.centreline import run, tree_of
 from algorithms.coronary.tree import Tree, read_tree
+from algorithms.coronary.vessel.cross_section import arc_length_mm, frames
 from tests.algorithms.coronary.painted_heart import (
     BLOOD_HU,
     Painted,
@@ -71,8 +72,6 @@ def traced(scene: Painted, mask: np.ndarray, ostia_mm: dict[str, np.ndarray] | N
 
 def without(scene: Painted, name: str, start_mm: float, end_mm: float = np.inf) -> np.ndarray:
     """Return the mask without the part of a vessel between two distances from its start."""
-    from algorithms.coronary.vessel.cross_section import arc_length_mm
-
     tube = scene.tubes[name]
     along = arc_length_mm(tube.points_mm)
     part = tube.points_mm[(along >= start_mm) & (along <= end_mm)]
@@ -230,6 +229,40 @@ def test_a_vein_taken_for_an_artery_is_doubted():
 
     doubts = traced(scene, scene.lumen.values > 0).doubts
     assert any("vein" in doubt for doubt in doubts)
+
+
+@pytest.mark.slow
+def test_an_occlusion_inside_the_mask_is_reported_as_one():
+    """8 mm of soft plaque fill the LAD, the mask runs through them: 100 %, and a doubt, not a stenosis of nine tenths."""
+    tubes = healthy_tubes()
+    lad = tubes["LAD"].points_mm
+    along = arc_length_mm(lad)
+    plug = (along > 38) & (along < 46)
+    tubes["plug"] = Tube(lad[plug], tubes["LAD"].radius_mm[plug], hu=60.0)
+    scene = paint(tubes)
+
+    tree = traced(scene, scene.lumen.values > 0)
+
+    assert {tree.branches[s.branch].name for s in tree.stenoses if s.diameter_stenosis == 1} == {"LAD"}
+    assert any(doubt.startswith("the LAD is occluded") for doubt in tree.doubts)
+
+
+@pytest.mark.slow
+def test_a_stent_refuses_the_case():
+    """16 mm of struts in the LAD from 20 mm on: the message names the vessel."""
+    tubes = healthy_tubes()
+    lad, radius = tubes["LAD"].points_mm, tubes["LAD"].radius_mm
+    along = arc_length_mm(lad)
+    first, second = frames(lad)
+    part = (along > 20) & (along < 36)
+    for strand in range(8):
+        turn = (2 * np.pi * ((-1) ** strand * along / 9 + strand / 8))[:, None]
+        way = lad + (radius + 0.05)[:, None] * (np.cos(turn) * first + np.sin(turn) * second)
+        tubes[f"strut {strand}"] = Tube(way[part], np.full(part.sum(), 0.12), hu=7000.0, masked=False)
+    scene = paint(tubes)
+
+    with pytest.raises(DataError, match=r"the LAD holds a stent .* wanted arteries without stents"):
+        traced(scene, scene.lumen.values > 0)
 
 
 @pytest.mark.slow

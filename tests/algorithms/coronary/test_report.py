@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,10 +14,11 @@ import pytest
 from algorithms.coronary import report
 from algorithms.coronary.answer.cadrads import suggest
 from algorithms.coronary.answer.page_one import answered
+from algorithms.coronary.answer.result import Artefacts, result_document
 from algorithms.coronary.answer.sections import probability_text
 from algorithms.coronary.answer.words import VOCABULARY
 from algorithms.coronary.pipeline import PIPELINE
-from tests.algorithms.coronary.invented_case import build, record
+from tests.algorithms.coronary.invented_case import build, invented_tree, record
 
 SCHEMA = json.loads((Path(report.__file__).parent / "result.schema.json").read_text())
 DOUBT = "the right coronary artery ends 41 mm after its ostium, wanted 60 mm or more"
@@ -169,6 +171,18 @@ def test_a_refused_case_says_what_was_found_and_what_to_send(artefacts, tmp_path
     assert document["reasons"][0]["remedy"]
     assert "Contrast in the aorta is 143 HU" in words(out)
     assert "data:image/png" in (out / "report.html").read_text()
+
+
+def test_an_occlusion_has_its_category_though_the_case_is_refused():
+    """No FFR behind a closed artery, so the boundary stage refuses; CAD-RADS 5 without a modifier is a finding all the same."""
+    tree = invented_tree()
+    closed = replace(tree.stenoses[0], diameter_stenosis=1.0, area_stenosis=1.0, minimal_lumen_diameter_mm=0.0)
+    refused = record("boundary", "data", "the lumen of LAD is closed 12 mm from its origin")
+
+    document = result_document(refused, Artefacts(tree=replace(tree, stenoses=(closed, *tree.stenoses[1:]))))
+
+    assert document["verdict"] == "rejected"
+    assert document["cad_rads"]["text"] == "CAD-RADS 5"
 
 
 def test_a_case_refused_late_shows_what_was_measured(tmp_path):
