@@ -146,12 +146,12 @@ def _radius_mm(field: Lumen, nodes: np.ndarray) -> np.ndarray:
 def judged(field: Lumen, path: Artery, aorta_hu: float) -> tuple[int, float]:
     """Return how many voxels of a path, from its start, are an artery, and the longest gap within them in mm.
 
-    It ends where it is a vein (or, where nobody says, too faint for an artery of its width), and before a gap over
+    It ends where it is a vein or too faint for an artery of its width, and before a gap over
     ``SURE_GAP_MM`` after which no aligned artery goes on; what is left of a gap at its end is cut off.
     """
     along = along_mm(path.index, field.hu.spacing_mm[0])
     seen = field.likeness[tuple(path.index.T)] >= SEEN
-    stop = first_faint(field, path, aorta_hu) if field.share is None else first_venous(field, path)
+    stop = min(first_venous(field, path), first_faint(field, path, aorta_hu))
     longest = 0.0
     for start, end in _runs(~seen[:stop]):
         gap = along[min(end, len(along) - 1)] - along[max(start - 1, 0)]
@@ -186,8 +186,8 @@ def first_venous(field: Lumen, path: Artery) -> int:
 
     What is compared are the means over ``VEIN_WINDOW_MM``: where an artery crosses a vein both are seen for a moment.
     """
-    assert field.share is not None
-    assert field.other is not None
+    if field.share is None or field.other is None:
+        return len(path.index)
     at = tuple(path.index.T)
     window = 2 * int(VEIN_WINDOW_MM / field.hu.spacing_mm[0] / 2) + 1
     ours, theirs = (
@@ -200,12 +200,15 @@ def first_venous(field: Lumen, path: Artery) -> int:
 def first_faint(field: Lumen, path: Artery, aorta_hu: float) -> int:
     """Return the index from which a path is too faint for an artery of its width; its length if it never is.
 
-    A stenosis is faint, and after it the artery is bright again; a vein stays faint.
+    A stenosis is faint, and after it the artery is bright again; a vein stays faint.  Where shares of lumen are known,
+    faintness says nothing of thin vessels.
     """
     hu = field.hu.values[tuple(path.index.T)]
     hu = ndimage.median_filter(hu, 7, mode="nearest")
     share = 1 - np.exp(-(path.radius_mm**2) / (2 * BLUR_MM**2))
     faint = hu < MUSCLE_HU + (aorta_hu - MUSCLE_HU) * share * np.interp(path.radius_mm, *FAINTEST)
+    if field.share is not None:
+        faint &= path.radius_mm >= FAINT_RADIUS_MM
     along = along_mm(path.index, field.hu.spacing_mm[0])
     for start, stop in _runs(faint):
         length = along[stop - 1] - along[start]
@@ -221,6 +224,9 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
+
+FAINT_RADIUS_MM = 0.8
+"""Radius, by a network's lumen, from which a vein's faintness can be told from the blur of a thin artery, mm."""
 
 FAINT_END_MM = 3.0
 """Length of a faint end that is cut off, mm: nothing bright follows it."""
