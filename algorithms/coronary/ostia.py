@@ -28,8 +28,8 @@ ABOVE_VALVE_MM = (2.0, 36.0)
 10 to 18 in most people (Cavalcanti et al., doi:10.1016/S0003-4975(02)04394-1); anomalous ones are higher.
 """
 
-BOX_TOP_MM = 45.0
-"""Height above the valve of the top of that box, mm."""
+BOX_Z_MM = (-25.0, 45.0)
+"""Lower and upper end of that box from the valve, mm along the body."""
 
 SIDES = {"left": np.array([0.96, 0.28, 0.0]), "right": np.array([-0.35, -0.94, 0.0])}
 """Directions (3,) LPS from the root's axis to the middle of the left and of the right coronary sinus."""
@@ -64,14 +64,20 @@ class Outgrowth:
 
 
 def outgrowths(
-    volume: Grid, heart: Heart, aorta: Aorta, heights_mm: tuple[float, float] = ABOVE_VALVE_MM, top_mm: float = BOX_TOP_MM
+    volume: Grid,
+    heart: Heart,
+    aorta: Aorta,
+    heights_mm: tuple[float, float] = ABOVE_VALVE_MM,
+    box_z_mm: tuple[float, float] = BOX_Z_MM,
 ) -> list[Outgrowth]:
     """Return the tubular outgrowths of the aorta, longest first; of those that share a start only the longest.
 
-    They start between the heights ``heights_mm`` above the valve; nothing higher than ``top_mm`` above it is looked at.
+    They start between the heights ``heights_mm`` above the valve, and are followed between ``box_z_mm`` from it along the body.
     """
     root = aorta.centres_mm[0]
-    box = fine_grid(volume, root - np.array([REACH_MM, REACH_MM, 25.0]), root + np.array([REACH_MM, REACH_MM, top_mm]))
+    box = fine_grid(
+        volume, root + np.array([-REACH_MM, -REACH_MM, box_z_mm[0]]), root + np.array([REACH_MM, REACH_MM, box_z_mm[1]])
+    )
     spacing = box.spacing_mm[0]
     smooth = ndimage.gaussian_filter(box.values, 0.5 / spacing)
     inner = aorta_mask(aorta, box)

@@ -80,7 +80,7 @@ def grafts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Ostium]) -
     """
     root, axis = aorta.centres_mm[0], root_axis(aorta)
     top_mm = float(aorta.centres_mm[-1, 2] - root[2])
-    every = outgrowths(volume, heart, aorta, (LOWEST_OSTIUM_MM, np.inf), top_mm)
+    every = outgrowths(volume, heart, aorta, (LOWEST_OSTIUM_MM, np.inf), (0.0, top_mm))
     high = [o for o in every if (o.path_mm[0] - root) @ axis >= LOWEST_GRAFT_MM]
     low = [o for o in every if (o.path_mm[0] - root) @ axis < LOWEST_GRAFT_MM]
     return [

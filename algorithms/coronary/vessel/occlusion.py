@@ -30,6 +30,10 @@ The throat of an 85 % stenosis is as narrow over 1 to 3 mm (the phantom's lesion
 plug of 5.5 mm by half a millimetre or more each.
 """
 
+STILL_NARROW, CALCIUM_MM = 0.6, 5.0
+"""Two closed pieces are one where the vessel between them, at most so long, stays under this part of its healthy radius: a spot
+of calcium in a plug reads as a lumen of half of that (LAD of full phantom occlusion 305 with a mask by a network)."""
+
 LEAST_BEFORE_MM = 2.0
 """Length of a vessel, outside its parent, that is open before a closed piece."""
 
@@ -149,12 +153,25 @@ def closed_pieces(tree: Tree) -> list[Closed]:
         first = LEAST_BEFORE_MM
         if branch.parent is not None and branch.parent_point is not None:
             first += float(tree.branches[branch.parent].radius_mm[branch.parent_point])
-        shut = np.concatenate([[False], branch.radius_mm < CLOSED_RADIUS_MM, [False]])
-        edges = np.flatnonzero(np.diff(shut.astype(np.int8))).reshape(-1, 2)
-        for start, end in edges.tolist():
-            if (end - start) * STEP_MM >= CLOSED_MM and start * STEP_MM >= first and end < len(branch.radius_mm):
-                found.append(Closed(index, start, end - 1))
+        for start, end in _joined(branch):
+            if (end - start + 1) * STEP_MM >= CLOSED_MM and start * STEP_MM >= first and end < len(branch.radius_mm) - 1:
+                found.append(Closed(index, start, end))
     return found
+
+
+def _joined(branch: Branch) -> list[tuple[int, int]]:
+    """Return first and last point of each closed piece, those being one between which the vessel does not open."""
+    shut = np.concatenate([[False], branch.radius_mm < CLOSED_RADIUS_MM, [False]])
+    pieces: list[tuple[int, int]] = []
+    for start, stop in np.flatnonzero(np.diff(shut.astype(np.int8))).reshape(-1, 2).tolist():
+        before = pieces[-1][1] if pieces else 0
+        between = slice(before, start)
+        narrow = bool((branch.radius_mm[between] < STILL_NARROW * branch.reference_radius_mm[between]).all())
+        if pieces and (start - before) * STEP_MM <= CALCIUM_MM and narrow:
+            pieces[-1] = (pieces[-1][0], stop - 1)
+        else:
+            pieces.append((start, stop - 1))
+    return pieces
 
 
 def _holds(stenosis: Stenosis, closed: Closed) -> bool:

@@ -161,6 +161,14 @@ def test_lesions_whose_domains_overlap_share_one() -> None:
     assert [domain.lesions for domain in found] == [(0, 1)]
 
 
+def test_a_closed_artery_is_not_solved_in_three_dimensions() -> None:
+    """No blood passes, and a throat of nothing would want all the time that the open lesions need."""
+    tree = coronary_tree(0.8)
+    closed = tuple(replace(entry, diameter_stenosis=1.0) for entry in tree.stenoses)
+
+    assert domains(Tree(tree.branches, closed), 0.4) == []
+
+
 def test_a_domain_begins_before_its_lesion_and_ends_behind_its_jet() -> None:
     """Two healthy diameters of about 2.9 mm before 19 mm, eight behind 31 mm, both at points; D1 at 40 mm is an outlet."""
     tree = coronary_tree(0.8)

@@ -167,6 +167,22 @@ def test_a_severe_stenosis_is_not_an_occlusion(severity, length_mm):
     assert closed_pieces(Tree((tight,))) == []
 
 
+@pytest.mark.parametrize(
+    ("between", "closed"), [pytest.param(0.5, True, id="a spot of calcium"), pytest.param(0.8, False, id="an open vessel")]
+)
+def test_pieces_are_one_occlusion_unless_the_vessel_opens_between_them(between, closed):
+    """Two closed pieces of 2.5 mm with 3 mm between them, at half of the healthy radius or at eight tenths."""
+    tree = tree_of_tubes()
+    lad = tree.branches[NAMES.index("LAD")]
+    radius = lad.radius_mm.copy()
+    radius[80:85] = radius[91:96] = 0.15
+    radius[85:91] *= between
+
+    found = closed_pieces(Tree((replace(lad, parent=None, parent_point=None, radius_mm=radius),)))
+
+    assert [(piece.start, piece.end) for piece in found] == ([(80, 95)] if closed else [])
+
+
 def test_a_branch_that_is_closed_from_its_beginning_is_a_wrong_connection():
     """Its first 6 mm, of which 2 lie in the LM, hold no lumen: that is how a vein is joined to an artery by mistake."""
     assert closed_pieces(tree_of_tubes(closed_mm=(0.0, 6.0))) == []
