@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.coronary", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6], help="phantom seeds (default 1-6)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="phantom seeds (default 1-6, or all of --wide)")
     parser.add_argument("--wide", action="store_true", help="the whole range instead of --seeds and --difficulty")
     parser.add_argument("--size", default="full", help="small, medium or full (default full)")
     parser.add_argument("--difficulty", default="easy", help="easy, moderate or hard (default easy)")
@@ -74,7 +74,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     name = "coronary_wide" if options.wide else f"coronary_{options.difficulty}"
-    studies = WIDE if options.wide else tuple((options.difficulty, seed) for seed in options.seeds)
+    studies = WIDE if options.wide else tuple((options.difficulty, seed) for seed in options.seeds or range(1, 7))
+    studies = tuple(study for study in studies if not options.seeds or study[1] in options.seeds)
     cases = _kept(name, {seed for _, seed in studies}) if options.add else []
     for difficulty, seed in studies:
         with tempfile.TemporaryDirectory() as folder:

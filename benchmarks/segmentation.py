@@ -46,11 +46,11 @@ def main() -> None:
     truth = volume.with_values(phantom.lumen_fraction >= 32)
     anatomy = find_anatomy(volume)
     ostia = np.array([ostium.point_mm for _, ostium in sorted(anatomy.ostia.items())])
-    box = [tuple(int(n) for n in corner) for corner in anatomy.heart_box]
+    start, stop = (tuple(int(n) for n in corner) for corner in anatomy.heart_box)
     found = {
         "study": f"{DIFFICULTY}, seed {SEED}, {' x '.join(map(str, volume.values.shape))} voxels",
-        "network": network(volume, volume.box(*box), ostia),
-        "filter": line_filter(volume.box(*box), truth.box(*box), anatomy.aorta.mean_hu),
+        "network": network(volume, volume.box(start, stop), ostia),
+        "filter": line_filter(volume.box(start, stop), truth.box(start, stop), anatomy.aorta.mean_hu),
     }
     log.info("%s\nkept in %s", found, keep("segmentation", found))
 
@@ -69,7 +69,8 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray) -> dict[str, Any]:
     whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing))
     blocks, whole_s = timed(whole.ask)
     half = [side // 2 for side in seen.block]
-    overlapping = int(np.prod([1 + max(0, -(-(n - 2 * h) // h)) for n, h in zip(whole.asked.shape, half, strict=True)]))
+    along = [1 + max(0, -(-(n - 2 * h) // h)) for n, h in zip(whole.asked.shape, half, strict=True)]
+    overlapping = int(np.prod(np.array(along)))
     return {
         "followed_blocks": answers.blocks,
         "followed_s": round(followed_s, 1),
@@ -94,7 +95,7 @@ def line_filter(box: Grid, truth: Grid, aorta_hu: float) -> dict[str, Any]:
     tubeness(hu[:16, :16, :16], spacing[0], np.array([[8, 8, 8]]))  # compiled before it is timed
     tube, ours_s = timed(lambda: tubeness(hu, spacing[0], index))
     sigmas = [scale / spacing[0] for scale in SCALES_MM]
-    theirs, theirs_s = timed(lambda: frangi(hu, sigmas=sigmas, black_ridges=False))
+    theirs, theirs_s = timed(lambda: frangi(hu, sigmas=sigmas, black_ridges=False))  # type: ignore[no-untyped-call,unused-ignore]
     ours = lumen_likeness(hu[candidates], tube, aorta_hu)
     return {
         "candidates": len(index),

@@ -22,7 +22,7 @@ from algorithms.coronary.aortic_valve import cut_at_valve
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import MYOCARDIUM, Heart, find_heart
 from algorithms.coronary.ostia import SIDES, Ostium, find_ostia
-from algorithms.coronary.surgery import require_no_graft, wire_doubts
+from algorithms.coronary.surgery import surgery_doubts
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,7 @@ def find_anatomy(volume: Grid) -> Anatomy:
         )
     heart = find_heart(smooth, aorta)
     ostia = find_ostia(volume, heart, aorta)
-    require_no_graft(volume, heart, aorta, ostia)
-    doubts = (*_doubts(heart, ostia), *wire_doubts(volume, aorta))
+    doubts = (*_doubts(heart, ostia), *surgery_doubts(volume, heart, aorta, ostia))
     return Anatomy(aorta, heart, ostia, heart_box(volume, heart, aorta), doubts)
 
 

@@ -111,7 +111,7 @@ SEGMENT = Stage(
     parameters=(
         Parameter(
             name="segmenter",
-            default="classical",
+            default="learned",
             help="what says how much a voxel looks like lumen: learned is a network, classical is tubeness and brightness",
             source="docs/coronary.md, Anatomy and lumen",
             choices=("learned", "classical"),

@@ -57,17 +57,23 @@ class Graft:
     length_mm: float
 
 
-def require_no_graft(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Ostium]) -> None:
-    """Raise `DataError` if a bypass leaves the ascending aorta."""
-    found = grafts(volume, heart, aorta, ostia)
+def surgery_doubts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Ostium]) -> tuple[str, ...]:
+    """Return what speaks for an operation on the coronary arteries and does not prove one.
+
+    Raises
+    ------
+    DataError
+        If a bypass leaves the ascending aorta behind a breastbone that wires close.
+    """
+    found, wires = grafts(volume, heart, aorta, ostia), len(wire_loops(volume, aorta))
     if not found:
-        return
-    first = found[0]
-    wires = len(wire_loops(volume, aorta))
-    sign = f", and {wires} wires close the breastbone" if wires >= LEAST_WIRES else ""
+        return wire_doubts(wires)
+    begins = f"a vessel leaves the ascending aorta {found[0].height_mm:.0f} mm above the valve and was followed for "
+    begins += f"{found[0].length_mm:.0f} mm, as a bypass graft does"
+    if wires < LEAST_WIRES:
+        return (f"{begins}, and no wires close the breastbone: it may be a vein beside the aorta; ask for a bypass",)
     raise DataError(
-        f"a vessel leaves the ascending aorta {first.height_mm:.0f} mm above the valve and was followed for "
-        f"{first.length_mm:.0f} mm, as a bypass graft does{sign}; wanted coronary arteries that no graft feeds; "
+        f"{begins}, and {wires} wires close the breastbone; wanted coronary arteries that no graft feeds; "
         "read this study without FFR-CT: by the images, a stress test or a pressure wire"
     )
 
@@ -133,9 +139,8 @@ def _apart(heights: list[float]) -> list[float]:
     return kept
 
 
-def wire_doubts(volume: Grid, aorta: Aorta) -> tuple[str, ...]:
+def wire_doubts(count: int) -> tuple[str, ...]:
     """Return a doubt if wires close the breastbone: the chest was opened, and a graft may lie where none was looked for."""
-    count = len(wire_loops(volume, aorta))
     if count < LEAST_WIRES:
         return ()
     return (
