@@ -69,8 +69,9 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray) -> dict[str, Any]:
     whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing))
     blocks, whole_s = timed(whole.ask)
     half = [side // 2 for side in seen.block]
-    along = [1 + max(0, -(-(n - 2 * h) // h)) for n, h in zip(whole.asked.shape, half, strict=True)]
-    overlapping = int(np.prod(np.array(along)))
+    overlapping = 1
+    for side, step in zip(whole.asked.shape, half, strict=True):
+        overlapping *= 1 + max(0, -(-(side - 2 * step) // step))
     return {
         "followed_blocks": answers.blocks,
         "followed_s": round(followed_s, 1),
