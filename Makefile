@@ -46,9 +46,11 @@ format: $(VENV)/installed  ## put everything in our style
 benchmarks: $(VENV)/installed  ## measure again what README and docs claim
 	$(RUN) -m benchmarks
 
-train: $(VENV)/installed  ## train the segmentation networks from phantoms: hours on two cores
-	$(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set network=coarse
-	$(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set network=fine
+TRAIN := $(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set phantoms=30 \
+	--set training_precision=bfloat16
+train: $(VENV)/installed  ## train the segmentation networks from phantoms, as those that ship: hours on two cores
+	$(TRAIN) --set network=coarse
+	$(TRAIN) --set network=fine
 
 COMPILE := $(UV) pip compile --quiet --no-header --no-emit-index-url --no-emit-find-links --python-version 3.11
 

@@ -67,10 +67,11 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray) -> dict[str, Any]:
     segmenter.answer(np.zeros(seen.block, np.float32))  # the first call chooses kernels
     answers, followed_s = timed(lambda: followed(fine, ostia_mm, segmenter))
     whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing))
+    shape: tuple[int, ...] = whole.asked.shape
     blocks, whole_s = timed(whole.ask)
     half = [side // 2 for side in seen.block]
     overlapping = 1
-    for side, step in zip(whole.asked.shape, half, strict=True):
+    for side, step in zip(shape, half, strict=True):
         overlapping *= 1 + max(0, -(-(side - 2 * step) // step))
     return {
         "followed_blocks": answers.blocks,

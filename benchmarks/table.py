@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.evidence import RESULTS
 from benchmarks.markdown import measured, table
+from benchmarks.table_anatomy import coronary_wide, coronary_wide_marks, segmentation
 from benchmarks.table_flow import flow_agreement, flow_cost, lattice_accuracy, lattice_cost, lesions_solved
 from benchmarks.table_phantom import phantom_statistics
 from benchmarks.table_privacy import burned_in, deidentification
@@ -359,6 +360,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "coronary_accuracy": coronary_accuracy,
     "coronary_cases": coronary_cases,
     "coronary_stages": coronary_stages,
+    "coronary_wide": coronary_wide,
+    "coronary_wide_marks": coronary_wide_marks,
+    "segmentation": segmentation,
     "edge": edge,
     "edge_upload": edge_upload,
     "faults": faults,
