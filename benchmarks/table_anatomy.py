@@ -86,7 +86,7 @@ def segmentation() -> str:
 
 
 def _verdicts(cases: list[dict[str, Any]]) -> str:
-    return ", ".join(str(sum(case["verdict"] == verdict for case in cases)) for verdict in ("answered", "review", "rejected"))
+    return ", ".join(str(sum(case["verdict"] == verdict for case in cases)) for verdict in ("answered", "held", "rejected"))
 
 
 def _percent(fraction: float | None) -> str:

@@ -146,8 +146,12 @@ class Stage:
 
 
 def names_in(folder: str, suffix: str) -> tuple[str, ...]:
-    """Return the names, sorted and without ``suffix``, of the files in a folder of the project: choices that are files."""
-    return tuple(sorted(path.name.removesuffix(suffix) for path in (PROJECT / folder).glob(f"*{suffix}")))
+    """Return the names, sorted and without ``suffix``, of the files in a folder of the project: choices that are files.
+
+    A ``suffix`` such as ``/entry.json`` names folders that hold such a file.
+    """
+    found = (path.relative_to(PROJECT / folder).as_posix() for path in (PROJECT / folder).glob(f"*{suffix}"))
+    return tuple(sorted(path.removesuffix(suffix) for path in found))
 
 
 @dataclass(frozen=True)

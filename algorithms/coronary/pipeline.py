@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage
-from algorithms.segmentation.entry import names_of
+from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
 
 RECEIVE = Stage(
     name="receive",
@@ -121,7 +120,7 @@ SEGMENT = Stage(
             default="fine",
             help="the network that learned asks, by its name in the registry",
             source="algorithms/segmentation/models; docs/models.md",
-            choices=names_of("fine"),
+            choices=names_in("algorithms/segmentation/models", "/entry.json"),
         ),
     ),
     reads=("algorithms/segmentation/models/{lumen_model}/entry.json",),

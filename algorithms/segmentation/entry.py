@@ -114,18 +114,6 @@ def read_entry(name: str, folder: Path = MODELS) -> Entry:
         raise DataError(f"the entry of model {name} is wrong: {error}; docs/models.md tells what it needs") from error
 
 
-def names_of(task: str, folder: Path = MODELS) -> tuple[str, ...]:
-    """Return the names, sorted, of the models that can take the place of the network ``task``: choices of a parameter."""
-    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{ENTRY}") if _task(path) == task))
-
-
-def _task(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text())["task"])
-    except (ValueError, TypeError, KeyError):
-        return ""  # whoever asks for that model is told what is wrong with its entry
-
-
 def write_entry(entry: Entry, folder: Path) -> None:
     """Write ``entry.json`` into ``folder``, which is the entry's own."""
     document = {key: value for key, value in asdict(entry).items() if key != "name" and value is not None}

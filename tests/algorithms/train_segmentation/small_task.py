@@ -17,7 +17,7 @@ BALLS = Task(
     ("coronary lumen", "wide blood"),
     Input((1.0, 1.0, 1.0), (16, 16, 16), 2, (-200.0, 800.0), 100.0, 250.0),
     (12, 12, 12),
-    Architecture(outputs=2, width=2, levels=2),
+    Architecture(outputs=2, width=4, levels=2),
     "small",
     0.0,
     (0, 1, 2),

@@ -61,12 +61,12 @@ def test_a_half_written_checkpoint_is_none(samples, tmp_path):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_network_learns(samples, tmp_path, precision):
-    """The loss of a cut-and-dried task falls; a random network's is about 0.7 + 1."""
-    plan = replace(PLAN, steps=40, rate=1e-2, precision=precision, keep_every=100)
+    """The loss of a cut-and-dried task falls by a quarter and more."""
+    plan = replace(PLAN, steps=80, rate=2e-2, precision=precision, keep_every=100)
 
     _, losses = fit(BALLS, samples, plan, tmp_path)
 
-    assert np.mean(losses[-10:]) < 0.85 * np.mean(losses[:5])
+    assert np.mean(losses[-20:]) < 0.75 * np.mean(losses[:5])
 
 
 def test_a_lesson_depends_on_its_number_alone(samples):

@@ -22,7 +22,7 @@ from algorithms.train_segmentation import evaluate, register, report, tasks, tra
 from algorithms.train_segmentation.promote import Trained, promote
 from tests.algorithms.train_segmentation.small_task import BALLS, ball_sample
 
-SETTINGS: dict[str, Any] = {"lessons_at_once": 2, "learning_rate": 1e-2, "training_precision": "float32", "processes": 1}
+SETTINGS: dict[str, Any] = {"lessons_at_once": 2, "learning_rate": 2e-2, "training_precision": "float32", "processes": 1}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def good(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    return training(tmp_path_factory.mktemp("runs") / "good", samples, 60)
+    return training(tmp_path_factory.mktemp("runs") / "good", samples, 120)
 
 
 @pytest.fixture(scope="module")
