@@ -72,7 +72,7 @@ def test_a_contour_does_not_leak_through_a_thin_wall():
 def test_the_aorta_of_a_real_study_is_found():
     """An arterial-phase CT with its mask (TotalSegmentator test data): the mask includes the wall, ours is the lumen.
 
-    Widened by 1 mm of wall, Dice over the slices of the ascending aorta is over 0.9; the ring lies within 5 mm of the mask's.
+    Widened by 1 mm of wall, Dice over the slices of the ascending aorta is over 0.93; the ring lies within 3 mm of the mask's.
     """
     folder = Path(os.environ["HEARTWOOD_REAL_DATA"]) / "ct_aorta"
     volume, truth = read_grid(folder / "ct_cropped.nii.gz"), read_grid(folder / "aorta.nii.gz")
@@ -85,5 +85,5 @@ def test_the_aorta_of_a_real_study_is_found():
     ring = read_grid(folder / "annulus_proper.nii.gz")
     ring_mm = ring.points_mm(np.argwhere(ring.values).mean(axis=0))
 
-    assert 2 * (wanted & found).sum() / (wanted.sum() + found.sum()) > 0.9
-    assert np.linalg.norm(aorta.centres_mm[0] - ring_mm) < 5.0
+    assert 2 * (wanted & found).sum() / (wanted.sum() + found.sum()) > 0.93
+    assert np.linalg.norm(aorta.centres_mm[0] - ring_mm) < 3.0
