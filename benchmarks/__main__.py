@@ -10,7 +10,8 @@ HERE = Path(__file__).parent
 CLAIMS = sorted(
     path.stem
     for path in HERE.glob("*.py")
-    if path.stem not in {"__init__", "__main__", "evidence", "fleet", "markdown"} and not path.stem.startswith("table")
+    if path.stem not in {"__init__", "__main__", "anatomy", "evidence", "fleet", "markdown"}
+    and not path.stem.startswith("table")
 )
 
 
