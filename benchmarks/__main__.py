@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-CLAIMS = sorted(
-    path.stem
-    for path in HERE.glob("*.py")
-    if path.stem not in {"__init__", "__main__", "anatomy", "evidence", "fleet", "markdown"}
-    and not path.stem.startswith("table")
-)
+SHARED = {"__init__", "__main__", "anatomy", "evidence", "fleet", "markdown"}
+"""What the scripts share, beside the tables."""
+
+CLAIMS = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED and not path.stem.startswith("table"))
 
 
 def main() -> None:
