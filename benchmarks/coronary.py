@@ -226,7 +226,8 @@ def _vessels(true: Case, found: Case) -> list[dict[str, Any]]:
 
 def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the figures that the README quotes."""
-    stenoses = [row for case in cases for row in case.get("stenoses", [])]
+    # What must be refused has neither found nor missed a lesion.
+    stenoses = [row for case in cases if case.get("difficulty") not in REFUSED for row in case.get("stenoses", [])]
     errors = [abs(row["error_points"]) for row in stenoses if row["found"] is not None]
     vessels = [row for case in cases for row in case.get("vessels", [])]
     ffr_errors = [abs(row["error"]) for row in vessels]
@@ -256,8 +257,8 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
         "false_branches": _figure(np.mean, [one["false_branches"] for one in trees]),
         "named_right": _figure(np.mean, [one["named_right"] for one in trees]),
         "volume_to_tree_s_median": _figure(np.median, [case["volume_to_tree_s"] for case in cases if "tree" in case]),
-        "refused_rightly": sum(c["verdict"] == "rejected" for c in cases if c["difficulty"] in REFUSED),
-        "refused_wrongly": sum(c["verdict"] == "rejected" for c in cases if c["difficulty"] not in REFUSED),
+        "refused_rightly": sum(c["verdict"] == "rejected" for c in cases if c.get("difficulty") in REFUSED),
+        "refused_wrongly": sum(c["verdict"] == "rejected" for c in cases if c.get("difficulty") not in REFUSED),
         "wall_s_median": _figure(np.median, [case["wall_s"] for case in cases]),
         "peak_memory_mib_max": _figure(np.max, [case["peak_memory_mib"] for case in cases]),
     }

@@ -16,11 +16,11 @@ import numpy as np
 
 from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
+from algorithms.contract.threads import one_thread
 from algorithms.prostate.risk.answer import checks, document
 from algorithms.prostate.risk.covariates import measured
 from algorithms.prostate.risk.description import RiskModel, read_model
 from algorithms.prostate.risk.ensemble import cumulative_hazards, forecast, read
-from algorithms.slide.encoder.encoder import one_thread
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,9 @@ answers differ by rounding.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ import torch
 from torch import nn
 
 from algorithms.contract.errors import DataError
+from algorithms.contract.threads import one_thread
 from algorithms.contract.weights import require_fit, tensors
-from algorithms.segmentation.blocks import blocks, padding
+from algorithms.segmentation.blocks import Block, blocks, padding
 from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
 from algorithms.segmentation.nnunet import nnunet_network
 from algorithms.segmentation.torchscript import bundle_network, torchscript_network
@@ -34,12 +37,13 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class Segmenter:
-    """A network with its entry, on the GPU where there is one."""
+    """A network with its entry, on the GPU where there is one; ``workers`` blocks are computed at a time."""
 
     def __init__(self, entry: Entry, network: nn.Module, precision: str = FASTEST) -> None:
         self.entry = entry
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = precision_of(precision, self.device)
+        self.workers = 1 if self.device.type == "cuda" else len(os.sched_getaffinity(0))
         placed = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._network: nn.Module = placed.eval().requires_grad_(False)
 
@@ -84,19 +88,23 @@ class Answers:
         self._padded = np.pad(hu, padding(hu.shape, seen.block, seen.margin), mode="edge")
 
     def ask(self, where: np.ndarray | None = None) -> int:
-        """Answer the blocks whose core ``where`` (Z, Y, X) touches, all without it, and return how many were new."""
+        """Answer the blocks whose core ``where`` (Z, Y, X) touches, all without it, and return how many were new.
+
+        Each block is computed in one thread, as many at a time as there are cores; their number changes no bit.
+        """
         seen = self._segmenter.entry.input
-        new = 0
-        for block in blocks(self.asked.shape, seen.block, seen.margin, where):
-            if self.asked[block.kept].all():
-                continue
+        new = [block for block in blocks(self.asked.shape, seen.block, seen.margin, where) if not self.asked[block.kept].all()]
+
+        def answered(block: Block) -> None:
             answer = self._segmenter.answer(normalised(self._padded[block.seen], seen))
             self.shares[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
             self.asked[block.kept] = True
-            new += 1
-        self.blocks += new
-        log.info("asked %s for %d blocks of %s, %d in all", self._segmenter.entry.name, new, _size(seen), self.blocks)
-        return new
+
+        with one_thread(), ThreadPoolExecutor(self._segmenter.workers) as pool:
+            list(pool.map(answered, new))
+        self.blocks += len(new)
+        log.info("asked %s for %d blocks of %s, %d in all", self._segmenter.entry.name, len(new), _size(seen), self.blocks)
+        return len(new)
 
 
 def _size(seen: Input) -> str:

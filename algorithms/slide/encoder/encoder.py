@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from algorithms.contract.pipeline import PROJECT
+from algorithms.contract.threads import one_thread
 from algorithms.contract.weights import require_fit
 from algorithms.slide.encoder.description import ENCODERS, Description, describe
 from algorithms.slide.encoder.folding import folded
@@ -89,21 +88,6 @@ class Encoder:
             # (N, H, W, 3) in memory, seen as (N, 3, H, W): channels last, nothing is moved.
             embedding: torch.Tensor = self._model(pixels.to(self._device).permute(0, 3, 1, 2))
         return embedding.float().cpu().numpy()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep each of torch's computations to one thread, so that sums are made in one order on every machine.
-
-    Many passes at a time, one thread each, are faster too: threads that share one product wait for each other at every layer;
-    on a busy machine that cost more than the product.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def load(

@@ -52,6 +52,19 @@ def test_the_cores_of_all_blocks_are_the_volume(shape):
     assert np.array_equal(normalised(hu, INPUT).astype(np.float16), answer)
 
 
+def test_neither_workers_nor_threads_change_a_bit(tmp_path):
+    """A machine with more cores must give the same artefact."""
+    tiny(tmp_path)
+    segmenter = load("tiny", precision="float32", models=tmp_path)
+    answers = []
+    for workers, threads in ((1, 1), (3, 2)):
+        segmenter.workers = workers
+        torch.set_num_threads(threads)
+        answers.append(segmenter.probabilities(noise((24, 24, 24))))
+
+    assert np.array_equal(*answers)
+
+
 def test_only_blocks_with_candidates_are_computed():
     """The candidates' block is answered as in the whole volume; the rest stays 0."""
     hu = noise((8, 8, 24))
