@@ -13,7 +13,7 @@ from algorithms.coronary.grid import Grid
 from algorithms.coronary.heart_axes import heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree
 from algorithms.coronary.vessel.cross_section import arc_length_mm, resampled
-from algorithms.coronary.vessel.occlusion import closed_pieces, loose_doubts, stumps, with_occlusions
+from algorithms.coronary.vessel.occlusion import closed_pieces, long_narrow_pieces, loose_doubts, stumps, with_occlusions
 from tests.algorithms.coronary.painted_heart import BLOOD_HU, Painted, Tube, healthy_tubes, narrowed, paint
 
 NAMES = ("LM", "LAD")
@@ -186,3 +186,25 @@ def test_pieces_are_one_occlusion_unless_the_vessel_opens_between_them(between, 
 def test_a_branch_that_is_closed_from_its_beginning_is_a_wrong_connection():
     """Its first 6 mm, of which 2 lie in the LM, hold no lumen: that is how a vein is joined to an artery by mistake."""
     assert closed_pieces(tree_of_tubes(closed_mm=(0.0, 6.0))) == []
+
+
+@pytest.mark.parametrize(
+    ("share", "length_mm", "said"),
+    [
+        pytest.param(0.3, 8.0, True, id="a third of the width over 8 mm"),
+        pytest.param(0.3, 4.0, False, id="the throat of a severe stenosis"),
+        pytest.param(0.5, 12.0, False, id="half of the width over 12 mm"),
+    ],
+)
+def test_a_long_thread_of_lumen_may_be_an_occlusion(share, length_mm, said):
+    """Plaque brighter than fat reads as a narrow lumen; what is that narrow for long is doubted, not reported as closed."""
+    tree = tree_of_tubes()
+    lad = tree.branches[1]
+    along = arc_length_mm(lad.points_mm)
+    thread = (along >= 40.0) & (along < 40.0 + length_mm)
+    changed = replace(lad, radius_mm=np.where(thread, share * lad.reference_radius_mm, lad.radius_mm))
+
+    found = long_narrow_pieces(replace(tree, branches=(tree.branches[0], changed)))
+
+    assert len(found) == said
+    assert closed_pieces(replace(tree, branches=(tree.branches[0], changed))) == []
