@@ -65,7 +65,8 @@ def _shows(vessel: Vessel, start: int) -> bool:
 def believed(vessels: list[Vessel]) -> tuple[list[Vessel], float]:
     """Return the vessels that the image shows, numbered anew, and the length in mm of those that it does not.
 
-    Main vessels always stay (a doubt tells if they are odd), and with them whatever leads to a vessel that stays.
+    Main vessels always stay (a doubt tells if they are odd), and with them whatever leads to a vessel that stays.  A side
+    branch without lumen where it leaves its parent is connected wrongly, and goes with all that follows it.
     """
     usual = float(np.median(np.concatenate([v.radius_sd_mm for v in vessels if v.name in MAIN] or [np.array([np.inf])])))
     limit = max(NO_VESSEL_SD_MM, NO_VESSEL_RATIO * usual) if np.isfinite(usual) else np.inf
@@ -74,8 +75,26 @@ def believed(vessels: list[Vessel]) -> tuple[list[Vessel], float]:
         seen = vessels[i].name in MAIN or float(np.median(vessels[i].radius_sd_mm)) <= limit
         if seen or any(vessels[k].parent == i for k in kept):
             kept.add(i)
+    for i, vessel in enumerate(vessels):
+        if (vessel.parent is not None and vessel.parent not in kept) or _begins_closed(vessels, i):
+            kept.discard(i)
     lost = sum(length_mm(v) for i, v in enumerate(vessels) if i not in kept)
     return _only(vessels, kept), lost
+
+
+def _begins_closed(vessels: list[Vessel], i: int) -> bool:
+    """Return whether a side branch has no lumen within ``BEGINNING_MM`` of its parent's."""
+    vessel = vessels[i]
+    if vessel.parent is None or vessel.name in MAIN:
+        return False
+    along = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(vessel.points_mm, axis=0), axis=1)))
+    beyond = along - float(vessels[vessel.parent].radius_mm[vessel.parent_point or 0])
+    beginning = vessel.radius_mm[(beyond >= 0) & (beyond <= BEGINNING_MM)]
+    return bool(beginning.size and beginning.min() <= FADED_RADIUS_MM)
+
+
+BEGINNING_MM = 4.0
+"""Beginning of a side branch, from its parent's wall, in which it must have a lumen, mm."""
 
 
 def _only(vessels: list[Vessel], kept: set[int]) -> list[Vessel]:
@@ -109,7 +128,8 @@ def _venous_from(vessels: list[Vessel], i: int, blood: Mapping[str, Blood], blur
     count = len(vessel.points_mm)
     if vessel.side not in blood:
         return count
-    steps = max(1, round(VEIN_WINDOW_MM / max(length_mm(vessel) / max(count - 1, 1), 1e-3)))
+    step_mm = max(length_mm(vessel) / max(count - 1, 1), 1e-3)
+    steps = 2 * int(VEIN_WINDOW_MM / step_mm / 2) + 1
     radius, core = (ndimage.median_filter(a, steps, mode="nearest") for a in (vessel.radius_mm, vessel.core_hu))
     seen = 1 - np.exp(-(radius**2) / (2 * blur_sd_mm**2))
     arterial = blood[vessel.side].at(ostium_distance_mm(vessels, i)) * seen

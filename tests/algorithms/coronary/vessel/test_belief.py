@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.belief import believed, ended_where_they_fade
+from algorithms.coronary.vessel.belief import believed, ended_where_they_fade, without_veins
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
-from algorithms.coronary.vessel.calibration import blood_of
+from algorithms.coronary.vessel.calibration import Blood, blood_of
 from algorithms.coronary.vessel.tracing import Vessel
 
 
@@ -35,6 +35,36 @@ def test_a_leak_is_left_out_and_the_marginals_are_counted_anew():
 
     assert [(v.name, v.parent) for v in kept] == [("LM", None), ("LCx", 0), ("OM1", 1), ("OM1a", 2)]
     assert lost_mm == pytest.approx(19.5)
+
+
+def test_a_side_branch_that_begins_without_lumen_goes_with_what_follows_it():
+    """Two mm from its parent's wall OM1 has none; main vessels stay even so."""
+    shut = np.where(np.arange(40) == 6, 0.1, 1.0)
+    tree = [
+        vessel("LM", None, None, 0.03), replace(vessel("LCx", 0, 39, 0.04), radius_mm=shut),
+        replace(vessel("OM1", 1, 5, 0.05), radius_mm=shut), vessel("OM1a", 2, 10, 0.05), vessel("OM2", 1, 20, 0.05),
+    ]  # fmt: skip
+
+    kept, lost_mm = believed(tree)
+
+    assert [(v.name, v.parent) for v in kept] == [("LM", None), ("LCx", 0), ("OM1", 1)]
+    assert lost_mm == pytest.approx(39.0)
+
+
+def test_veins_are_cut_off_and_an_artery_that_goes_on_as_one_is_shortened():
+    """Half of the arteries' brightness all along is a vein; behind 10 mm of artery it is its end; a stenosis is neither."""
+    blood, faint = {"left": Blood(400.0)}, np.full(40, 200.0)
+    tail = np.where(np.arange(40) < 20, 400.0, 200.0)
+    dip = np.where((np.arange(40) > 10) & (np.arange(40) < 20), 200.0, 400.0)
+    tree = [
+        replace(vessel("LM", None, None, 0.03), core_hu=dip), vessel("LCx", 0, 39, 0.04),
+        replace(vessel("OM1", 1, 5, 0.05), core_hu=faint), vessel("OM1a", 2, 10, 0.05),
+        replace(vessel("OM2", 1, 20, 0.05), core_hu=tail), vessel("OM2a", 4, 30, 0.05),
+    ]  # fmt: skip
+
+    kept = without_veins(tree, blood, 0.36)
+
+    assert [(v.name, len(v.points_mm)) for v in kept] == [("LM", 40), ("LCx", 40), ("OM1", 20)]
 
 
 def test_what_leads_to_a_vessel_stays():
