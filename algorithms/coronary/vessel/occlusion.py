@@ -34,9 +34,11 @@ STILL_NARROW, CALCIUM_MM = 0.6, 5.0
 """Two closed pieces are one where the vessel between them, at most so long, stays under this part of its healthy radius: a spot
 of calcium in a plug reads as a lumen of half of that (LAD of full phantom occlusion 305 with a mask by a network)."""
 
-NARROW, LONG_NARROW_MM = 0.37, 5.0
-"""A vessel that stays under this part of its healthy radius for so long may be occluded; a stenosis of 75 % and 18 mm is so for
-4.7 mm (the phantom's cosine), and the plug of 5 mm in phantom 406, which was missed with 6 mm, for 5.5."""
+NARROW, LONG_NARROW_MM, TIGHTEST = 0.4, 5.0, 0.22
+"""A vessel that stays under this part of its healthy radius for so long, and is under the last one somewhere, may be occluded.
+
+The plug of 5 mm in phantom 406 is so for 5.5 mm; it was missed with 6 mm.
+"""
 
 LEAST_BEFORE_MM = 2.0
 """Length of a vessel, outside its parent, that is open before a closed piece."""
@@ -172,11 +174,13 @@ def long_narrow_pieces(tree: Tree) -> list[Closed]:
     closed = closed_pieces(tree)
     found = []
     for index, branch in enumerate(tree.branches):
-        narrow = branch.radius_mm < NARROW * branch.reference_radius_mm
+        share = branch.radius_mm / branch.reference_radius_mm
+        narrow = share < NARROW
         for start, stop in np.flatnonzero(np.diff(np.concatenate([[0], narrow.astype(np.int8), [0]]))).reshape(-1, 2).tolist():
             told = any(c.branch == index and c.start < stop and start <= c.end for c in closed)
             wide = float(np.median(branch.reference_radius_mm[start:stop])) >= SEEN_RADIUS_MM
-            if not told and wide and (stop - start) * STEP_MM >= LONG_NARROW_MM and stop < len(branch.radius_mm):
+            long = (stop - start) * STEP_MM >= LONG_NARROW_MM and share[start:stop].min() < TIGHTEST
+            if not told and wide and long and stop < len(branch.radius_mm):
                 found.append(Closed(index, start, stop - 1))
     return found
 

@@ -191,9 +191,9 @@ def test_a_branch_that_is_closed_from_its_beginning_is_a_wrong_connection():
 @pytest.mark.parametrize(
     ("share", "length_mm", "said"),
     [
-        pytest.param(0.3, 8.0, True, id="a third of the width over 8 mm"),
-        pytest.param(0.3, 4.0, False, id="the throat of a severe stenosis"),
-        pytest.param(0.5, 12.0, False, id="half of the width over 12 mm"),
+        pytest.param(0.2, 8.0, True, id="a fifth of the width over 8 mm"),
+        pytest.param(0.2, 4.0, False, id="the throat of a severe stenosis"),
+        pytest.param(0.3, 12.0, False, id="a third of the width over 12 mm"),
     ],
 )
 def test_a_long_thread_of_lumen_may_be_an_occlusion(share, length_mm, said):
