@@ -74,7 +74,7 @@ def followed(fine: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Answers:
         at, near = fine.index(point), NEAR_OSTIUM_MM / fine.spacing_mm[0]
         where[tuple(slice(max(0, int(a - near)), max(0, int(a + near) + 1)) for a in at)] = True
     while answers.ask(where):
-        found = _largest(answers.shares[lumen], COARSER) > FOLLOWED
+        found = _any(answers.shares[lumen] > FOLLOWED, COARSER)
         names, count = ndimage.label(found, np.ones((3, 3, 3), bool))
         volume_ml = np.bincount(names.ravel(), minlength=count + 1) * (COARSER * fine.spacing_mm[0]) ** 3 / 1000
         worth = volume_ml >= LEAST_FOLLOWED_ML
@@ -84,11 +84,11 @@ def followed(fine: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Answers:
     return answers
 
 
-def _largest(values: np.ndarray, step: int) -> np.ndarray:
-    """Return the greatest of each ``step`` cubed voxels."""
-    out = values
+def _any(mask: np.ndarray, step: int) -> np.ndarray:
+    """Return whether any of each ``step`` cubed voxels of ``mask`` is set."""
+    out = mask
     for axis in range(3):
-        out = np.maximum.reduceat(out, np.arange(0, out.shape[axis], step), axis=axis)
+        out = np.logical_or.reduceat(out, np.arange(0, out.shape[axis], step), axis=axis)
     return out
 
 
