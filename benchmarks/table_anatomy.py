@@ -28,7 +28,7 @@ def coronary_wide() -> str:
                 tree["false_branches"],
                 f"{100 * tree['named_right']:.0f} %",
                 "; ".join(found) or "none",
-                f"{len(case['reasons'])} reasons" if case["verdict"] != "answered" else "",
+                _reasons(len(case["reasons"])) if case["verdict"] != "answered" else "",
             ]
         )
     head = ["study, seed", "verdict", "lumen Dice / HD95 (mm)", "overlap", "false branches", "named right"]
@@ -106,6 +106,10 @@ def segmentation() -> str:
 
 def _verdicts(cases: list[dict[str, Any]]) -> str:
     return ", ".join(str(sum(case["verdict"] == verdict for case in cases)) for verdict in ("answered", "held", "rejected"))
+
+
+def _reasons(count: int) -> str:
+    return "1 reason" if count == 1 else f"{count} reasons"
 
 
 def _percent(fraction: float | None) -> str:
