@@ -2,7 +2,7 @@
 
 Each study goes through ``python -m algorithms coronary`` with no truth as input.  What is compared with the truth:
 
-- every planted stenosis of 50-80 % in LM, LAD, LCx or RCA: was a stenosis found whose extent, widened by 5 mm, holds the
+- every planted stenosis of 40-80 % in LM, LAD, LCx or RCA: was a stenosis found whose extent, widened by 5 mm, holds the
   true throat, and by how many points does its % diameter stenosis differ;
 - lumen and tree against the true ones (`benchmarks/anatomy.py`), and the seconds from volume to tree;
 - FFR of each main vessel at the point where the true geometry's FFR is read (the nearest point of the measured tree),
