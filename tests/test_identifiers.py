@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
 OUR_WORDS = {"Invented"}
 """The phantom's technician is called so, and every prostate report says by itself that it rests on invented men."""
 
+SETTINGS = {"coronary_ffr": {"flow_model": "reduced"}}
+"""Flow in three dimensions would take most of the time and writes nothing that the others do not."""
+
 STUMBLES = '''\
 """A fault for one case: its stage stumbles over a value of the header and says so, as libraries do."""
 import sys
@@ -104,7 +107,8 @@ def test_no_planted_value_is_anywhere(tmp_path: Path) -> None:
             cases += [("coronary_ffr", received(airflow, "coronary", letter))]
             stumbling = received(airflow, "coronary", other)
             (fault / "stumbles").write_text(stumbling)
-            runs = [airflow.trigger(dag_id, case_id) for dag_id, case_id in [*cases, ("coronary_ffr", stumbling)]]
+            cases += [("coronary_ffr", stumbling)]
+            runs = [airflow.trigger(dag_id, case_id, **SETTINGS.get(dag_id, {})) for dag_id, case_id in cases]
             states = airflow.wait_for_runs(runs, patience_s=900, limit_s=2000)
             airflow.wait("both messages", lambda: len(messages) == 2)
             dumped(airflow, tmp_path / "cluster")

@@ -182,9 +182,9 @@ class Cluster:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def trigger(self, dag_id: str, case_id: str) -> str:
-        """Start a DAG run for a case and return its id."""
-        run = {"dag_run_id": f"case-{case_id}", "logical_date": None, "conf": {"case_id": case_id}}
+    def trigger(self, dag_id: str, case_id: str, **settings: str) -> str:
+        """Start a DAG run for a case with these parameters and return its id."""
+        run = {"dag_run_id": f"case-{case_id}", "logical_date": None, "conf": {"case_id": case_id, **settings}}
         return str(self.api(f"/api/v2/dags/{dag_id}/dagRuns", run)["dag_run_id"])
 
     # -- what the tables say
