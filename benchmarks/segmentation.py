@@ -49,13 +49,13 @@ def main() -> None:
     start, stop = (tuple(int(n) for n in corner) for corner in anatomy.heart_box)
     found = {
         "study": f"{DIFFICULTY}, seed {SEED}, {' x '.join(map(str, volume.values.shape))} voxels",
-        "network": network(volume, volume.box(start, stop), ostia),
+        "network": network(volume, volume.box(start, stop), ostia, anatomy.aorta.mean_hu),
         "filter": line_filter(volume.box(start, stop), truth.box(start, stop), anatomy.aorta.mean_hu),
     }
     log.info("%s\nkept in %s", found, keep("segmentation", found))
 
 
-def network(volume: Grid, box: Grid, ostia_mm: np.ndarray) -> dict[str, Any]:
+def network(volume: Grid, box: Grid, ostia_mm: np.ndarray, aorta_hu: float) -> dict[str, Any]:
     """Return blocks and CPU seconds of following the lumen, of the whole volume, and of it with overlap."""
     import torch
 
@@ -65,8 +65,8 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray) -> dict[str, Any]:
     spacing = seen.spacing_mm
     fine = Grid(resampled(box.values, box.spacing_mm, spacing), spacing, origin_mm(box.origin_mm, box.spacing_mm, spacing))
     segmenter.answer(np.zeros(seen.block, np.float32))  # the first call chooses kernels
-    answers, followed_s = timed(lambda: followed(fine, ostia_mm, segmenter))
-    whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing))
+    answers, followed_s = timed(lambda: followed(fine, ostia_mm, segmenter, aorta_hu))
+    whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing), aorta_hu)
     shape: tuple[int, ...] = whole.asked.shape
     blocks, whole_s = timed(whole.ask)
     half = [side // 2 for side in seen.block]

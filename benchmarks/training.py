@@ -25,7 +25,7 @@ from algorithms.train_segmentation.fit import Group, Plan, Pupil
 from algorithms.train_segmentation.lessons import Lesson, lesson
 from algorithms.train_segmentation.sample import read_sample, write_sample
 from algorithms.train_segmentation.targets import phantom_study, targets
-from algorithms.train_segmentation.tasks import TASKS, Task
+from algorithms.train_segmentation.tasks import BLOOD_HU, TASKS, Task
 from benchmarks.evidence import keep
 
 log = logging.getLogger("benchmarks.training")
@@ -76,7 +76,7 @@ def costs(task: Task, one: Lesson, given: np.ndarray, precision: str) -> dict[st
     pupil.learn([one])  # the first is longer: memory is found
     lesson_s = cpu_s(lambda: pupil.learn([one]))
     segmenter = Segmenter(_entry(task), pupil.network, precision)
-    return {"lesson_cpu_s": lesson_s, "block_cpu_s": cpu_s(lambda: segmenter.probabilities(given))}
+    return {"lesson_cpu_s": lesson_s, "block_cpu_s": cpu_s(lambda: segmenter.probabilities(given, blood_hu=BLOOD_HU))}
 
 
 def _entry(task: Task) -> Entry:

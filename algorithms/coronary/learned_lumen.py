@@ -39,8 +39,8 @@ COARSER = 2
 """Voxels of the grid on which connections are looked for, fine voxels."""
 
 
-def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Lumen:
-    """Return how much each voxel of ``box`` (HU), at the network's spacing, is coronary lumen.
+def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter, aorta_hu: float) -> Lumen:
+    """Return how much each voxel of ``box`` (HU), at the network's spacing, is coronary lumen; ``aorta_hu`` is its blood.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Lume
         )
     spacing = entry.input.spacing_mm
     fine = Grid(resampled(box.values, box.spacing_mm, spacing), spacing, origin_mm(box.origin_mm, box.spacing_mm, spacing))
-    answers = followed(fine, ostia_mm, segmenter)
+    answers = followed(fine, ostia_mm, segmenter, aorta_hu)
     lumen, calcium, wide, other = (_share(answers, segmenter, channel) for channel in (LUMEN, CALCIUM, WIDE, OTHER))
     likeness = np.minimum(lumen + calcium, 1)
     is_wide = wide > np.maximum(lumen, 0.5)
@@ -64,10 +64,10 @@ def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Lume
     return Lumen(hu, likeness, _scale_mm(lumen > 0.5, spacing[0]), passable, is_wide, lumen, other)
 
 
-def followed(fine: Grid, ostia_mm: np.ndarray, segmenter: Segmenter) -> Answers:
-    """Return the answers of the blocks that the lumen leads to from the ostia (N, 3)."""
+def followed(fine: Grid, ostia_mm: np.ndarray, segmenter: Segmenter, aorta_hu: float) -> Answers:
+    """Return the answers of the blocks that the lumen leads to from the ostia (N, 3); ``aorta_hu`` is the aorta's blood."""
     lumen = segmenter.entry.channels.index(LUMEN)
-    answers = Answers(segmenter, fine.values)
+    answers = Answers(segmenter, fine.values, aorta_hu)
     reach = round(AHEAD_MM / fine.spacing_mm[0])
     where = np.zeros(fine.values.shape, bool)
     for point in ostia_mm:

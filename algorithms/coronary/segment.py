@@ -65,7 +65,7 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
     aorta_hu = float(anatomy["aorta"]["mean_hu"])
     ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
     if segmenter == LEARNED:
-        field = learned_lumen(box, ostia, load(model, precision=PRECISION))
+        field = learned_lumen(box, ostia, load(model, precision=PRECISION), aorta_hu)
     else:
         field = lumen_likelihood(box, heart, aorta_hu)
     fine = field.hu

@@ -33,6 +33,9 @@ HEARTWOOD = "heartwood"
 ACTIVATIONS = ("sigmoid", "softmax", "none")
 """What turns a network's answer into probabilities; ``none`` where it gives them already."""
 
+MUSCLE_HU = 50.0
+"""What contrast agent hardly changes, HU: intensities are stretched about it."""
+
 DIGITS = set("0123456789abcdef")
 
 
@@ -40,8 +43,9 @@ DIGITS = set("0123456789abcdef")
 class Input:
     """What a network wants to see: voxels of ``spacing_mm`` (z, y, x), in blocks of ``block`` (Z, Y, X) voxels.
 
-    Hounsfield units are cut to ``clip_hu``, then ``mean_hu`` is taken off and the rest divided by ``deviation_hu``.  Answers
-    within ``margin`` voxels of a block's edge are not used.
+    With ``blood_hu`` intensities are stretched about muscle first, so that the aorta's blood has that value: an artery is then
+    as bright in every scan and a vein is not.  Hounsfield units are cut to ``clip_hu``, then ``mean_hu`` is taken off and the
+    rest divided by ``deviation_hu``.  Answers within ``margin`` voxels of a block's edge are not used.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -50,12 +54,15 @@ class Input:
     clip_hu: tuple[float, float]
     mean_hu: float
     deviation_hu: float
+    blood_hu: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.spacing_mm) != 3 or len(self.block) != 3 or min(self.spacing_mm) <= 0 or self.deviation_hu <= 0:
             raise ValueError("spacing_mm and block must be three positive numbers each, and deviation_hu positive")
         if not 0 <= 2 * self.margin < min(self.block) or self.clip_hu[0] >= self.clip_hu[1]:
             raise ValueError("twice the margin must be less than the block, and clip_hu must rise")
+        if self.blood_hu is not None and self.blood_hu <= MUSCLE_HU:
+            raise ValueError(f"blood_hu must be above muscle, {MUSCLE_HU:g} HU")
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,7 @@ def _entry(name: str, document: Mapping[str, Any]) -> Entry:
     seen = document["input"]
     lists = {key: tuple(seen[key]) for key in ("spacing_mm", "block", "clip_hu")}
     plain: dict[str, Any] = {key: seen[key] for key in ("margin", "mean_hu", "deviation_hu")} | lists
+    plain["blood_hu"] = seen.get("blood_hu")
     form = document.get("architecture")
     texts = {key: document[key] for key in ("title", "task", "format", "uri", "sha256", "licence", "statement")}
     if not all(isinstance(text, str) for text in texts.values()):

@@ -23,7 +23,7 @@ from algorithms.contract.errors import DataError
 from algorithms.contract.threads import one_thread
 from algorithms.contract.weights import require_fit, tensors
 from algorithms.segmentation.blocks import Block, blocks, padding
-from algorithms.segmentation.entry import HEARTWOOD, MODELS, Entry, Input, read_entry
+from algorithms.segmentation.entry import HEARTWOOD, MODELS, MUSCLE_HU, Entry, Input, read_entry
 from algorithms.segmentation.nnunet import nnunet_network
 from algorithms.segmentation.torchscript import bundle_network, torchscript_network
 from algorithms.segmentation.unet import ResidualUNet
@@ -47,12 +47,13 @@ class Segmenter:
         placed = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._network: nn.Module = placed.eval().requires_grad_(False)
 
-    def probabilities(self, hu: np.ndarray, where: np.ndarray | None = None) -> np.ndarray:
+    def probabilities(self, hu: np.ndarray, where: np.ndarray | None = None, *, blood_hu: float | None = None) -> np.ndarray:
         """Return the probability of every channel, (channels, Z, Y, X) float16, of ``hu`` (Z, Y, X) at the input's spacing.
 
-        With ``where`` (Z, Y, X) only blocks that it touches are computed; elsewhere every probability is 0.
+        With ``where`` (Z, Y, X) only blocks that it touches are computed; elsewhere every probability is 0.  ``blood_hu`` is
+        that of the aorta, which some networks must know.
         """
-        answers = Answers(self, hu)
+        answers = Answers(self, hu, blood_hu)
         answers.ask(where)
         return answers.shares
 
@@ -79,12 +80,13 @@ class Answers:
     ``shares`` (channels, Z, Y, X) float16 are 0 where nothing was asked, ``asked`` (Z, Y, X) tells where something was.
     """
 
-    def __init__(self, segmenter: Segmenter, hu: np.ndarray) -> None:
+    def __init__(self, segmenter: Segmenter, hu: np.ndarray, blood_hu: float | None = None) -> None:
         seen = segmenter.entry.input
         self.shares = np.zeros((len(segmenter.entry.channels), *hu.shape), np.float16)
         self.asked = np.zeros(hu.shape, bool)
         self.blocks = 0
         self._segmenter = segmenter
+        self._blood_hu = blood_hu
         self._padded = np.pad(hu, padding(hu.shape, seen.block, seen.margin), mode="edge")
 
     def ask(self, where: np.ndarray | None = None) -> int:
@@ -96,7 +98,7 @@ class Answers:
         new = [block for block in blocks(self.asked.shape, seen.block, seen.margin, where) if not self.asked[block.kept].all()]
 
         def answered(block: Block) -> None:
-            answer = self._segmenter.answer(normalised(self._padded[block.seen], seen))
+            answer = self._segmenter.answer(normalised(self._padded[block.seen], seen, self._blood_hu))
             self.shares[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
             self.asked[block.kept] = True
 
@@ -111,9 +113,21 @@ def _size(seen: Input) -> str:
     return "x".join(map(str, seen.block))
 
 
-def normalised(hu: np.ndarray, seen: Input) -> np.ndarray:
-    """Return intensities as the network sees them, float32 of the shape of ``hu``."""
+def normalised(hu: np.ndarray, seen: Input, blood_hu: float | None = None) -> np.ndarray:
+    """Return intensities as the network sees them, float32 of the shape of ``hu``; ``blood_hu`` is that of the aorta.
+
+    Raises
+    ------
+    DataError
+        If the network must know the aorta's blood and nobody does, or it is no brighter than muscle.
+    """
     low, high = seen.clip_hu
+    if seen.blood_hu is not None:
+        if blood_hu is None or blood_hu <= MUSCLE_HU:
+            told = "unknown" if blood_hu is None else f"{blood_hu:.0f} HU"
+            raise DataError(f"the aorta's blood is {told}, wanted more than muscle's {MUSCLE_HU:.0f} HU: no scan with contrast")
+        gain = np.float32((seen.blood_hu - MUSCLE_HU) / (blood_hu - MUSCLE_HU))
+        hu = np.float32(MUSCLE_HU) + gain * (hu.astype(np.float32) - np.float32(MUSCLE_HU))
     out: np.ndarray = (np.clip(hu, low, high).astype(np.float32) - np.float32(seen.mean_hu)) / np.float32(seen.deviation_hu)
     return out
 

@@ -55,9 +55,12 @@ def case_figures(answer: np.ndarray, channels: Sequence[str], sample: Sample, ta
 
 def all_figures(segmenter: Segmenter, samples: Sequence[Sample], task: Task) -> list[Figures]:
     """Return the figures of every sample."""
-    return [
-        case_figures(segmenter.probabilities(np.asarray(one.image)), segmenter.entry.channels, one, task) for one in samples
-    ]
+    return [case_figures(answer_to(segmenter, one), segmenter.entry.channels, one, task) for one in samples]
+
+
+def answer_to(segmenter: Segmenter, sample: Sample) -> np.ndarray:
+    """Return what the network says of a sample, (channels, Z, Y, X)."""
+    return segmenter.probabilities(np.asarray(sample.image), blood_hu=sample.blood_hu)
 
 
 def badness(figures: Figures) -> float:
@@ -75,7 +78,7 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     (out / "pictures").mkdir()
     cases: list[dict[str, Any]] = []
     for number, sample in enumerate(samples, start=1):
-        answer = segmenter.probabilities(np.asarray(sample.image))
+        answer = answer_to(segmenter, sample)
         figures = case_figures(answer, task.channels, sample, task)
         draw_case(sample, answer, task, out / "pictures" / f"{sample.name}.png")
         cases.append({"label": sample.name, "source": sample.facts["source"], "badness": badness(figures), "channels": figures})

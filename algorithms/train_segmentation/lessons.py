@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from algorithms.segmentation.entry import MUSCLE_HU
 from algorithms.segmentation.segmenter import normalised
 from algorithms.train_segmentation.sample import FULL, Sample
 from algorithms.train_segmentation.tasks import Task
@@ -22,7 +24,8 @@ class Changes:
     """How far a block may be changed; each is a range or a greatest value, drawn evenly.
 
     ``scale`` of lengths; ``contrast`` of intensities about muscle; ``shift_hu``; ``noise_hu``, of a grain of up to
-    ``grain_voxels``; ``blur_voxels``, standard deviation.  Half of the blocks get noise, a quarter are blurred.
+    ``grain_voxels``; ``blur_voxels``, standard deviation.  Half of the blocks get noise, a quarter are blurred.  ``blood`` is
+    what the aorta's blood was measured as, over what it is.
     """
 
     scale: tuple[float, float] = (0.9, 1.1)
@@ -31,10 +34,8 @@ class Changes:
     noise_hu: float = 30.0
     grain_voxels: float = 1.0
     blur_voxels: float = 0.7
+    blood: tuple[float, float] = (0.96, 1.04)
 
-
-MUSCLE_HU = 50.0
-"""What contrast agent hardly changes."""
 
 ANCHORED = 0.75
 """Share of the lessons whose block lies around a voxel of a channel that is drawn first; the others lie anywhere."""
@@ -66,7 +67,9 @@ def lesson(samples: Sequence[Sample], task: Task, seed: int, number: int, change
     for axis in task.mirrors:
         if rng.random() < 0.5:
             image, target = np.flip(image, axis), np.flip(target, axis + 1)
-    image = normalised(_changed(image, changes, rng), task.input)
+    image, gain, shift_hu = _changed(image, changes, rng)
+    blood_hu = None if sample.blood_hu is None else rng.uniform(*changes.blood) * (_stretched(sample.blood_hu, gain) + shift_hu)
+    image = normalised(image, task.input, blood_hu)
     return Lesson(np.ascontiguousarray(image[None]), np.ascontiguousarray(target), sample.known)
 
 
@@ -98,11 +101,17 @@ def _zoomed(values: np.ndarray, ratio: Sequence[float]) -> np.ndarray:
     return out
 
 
-def _changed(hu: np.ndarray, changes: Changes, rng: np.random.Generator) -> np.ndarray:
-    out = MUSCLE_HU + rng.uniform(*changes.contrast) * (hu - MUSCLE_HU) + rng.uniform(-changes.shift_hu, changes.shift_hu)
+def _stretched(hu: Any, gain: float) -> Any:
+    return MUSCLE_HU + gain * (hu - MUSCLE_HU)
+
+
+def _changed(hu: np.ndarray, changes: Changes, rng: np.random.Generator) -> tuple[np.ndarray, float, float]:
+    """Return changed intensities, the stretch about muscle and the shift (HU) that they got."""
+    gain, shift_hu = rng.uniform(*changes.contrast), rng.uniform(-changes.shift_hu, changes.shift_hu)
+    out = _stretched(hu, gain) + shift_hu
     if rng.random() < 0.25:
         out = ndimage.gaussian_filter(out, rng.uniform(0, changes.blur_voxels))
     if rng.random() < 0.5:
         grain = ndimage.gaussian_filter(rng.standard_normal(hu.shape, dtype=np.float32), rng.uniform(0, changes.grain_voxels))
         out = out + rng.uniform(0, changes.noise_hu) * grain / grain.std()
-    return np.asarray(out, np.float32)
+    return np.asarray(out, np.float32), gain, shift_hu

@@ -57,7 +57,7 @@ RECEIVE = Stage(
 PREPARE = Stage(
     name="prepare",
     run="algorithms.train_segmentation.prepare:run",
-    version=1,
+    version=2,
     help="Make each phantom, or read each labelled study, and bring it to the network's spacing.",
     source="docs/coronary.md, Phantom; docs/training.md",
     inputs=("study", "recipes"),
@@ -71,7 +71,7 @@ PREPARE = Stage(
 TRAIN = Stage(
     name="train",
     run="algorithms.train_segmentation.train:run",
-    version=2,
+    version=3,
     help="Teach the network, from the last checkpoint on where there is one.",
     source="Çiçek et al., MICCAI 2016, arXiv:1606.06650; Milletari et al., 3DV 2016, arXiv:1606.04797; "
     "Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101",

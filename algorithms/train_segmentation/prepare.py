@@ -40,6 +40,8 @@ def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:
     image, made, facts = targets(study, task)
     if not any(facts["known"]):
         raise DataError(f"no label of this study teaches the network {task.name}; label some of {', '.join(task.channels)}")
+    if task.input.blood_hu is not None and facts["blood_hu"] is None:
+        raise DataError(f"the network {task.name} must know how bright blood is; label the aorta or the lumen in this study")
     named = {"name": recipe["name"], "task": task.name, "held_back": recipe["held_back"]}
     write_sample(out / "samples", image, made, named | facts | {"source": recipe})
     log.info("prepared %d x %d x %d voxels, %d channels known", *image.shape, sum(facts["known"]))

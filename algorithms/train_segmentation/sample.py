@@ -5,7 +5,7 @@
     image.npy       (Z, Y, X) int16 Hounsfield units
     targets.npy     (channels, Z, Y, X) uint8, 255ths of certainty or of the voxel's share
     anchors.npy     (N, 4) int32: channel, z, y, x of voxels of each channel, by which blocks are found
-    sample.json     name, task, held_back, known (which channels are), spacing_mm, origin_mm, source
+    sample.json     name, task, held_back, known (which channels are), blood_hu, spacing_mm, origin_mm, source
 
 Arrays are (Z, Y, X); points are LPS mm.
 """
@@ -45,6 +45,11 @@ class Sample:
     def known(self) -> np.ndarray:
         """Which channels were labelled, (channels,) bool."""
         return np.array(self.facts["known"], bool)
+
+    @property
+    def blood_hu(self) -> float | None:
+        """Hounsfield units of the aorta's blood; ``None`` where no label tells."""
+        return None if self.facts["blood_hu"] is None else float(self.facts["blood_hu"])
 
 
 def write_sample(folder: Path, image: np.ndarray, targets: np.ndarray, facts: Mapping[str, Any]) -> None:

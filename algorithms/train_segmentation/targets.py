@@ -84,8 +84,17 @@ def targets(study: Study, task: Task) -> tuple[np.ndarray, np.ndarray, dict[str,
             target = _share(channel, study, part, wanted)
         known.append(target is not None)
         made.append(np.zeros(image.shape, np.float32) if target is None else target)
-    facts = {"known": known, "spacing_mm": list(wanted), "origin_mm": list(origin)}
+    facts = {"known": known, "blood_hu": blood_hu(study), "spacing_mm": list(wanted), "origin_mm": list(origin)}
     return image, np.stack(made), facts
+
+
+def blood_hu(study: Study) -> float | None:
+    """Return the Hounsfield units of the aorta's blood, or the coronary lumen's where the aorta is not labelled."""
+    for label in ("ascending aorta and root", "coronary lumen"):
+        inside = study.shares.get(label, np.zeros(0)) >= 1
+        if inside.any():
+            return round(float(np.median(study.hu[inside])), 1)
+    return None
 
 
 def _share(channel: str, study: Study, part: tuple[slice, ...], wanted_mm: Sequence[float]) -> np.ndarray | None:

@@ -16,6 +16,8 @@ CLIP_HU = (-250.0, 950.0)
 """Fat and calcium both keep their contrast to blood; lung and bone need none."""
 MEAN_HU, DEVIATION_HU = 100.0, 250.0
 """Muscle and the step from it to blood: intensities of the order of 1."""
+BLOOD_HU = 400.0
+"""The aorta's blood as the fine network sees it in every scan: what is less bright is no artery."""
 
 CHANNELS: Mapping[str, tuple[str, ...]] = {
     "coronary lumen": ("coronary lumen",),
@@ -80,7 +82,7 @@ FINE = Task(
     "Coronary lumen, fine",
     ("coronary lumen", "calcified plaque", "other vessel", "wide blood"),
     # Blocks as large as a lesson: instance norms then see what they have learnt from, and few voxels off the tree are asked.
-    Input((0.5, 0.5, 0.5), (64, 64, 64), 8, CLIP_HU, MEAN_HU, DEVIATION_HU),
+    Input((0.5, 0.5, 0.5), (64, 64, 64), 8, CLIP_HU, MEAN_HU, DEVIATION_HU, BLOOD_HU),
     (64, 64, 64),
     Architecture(outputs=4, width=12, levels=4),
     "medium",

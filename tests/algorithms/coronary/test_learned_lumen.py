@@ -16,6 +16,7 @@ from algorithms.segmentation.segmenter import Segmenter
 SPACING = (0.5, 0.5, 0.5)
 SHAPE = (40, 40, 160)
 BLOCK = 16
+BLOOD_HU = 400.0
 
 
 class Brightness(nn.Module):
@@ -35,7 +36,7 @@ def bright(channels: tuple[str, ...] = ("coronary lumen", "calcified plaque"), s
 def tube(*gap: int) -> Grid:
     """A vessel of 1.5 mm radius along x through fat, with blood of 400 HU and a gap of muscle between two voxels."""
     z, y, _ = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
-    hu = np.where((z - 20) ** 2 + (y - 20) ** 2 <= 9, 400.0, -100.0) * np.ones(SHAPE)
+    hu = np.where((z - 20) ** 2 + (y - 20) ** 2 <= 9, BLOOD_HU, -100.0) * np.ones(SHAPE)
     if gap:
         hu[..., gap[0] : gap[1]] = 60.0
     return Grid(hu.astype(np.int16), SPACING, (0.0, 0.0, 0.0))
@@ -46,7 +47,7 @@ OSTIUM = np.array([[1.0, 10.0, 10.0]])
 
 def test_the_lumen_is_followed_to_its_end_and_nothing_else_is_asked():
     """From one end of a vessel to the other; the fat beside it stays unasked."""
-    found = learned_lumen(tube(), OSTIUM, bright())
+    found = learned_lumen(tube(), OSTIUM, bright(), BLOOD_HU)
 
     assert found.share is not None
     assert found.share[20, 20].min() > 0.9
@@ -56,7 +57,7 @@ def test_the_lumen_is_followed_to_its_end_and_nothing_else_is_asked():
 
 def test_a_short_gap_is_crossed_and_a_long_one_is_not():
     """A stenosis may be invisible for some millimetres; beyond a long gap nobody has asked."""
-    near, far = (learned_lumen(tube(40, 40 + length), OSTIUM, bright()) for length in (4, 60))
+    near, far = (learned_lumen(tube(40, 40 + length), OSTIUM, bright(), BLOOD_HU) for length in (4, 60))
 
     assert near.likeness[20, 20, 150] > 0.9
     assert far.likeness[20, 20, 150] == 0
@@ -64,7 +65,7 @@ def test_a_short_gap_is_crossed_and_a_long_one_is_not():
 
 def test_the_scale_is_that_of_the_tube():
     """0.7 of the radius, to a third of a voxel."""
-    found = learned_lumen(tube(), OSTIUM, bright())
+    found = learned_lumen(tube(), OSTIUM, bright(), BLOOD_HU)
 
     assert found.scale_mm[20, 20, 80] / 0.7 == pytest.approx(1.5, abs=0.25)
 
@@ -72,6 +73,6 @@ def test_the_scale_is_that_of_the_tube():
 def test_a_model_that_knows_no_lumen_is_refused():
     """The message names what is missing; so does one of voxels that are no cubes."""
     with pytest.raises(DataError, match="coronary lumen"):
-        learned_lumen(tube(), OSTIUM, bright(channels=("heart", "aorta")))
+        learned_lumen(tube(), OSTIUM, bright(channels=("heart", "aorta")), BLOOD_HU)
     with pytest.raises(DataError, match="equal sides"):
-        learned_lumen(tube(), OSTIUM, bright(spacing=(1.0, 0.5, 0.5)))
+        learned_lumen(tube(), OSTIUM, bright(spacing=(1.0, 0.5, 0.5)), BLOOD_HU)

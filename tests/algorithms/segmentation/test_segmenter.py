@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from algorithms.contract.errors import DataError
 from algorithms.contract.pipeline import PROJECT
-from algorithms.segmentation.entry import ENTRY, WEIGHTS, Entry, Input, read_entry
+from algorithms.segmentation.entry import ENTRY, MUSCLE_HU, WEIGHTS, Entry, Input, read_entry
 from algorithms.segmentation.segmenter import Segmenter, load, normalised
 from algorithms.segmentation.weights import verified
 from tests.algorithms.segmentation.small_models import INPUT, tiny
@@ -206,3 +207,21 @@ def test_every_model_that_ships_is_what_its_entry_says():
     """Names of files would be believed otherwise."""
     for path in (PROJECT / "algorithms" / "segmentation" / "models").glob(f"*/{ENTRY}"):
         assert verified(read_entry(path.parent.name)).is_file()
+
+
+def test_the_aortas_blood_is_as_bright_in_every_scan():
+    """Two scans of one person with more and with less contrast are one to a network that knows the aorta's blood."""
+    seen = replace(INPUT, blood_hu=400.0)
+    share = np.linspace(0, 1, 11)  # of the aorta's contrast: muscle, a vein, an artery
+
+    rich, poor = (normalised(MUSCLE_HU + share * (blood - MUSCLE_HU), seen, blood) for blood in (550.0, 250.0))
+
+    assert rich == pytest.approx(poor, abs=1e-5)
+    assert rich[-1] == pytest.approx(normalised(np.array([400.0]), INPUT)[0])
+
+
+@pytest.mark.parametrize("blood_hu", [None, 40.0])
+def test_blood_that_is_not_known_is_refused(blood_hu):
+    """A scan without contrast cannot be brought to one."""
+    with pytest.raises(DataError, match="aorta's blood"):
+        normalised(noise((4, 4, 4)), replace(INPUT, blood_hu=400.0), blood_hu)

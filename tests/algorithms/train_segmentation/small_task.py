@@ -32,7 +32,14 @@ def ball_sample(folder: Path, seed: int, *, held_back: bool = False, known: tupl
         np.linalg.norm(index - rng.uniform(low, high, 3), axis=-1) < radius for low, high, radius in ((4, 9, 2.5), (14, 19, 5))
     )
     image = np.where(small | large, 400.0, 0.0) + rng.normal(0, 20, small.shape)
-    facts = {"name": folder.name, "task": "balls", "held_back": held_back, "known": list(known), "source": {"kind": "balls"}}
+    facts = {
+        "name": folder.name,
+        "task": "balls",
+        "held_back": held_back,
+        "known": list(known),
+        "blood_hu": 400.0,
+        "source": {"kind": "balls"},
+    }
     facts |= {"spacing_mm": [1.0, 1.0, 1.0], "origin_mm": [0.0, 0.0, 0.0]}
     targets = np.stack([small, large]).astype(np.float32) * np.array(known)[:, None, None, None]
     write_sample(folder, image, targets, facts)

@@ -87,6 +87,7 @@ def test_a_labelled_study_becomes_a_sample(own, tmp_path):
     sample = read_sample(tmp_path / "samples")
     assert [True, True, False, False] == sample.known.tolist()
     assert (0.5, 0.5, 0.5) == tuple(sample.facts["spacing_mm"])
+    assert sample.blood_hu == 400.0  # of the lumen, since the aorta is not labelled
     volume_mm3 = sample.targets[0].sum(dtype=float) / 255 * 0.5**3
     assert volume_mm3 == pytest.approx((tube().sum() - 2) * np.prod(SPACING), rel=0.02)  # 255ths and the box's edge
     lumen = sample.targets[0] > 200
