@@ -184,7 +184,8 @@ def _goes_on(path: Artery, along: np.ndarray, seen: np.ndarray, start: int, end:
 def first_venous(field: Lumen, path: Artery) -> int:
     """Return the index from which a path is more another vessel than coronary lumen; its length if it never is.
 
-    What is compared are the means over ``VEIN_WINDOW_MM``: where an artery crosses a vein both are seen for a moment.
+    What is compared are the means over ``VEIN_WINDOW_MM``: where an artery crosses a vein both are seen for a moment.  A
+    throat beside a vein is seen as that vein, and after it the artery is itself again for as long.
     """
     if field.share is None or field.other is None:
         return len(path.index)
@@ -193,8 +194,15 @@ def first_venous(field: Lumen, path: Artery) -> int:
     ours, theirs = (
         ndimage.uniform_filter1d(share[at].astype(float), window, mode="nearest") for share in (field.share, field.other)
     )
-    venous = np.flatnonzero(theirs > ours)
-    return int(venous[0]) if venous.size else len(path.index)
+    along = along_mm(path.index, field.hu.spacing_mm[0])
+    venous = _runs(theirs > ours)
+    for number, (start, stop) in enumerate(venous):
+        length = along[stop - 1] - along[start]
+        after = venous[number + 1][0] if number + 1 < len(venous) else len(along)
+        clear = along[after - 1] - along[stop - 1]
+        if start == 0 or length > LONGEST_THROAT_MM or clear < max(length, VEIN_WINDOW_MM):
+            return start
+    return len(path.index)
 
 
 def first_faint(field: Lumen, path: Artery, aorta_hu: float) -> int:
@@ -230,6 +238,9 @@ FAINT_RADIUS_MM = 0.8
 
 FAINT_END_MM = 3.0
 """Length of a faint end that is cut off, mm: nothing bright follows it."""
+
+LONGEST_THROAT_MM = 15.0
+"""Longest part that may be taken for a vein beside it and still be an artery's throat, mm."""
 
 LONGEST_LESION_MM = 22.0
 """Longest faint part after which an artery can be itself again, mm: diffuse lesions are over 20 mm long (ACC/AHA type C)."""

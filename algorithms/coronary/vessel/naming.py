@@ -220,9 +220,14 @@ class _Builder:
         return max(self._turns_deg(way[: int(left[0]) if len(left) else len(way)] or way[:1]))
 
     def _groove_vessel(self, name: str, way: list[int], beyond: str) -> int:
-        """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``."""
+        """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``.
+
+        An LCx that runs a little below the base all along is still one up to the side wall.
+        """
         height = self.axes.height(self.nodes.points_mm[way])
         last = int(np.flatnonzero(np.r_[True, height[1:] < BASE_HEIGHT])[-1])
+        if name == "LCx":
+            last = max(last, int(np.argmax(np.r_[np.array(self._turns_deg(way[:-1])) > PLB_TURN_DEG, True])))
         turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and height[-1] > LCX_HEIGHT
         if not turned or last < 10 or last > len(way) - 10:
             return self.add(name, way)

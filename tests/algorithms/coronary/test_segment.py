@@ -71,14 +71,11 @@ def test_without_an_ostium_nothing_is_guessed():
 
 
 @pytest.mark.slow
-def test_the_same_input_is_the_same_mask():
-    """The result's hash names it: two runs give equal voxels."""
-    phantom = small_coronary(SEED)
-    anatomy = find_anatomy(_volume(phantom))
+def test_the_same_input_is_the_same_mask(found):
+    """The result's hash names it: another run gives equal voxels."""
+    phantom, lumen, _ = found
     again = find_anatomy(_volume(phantom))
-    first, second = (
-        segment(_volume(phantom), a.heart.labels, json.loads(json.dumps(document(a))), "classical") for a in (anatomy, again)
-    )
 
-    assert document(anatomy) == document(again)
-    assert np.array_equal(first.lumen.values, second.lumen.values)
+    mask = segment(_volume(phantom), again.heart.labels, json.loads(json.dumps(document(again))), "classical").lumen
+
+    assert np.array_equal(lumen.values, mask.values)
