@@ -174,9 +174,10 @@ def _paint(nearest: np.ndarray, square: np.ndarray, index: np.ndarray, reach_mm:
 def lumen_mask(box: Grid, field: Lumen, points_mm: np.ndarray, radius_mm: np.ndarray, aorta_hu: float) -> np.ndarray:
     """Return the lumen (Z, Y, X) on the grid of ``box`` (HU) around path points (N, 3) with tubes of ``radius_mm`` (N,).
 
-    A voxel near a path is lumen where most of it is, as far as ``field`` knows shares; otherwise where it is brighter than half
-    of what the artery is at the path's nearest point, and no brighter than blood can be.  The path itself is always lumen, so
-    that no lesion parts the tree.
+    A voxel near a path is lumen where it is brighter than half of what the artery is at the path's nearest point, and no
+    brighter than blood can be.  Where ``field`` knows shares, some of such a voxel must be lumen by them, and one that mostly
+    is need not be bright: in noise shares are too small and brightness is unsure, and together they err less.  The path itself
+    is always lumen, so that no lesion parts the tree.
     """
     spacing = np.asarray(box.spacing_mm)
     index = box.index(points_mm)
@@ -188,11 +189,11 @@ def lumen_mask(box: Grid, field: Lumen, points_mm: np.ndarray, radius_mm: np.nda
     mask = np.zeros(box.values.shape, bool)
     thread = np.zeros(box.values.shape, bool)
     thread[tuple(np.rint(index).astype(int).T)] = True
+    inside = _bright(box, index, nearest, aorta_hu)
     if field.share is not None:
         at = field.hu.index(box.points_mm(np.argwhere(near)))
-        inside = ndimage.map_coordinates(field.share, at.T, order=1, mode="nearest") >= 0.5
-    else:
-        inside = _bright(box, index, nearest, aorta_hu)
+        share = ndimage.map_coordinates(field.share, at.T, order=1, mode="nearest")
+        inside = (share >= 0.5) | (inside & (share >= SOME))
     mask[near] = inside & ~wide[near]
     mask |= thread | (square <= THREAD_MM**2)
     names, count = ndimage.label(mask, ndimage.generate_binary_structure(3, 3))
@@ -212,6 +213,9 @@ def _bright(box: Grid, index: np.ndarray, nearest: np.ndarray, aorta_hu: float) 
     bright: np.ndarray = (hu >= limit[nearest[nearest >= 0]]) & (hu <= aorta_hu + CALCIUM_ABOVE_HU)
     return bright
 
+
+SOME = 0.2
+"""Share of lumen that a bright voxel has at least (1): a vein beside the artery is as bright and has none."""
 
 THREAD_MM = 0.45
 """Radius around a path that is lumen whatever its brightness, mm: a thread that keeps the tree in one piece."""

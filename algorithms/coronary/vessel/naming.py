@@ -21,8 +21,9 @@ import numpy as np
 from algorithms.coronary.heart_axes import HeartAxes
 from algorithms.coronary.vessel.cross_section import arc_length_mm
 
-RAMUS_MM = 4.0
-"""A branch that leaves the LM, or the LAD or LCx this near their parting, between the two, is a ramus intermedius."""
+RAMUS_MM = 6.0
+"""A branch that leaves the LM, or the LAD or LCx this near their parting, between the two, is a ramus intermedius; where a
+branch leaves is known to about the calibre of what it leaves, 4 mm."""
 
 LEAST_LCX_TURN_DEG = 30.0
 """The LCx is this much farther around the heart than the LAD while still below LCX_HEIGHT; a diagonal first descends."""
@@ -45,6 +46,9 @@ ends before 230."""
 
 PLB_TURN_DEG = 228.0
 """Side branches that leave the LCx beyond this supply the inferior wall."""
+
+INFERIOR_TURN_DEG = 210.0
+"""Side branches of an LCx that becomes the PDA, and that end beyond this, supply the inferior wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +162,12 @@ class _Builder:
         return self._turns_deg([leaf])[0]
 
     def _turns_deg(self, nodes: list[int]) -> list[float]:
-        turns: list[float] = (((self.axes.angle_deg(self.nodes.points_mm[nodes]) + 60) % 360) - 60).tolist()
+        turns: list[float] = self._turn_deg(self.nodes.points_mm[nodes]).tolist()
         return turns
+
+    def _turn_deg(self, points_mm: np.ndarray) -> np.ndarray:
+        turn: np.ndarray = (self.axes.angle_deg(points_mm) + 60) % 360 - 60
+        return turn
 
     def height(self, leaf: int) -> float:
         return float(self.axes.height(self.nodes.points_mm[leaf]))
@@ -205,12 +213,14 @@ class _Builder:
         return float(self.axes.height(self.nodes.points_mm[self.nodes.way(leaf)]).max())
 
     def _course_deg(self, leaf: int) -> float:
-        """Return the mean angle at which a way runs to the apex, or to where it comes nearest to it."""
-        way = self.nodes.way(leaf)
-        height = self.axes.height(self.nodes.points_mm[way])
+        return self._rising_deg(self.nodes.points_mm[self.nodes.way(leaf)])
+
+    def _rising_deg(self, points_mm: np.ndarray) -> float:
+        """Return the mean angle at which a curve runs to the apex, or to where it comes nearest to it."""
+        height = self.axes.height(points_mm)
         top = int(np.argmax(height))  # what wraps around the apex says nothing
         rising = np.flatnonzero(height[: top + 1] >= min(0.3, float(height[top]) - 0.1))
-        return float(np.mean(self._turns_deg([way[i] for i in rising])))
+        return float(np.mean(self._turn_deg(points_mm[rising])))
 
     def _groove_turn(self, leaf: int) -> float:
         """Return how far around the heart a way gets while it stays at the base."""
@@ -258,7 +268,8 @@ class _Builder:
         if owner.name == "LCx":
             if self.turn_deg(way[0]) > PLB_TURN_DEG:
                 return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
-            return "OM"
+            inferior = self.turn_deg(leaf) > INFERIOR_TURN_DEG and any(course.name == "L-PDA" for course in self.courses)
+            return "L-PLB" if inferior else "OM"
         if owner.name == "LM":
             return "OM"
         return owner.name + "-"
@@ -267,9 +278,12 @@ class _Builder:
         return float(arc_length_mm(self.courses[0].points_mm)[-1]) if self.courses[0].name == "LM" else -np.inf
 
     def _between(self, leaf: int) -> bool:
-        tips = {course.name: course.points_mm[-1] for course in self.courses}
-        turn = [float(self.axes.angle_deg(tips[name]) + 60) % 360 - 60 for name in ("LAD", "LCx") if name in tips]
-        return len(turn) == 2 and turn[0] + 10 < self.turn_deg(leaf) < turn[1] + 40
+        """Return whether a tip lies between the way of the LAD and the end of the LCx."""
+        curves = {course.name: course.points_mm for course in self.courses}
+        if not {"LAD", "LCx"} <= set(curves):
+            return False
+        end = float(self._turn_deg(curves["LCx"][-1]))
+        return self._rising_deg(curves["LAD"]) + 10 < self.turn_deg(leaf) < end + 40
 
     def _lateral_of(self, parent: int, way: list[int]) -> bool:
         """Return whether a branch of the LAD runs to the side wall: compare the angle with the LAD's at the same height."""

@@ -1,5 +1,7 @@
 """Names by where vessels run about the heart, of courses that are drawn on an ellipsoid."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,3 +40,36 @@ def test_the_circumflex_becomes_the_posterior_descending_artery_in_the_inferior_
     turned = AXES.angle_deg(found["L-PDA"].points_mm) % 360
     assert turned.min() > 225
     assert AXES.height(found["L-PDA"].points_mm)[-1] > 0.45
+
+
+def with_branch(tree: list[Course], parent: int, at_mm: float, knots: list[tuple[float, float, float]]) -> list[Course]:
+    """Return the tree with a branch that leaves a course this far from its beginning and goes through ``knots``."""
+    trunk = tree[parent].points_mm
+    point = int(np.searchsorted(arc_length_mm(trunk), at_mm))
+    branch = np.concatenate([trunk[point : point + 1], on_heart(knots)])
+    return [*tree, Course(branch, np.full(len(branch), 1.0), parent, point, "left")]
+
+
+LAD, LCX = 1, 2
+BETWEEN = [(85, 0.15, 3), (105, 0.3, 3), (115, 0.5, 3), (120, 0.65, 3)]
+
+
+@pytest.mark.parametrize(
+    ("parent", "at_mm", "knots", "name"),
+    [
+        pytest.param(LAD, 5.0, BETWEEN, "RI", id="beside the parting"),
+        pytest.param(LAD, 25.0, BETWEEN, "D1", id="farther on"),
+        pytest.param(LCX, 50.0, [(160, 0.2, 3), (170, 0.4, 3), (175, 0.6, 3)], "OM1", id="to the side wall"),
+        pytest.param(LCX, 80.0, [(215, 0.2, 3), (222, 0.4, 3), (225, 0.6, 3)], "L-PLB", id="to the inferior wall"),
+    ],
+)
+def test_a_side_branch_is_named_by_where_it_leaves_and_where_it_leads(parent, at_mm, knots, name):
+    """Also beside an LAD that wraps around the apex, whose tip lies on the inferior wall."""
+    tree = left_dominant(-0.05)
+    around = on_heart([(50, 0.88, 3), (30, 0.97, 3), (-60, 0.97, 3), (-75, 0.85, 3)])
+    lad = np.concatenate([tree[LAD].points_mm, around[1:]])
+    tree[LAD] = replace(tree[LAD], points_mm=lad, radius_mm=np.full(len(lad), 1.5))
+
+    found = named_courses(with_branch(tree, parent, at_mm, knots), AXES)
+
+    assert {c.name for c in found} == {"LM", "LAD", "LCx", "L-PDA", name}
