@@ -31,7 +31,7 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import HeartAxes, heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
-from algorithms.coronary.vessel.belief import SILENT_MM, believed, ended_where_they_fade, without_veins
+from algorithms.coronary.vessel.belief import SILENT_SHARE, believed, ended_where_they_fade, without_veins
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.junction import joined, rough_course
 from algorithms.coronary.vessel.mask_repair import repaired
@@ -166,7 +166,7 @@ def tree_of(
     branches = _branches(vessels)
     stenoses = _stenoses(branches, vessels, stenosis_least)
     doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, blood_hu, axes)
-    if lost_mm > SILENT_MM:
+    if lost_mm > SILENT_SHARE * sum(length_mm(v) for v in vessels):
         doubts.append(
             f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "
             "it may hold a vein or leak into a chamber"

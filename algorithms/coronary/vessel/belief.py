@@ -24,8 +24,8 @@ NO_VESSEL_RATIO = 2.0
 
 MAIN = ("LM", "LAD", "LCx", "RCA")
 
-SILENT_MM = 15.0
-"""Leaks of less length in all are bumps of the mask; more may be a vessel that was traced wrongly: worth a doubt."""
+SILENT_SHARE = 0.1
+"""Share of the tree's length (1) up to which veins and leaks are cut off without a word; of more, one may have stayed."""
 
 
 FADED_RADIUS_MM = 0.2
