@@ -31,6 +31,7 @@ import numpy as np
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.tree import Tree, read_tree
 from benchmarks.anatomy import lumen_agreement, tree_agreement
+from benchmarks.anatomy_pictures import draw_trees
 from benchmarks.evidence import RESULTS, commit, keep
 
 log = logging.getLogger("benchmarks.coronary")
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that were measured before, each with its commit"
     )
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw each study's tree beside the true one here")
     options = parser.parse_args()
     name = "coronary_wide" if options.wide else f"coronary_{options.difficulty}"
     studies = WIDE if options.wide else tuple((options.difficulty, seed) for seed in options.seeds or range(1, 7))
@@ -82,7 +84,7 @@ def main() -> None:
     cases = _kept(name, {seed for _, seed in studies}) if options.add else []
     for difficulty, seed in studies:
         with tempfile.TemporaryDirectory() as folder:
-            case = measure(seed, options.size, difficulty, Path(folder)) | {"commit": commit()}
+            case = measure(seed, options.size, difficulty, Path(folder), options.pictures) | {"commit": commit()}
         cases = sorted([*cases, case], key=lambda measured: int(measured["seed"]))
         log.info("seed %d: %s", seed, json.dumps({k: v for k, v in case.items() if k != "stages"}))
         path = keep(name, {"size": options.size, "summary": summary(cases), "cases": cases})
@@ -96,8 +98,8 @@ def _kept(benchmark: str, again: set[int]) -> list[dict[str, Any]]:
     return [{"commit": document["commit"]} | case for case in cases if case["seed"] not in again]
 
 
-def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, Any]:
-    """Return what one study showed."""
+def measure(seed: int, size: str, difficulty: str, folder: Path, pictures: Path | None = None) -> dict[str, Any]:
+    """Return what one study showed, and draw its tree into ``pictures``."""
     truth = folder / "phantom" / "truth"
     _python("algorithms.phantom", "coronary", folder / "phantom", "--seed", seed, "--size", size, "--difficulty", difficulty)
     _python("algorithms.coronary.truth", truth, check=False)  # no flow can be solved through a true occlusion
@@ -128,6 +130,9 @@ def measure(seed: int, size: str, difficulty: str, folder: Path) -> dict[str, An
     if tree:
         measured["lumen"] = _lumen(read_grid(next(iter(case.glob("segment/*/lumen.nii.gz")))), truth / "lumen_fraction.nii.gz")
         measured["tree"] = tree_agreement(found.tree, true.tree)
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+            draw_trees(found.tree, true.tree, pictures / f"{difficulty}-{seed}.png")
     return measured | compare(true, found)
 
 

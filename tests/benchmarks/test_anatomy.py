@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from algorithms.coronary.tree import Branch, Tree
 from benchmarks.anatomy import lumen_agreement, tree_agreement
+from benchmarks.anatomy_pictures import COLOURS, draw_trees
 
 
 def branch(name: str, start: tuple[float, float, float], length_mm: float, radius_mm: float = 1.5) -> Branch:
@@ -62,3 +65,17 @@ def test_masks_two_voxels_apart():
     assert figures["dice"] == pytest.approx(0.8)
     assert figures["hd95_mm"] == pytest.approx(1.0)
     assert lumen_agreement(one, np.zeros_like(one), (0.5, 0.5, 0.5))["dice"] == 0
+
+
+def test_what_is_missed_and_what_is_not_there_is_drawn_in_its_colour(tmp_path):
+    """Equal trees are grey alone; a lost branch is red, one too many amber."""
+    whole = Tree((branch("LAD", (0, 0, 0), 60), branch("LCx", (0, 30, 20), 60)))
+    part = Tree(whole.branches[:1])
+    pairs = {"equal": (whole, whole), "missed": (part, whole), "not there": (whole, part)}
+
+    for name, (found, true) in pairs.items():
+        draw_trees(found, true, tmp_path / f"{name}.png")
+
+        pixels = imread(tmp_path / f"{name}.png")[..., :3]
+        near = {kind: np.abs(pixels - to_rgb(colour)).max(axis=2) < 0.01 for kind, colour in COLOURS.items()}
+        assert {kind for kind, seen in near.items() if seen.sum() > 100} == {"found", name} - {"equal"}
