@@ -49,8 +49,8 @@ def draw_trees(found: Tree, true: Tree, path: Path) -> None:
                     *(sign * throat[axis] for axis, sign in zip(shown, signs, strict=True)), "o", mfc="none", mec=INK, ms=7
                 )
             low, high = everything.min(axis=0) - 5, everything.max(axis=0) + 5
-            for limit, axis, sign in zip((axes.set_xlim, axes.set_ylim), shown, signs, strict=True):
-                limit(*sorted((sign * low[axis], sign * high[axis])))
+            xlim, ylim = (sorted((sign * low[a], sign * high[a])) for a, sign in zip(shown, signs, strict=True))
+            axes.set(xlim=xlim, ylim=ylim)
             axes.set_aspect("equal")
             axes.set_axis_off()
             drawn.text(0.01 + 0.3317 * number, 0.94, title, color=MUTED, fontsize=8)
