@@ -21,7 +21,7 @@ from algorithms.coronary.aortic_discs import LEAST_CONTRAST_HU, ascending_chain,
 from algorithms.coronary.aortic_valve import cut_at_valve
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import MYOCARDIUM, Heart, find_heart
-from algorithms.coronary.ostia import SIDES, Ostium, find_ostia
+from algorithms.coronary.ostia import SIDES, Ostium, Surroundings, find_ostia
 from algorithms.coronary.surgery import surgery_doubts
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,9 @@ def find_anatomy(volume: Grid) -> Anatomy:
             "send the series that reaches from above the aortic root to below the heart's apex"
         )
     heart = find_heart(smooth, aorta)
-    ostia = find_ostia(volume, heart, aorta)
-    doubts = (*_doubts(heart, ostia), *surgery_doubts(volume, heart, aorta, ostia))
+    around = Surroundings.of(volume, heart, aorta)
+    ostia = find_ostia(around)
+    doubts = (*_doubts(heart, ostia), *surgery_doubts(volume, around, ostia))
     return Anatomy(aorta, heart, ostia, heart_box(volume, heart, aorta), doubts)
 
 

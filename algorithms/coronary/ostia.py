@@ -29,7 +29,7 @@ ABOVE_VALVE_MM = (2.0, 36.0)
 """
 
 BOX_Z_MM = (-25.0, 45.0)
-"""Lower and upper end of that box from the valve, mm along the body."""
+"""Lower and upper end of that box from the valve, mm along the body; a bypass is followed higher."""
 
 SIDES = {"left": np.array([0.96, 0.28, 0.0]), "right": np.array([-0.35, -0.94, 0.0])}
 """Directions (3,) LPS from the root's axis to the middle of the left and of the right coronary sinus."""
@@ -63,42 +63,69 @@ class Outgrowth:
         return float(np.linalg.norm(np.diff(self.path_mm, axis=0), axis=1).sum())
 
 
-def outgrowths(
-    volume: Grid,
-    heart: Heart,
-    aorta: Aorta,
-    heights_mm: tuple[float, float] = ABOVE_VALVE_MM,
-    box_z_mm: tuple[float, float] = BOX_Z_MM,
-) -> list[Outgrowth]:
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What lies around the ascending aorta, on the fine grid: ``smooth`` HU, likeness of lumen, mm from the aorta.
+
+    ``passable`` is where a path may go: blood or plaque that is neither aorta nor chamber.
+    """
+
+    aorta: Aorta
+    smooth: Grid
+    likeness: np.ndarray
+    from_aorta_mm: np.ndarray
+    passable: np.ndarray
+
+    @classmethod
+    def of(cls, volume: Grid, heart: Heart, aorta: Aorta) -> Surroundings:
+        """Return what ``volume`` (HU) shows around ``aorta``, from below the ostia to where its trace ends above."""
+        root = aorta.centres_mm[0]
+        top_mm = max(BOX_Z_MM[1], float(aorta.centres_mm[-1, 2] - root[2]))
+        box = fine_grid(
+            volume, root + np.array([-REACH_MM, -REACH_MM, BOX_Z_MM[0]]), root + np.array([REACH_MM, REACH_MM, top_mm])
+        )
+        spacing = box.spacing_mm[0]
+        smooth = ndimage.gaussian_filter(box.values, 0.5 / spacing)
+        inner = aorta_mask(aorta, box)
+        wide = wide_blood(smooth, blood_threshold_hu(aorta.mean_hu), spacing, WIDE_MM) & ~inner
+        labels = labels_on(heart.labels, box)
+        # the coarse pools say which wide blood is a chamber; what else is wide (the root itself, a plump left main) stays
+        wide &= ndimage.binary_dilation((labels == OTHER_POOL) | (labels == LEFT_VENTRICLE), iterations=3)
+        from_aorta = ndimage.distance_transform_edt(~inner, sampling=spacing)
+        passable = (smooth > MUSCLE_FLOOR_HU) & ~wide & (from_aorta > 0)
+        index = np.argwhere(passable)
+        tube = tubeness(np.minimum(box.values, aorta.mean_hu + 100), spacing, index)
+        likeness = np.zeros(box.values.shape, np.float32)
+        likeness[tuple(index.T)] = lumen_likeness(smooth[tuple(index.T)], tube, aorta.mean_hu)
+        near = (from_aorta > 0) & (from_aorta <= 2.5)
+        likeness[near] = np.maximum(likeness[near], 0.5 * np.clip((smooth[near] - 150) / (0.6 * aorta.mean_hu - 100), 0, 1))
+        return cls(aorta, box.with_values(smooth), likeness, from_aorta, passable)
+
+    def between(self, low_mm: float, high_mm: float) -> Surroundings:
+        """Return the part between two heights along the body, counted from the valve."""
+        height = self.smooth.origin_mm[2] + self.smooth.spacing_mm[0] * np.arange(self.likeness.shape[0])
+        inside = np.flatnonzero(
+            (height >= self.aorta.centres_mm[0, 2] + low_mm) & (height <= self.aorta.centres_mm[0, 2] + high_mm)
+        )
+        rows = slice(int(inside[0]), int(inside[-1]) + 1)
+        smooth = self.smooth.box((rows.start, 0, 0), (rows.stop, *self.likeness.shape[1:]))
+        return Surroundings(self.aorta, smooth, *(a[rows] for a in (self.likeness, self.from_aorta_mm, self.passable)))
+
+
+def outgrowths(around: Surroundings, heights_mm: tuple[float, float] = ABOVE_VALVE_MM) -> list[Outgrowth]:
     """Return the tubular outgrowths of the aorta, longest first; of those that share a start only the longest.
 
-    They start between the heights ``heights_mm`` above the valve, and are followed between ``box_z_mm`` from it along the body.
+    They start between the heights ``heights_mm`` above the valve.
     """
-    root = aorta.centres_mm[0]
-    box = fine_grid(
-        volume, root + np.array([-REACH_MM, -REACH_MM, box_z_mm[0]]), root + np.array([REACH_MM, REACH_MM, box_z_mm[1]])
-    )
-    spacing = box.spacing_mm[0]
-    smooth = ndimage.gaussian_filter(box.values, 0.5 / spacing)
-    inner = aorta_mask(aorta, box)
-    wide = wide_blood(smooth, blood_threshold_hu(aorta.mean_hu), spacing, WIDE_MM) & ~inner
-    labels = labels_on(heart.labels, box)
-    # the coarse pools say which wide blood is a chamber; what else is wide (the root itself, a plump left main) stays
-    wide &= ndimage.binary_dilation((labels == OTHER_POOL) | (labels == LEFT_VENTRICLE), iterations=3)
-    from_root = ndimage.distance_transform_edt(~inner, sampling=spacing)
-    candidates = (smooth > MUSCLE_FLOOR_HU) & ~wide & (from_root > 0)
-    index = np.argwhere(candidates)
-    tube = tubeness(np.minimum(box.values, aorta.mean_hu + 100), spacing, index)
-    likeness = np.zeros(box.values.shape, np.float32)
-    likeness[tuple(index.T)] = lumen_likeness(smooth[tuple(index.T)], tube, aorta.mean_hu)
-    near = (from_root > 0) & (from_root <= 2.5)
-    likeness[near] = np.maximum(likeness[near], 0.5 * np.clip((smooth[near] - 150) / (0.6 * aorta.mean_hu - 100), 0, 1))
-    cost = np.where(candidates, path_cost(likeness), np.inf).astype(np.float32)
-    seeds = np.flatnonzero((from_root > 0) & (from_root <= 0.75) & candidates & _height_ok(box, aorta, heights_mm))
-    arrival, before = march(cost, spacing, seeds, BUDGET)
-    found = _longest_paths(box.with_values(likeness), arrival, before, from_root, aorta)
-    lumen = box.with_values(np.clip(smooth - blood_threshold_hu(aorta.mean_hu), 0, aorta.mean_hu) * (from_root > 0.5))
-    return [replace(o, path_mm=np.vstack([mouth_mm(o.path_mm, lumen, from_root), o.path_mm[1:]])) for o in found]
+    aorta, box, from_aorta = around.aorta, around.smooth, around.from_aorta_mm
+    cost = np.where(around.passable, path_cost(around.likeness), np.inf).astype(np.float32)
+    start = (from_aorta > 0) & (from_aorta <= 0.75) & around.passable & _height_ok(box, aorta, heights_mm)
+    arrival, before = march(cost, box.spacing_mm[0], np.flatnonzero(start), BUDGET)
+    found = _longest_paths(box.with_values(around.likeness), arrival, before, from_aorta, aorta)
+    lumen = np.clip(box.values - blood_threshold_hu(aorta.mean_hu), 0, aorta.mean_hu) * (from_aorta > 0.5)
+    return [
+        replace(o, path_mm=np.vstack([mouth_mm(o.path_mm, box.with_values(lumen), from_aorta), o.path_mm[1:]])) for o in found
+    ]
 
 
 def mouth_mm(path_mm: np.ndarray, lumen: Grid, from_root: np.ndarray) -> np.ndarray:
@@ -220,12 +247,12 @@ def _start_of(before: np.ndarray, arrival: np.ndarray) -> np.ndarray:
         start[reached] = further
 
 
-def find_ostia(volume: Grid, heart: Heart, aorta: Aorta) -> dict[str, Ostium]:
+def find_ostia(around: Surroundings) -> dict[str, Ostium]:
     """Return the ostia found, under ``left`` and ``right``; one that is not found is not there.
 
     The pair of outgrowths is taken whose summed worth is greatest; one outgrowth is not both.
     """
-    found = outgrowths(volume, heart, aorta)
+    found = outgrowths(around.between(*BOX_Z_MM))
     worths = {side: [worth(o, towards) for o in found] + [0.0] for side, towards in SIDES.items()}
     none = len(found)
     pairs = [(i, j) for i in range(none + 1) for j in range(none + 1) if i != j or i == none]

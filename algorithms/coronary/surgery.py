@@ -16,8 +16,7 @@ from scipy import ndimage
 from algorithms.contract.errors import DataError
 from algorithms.coronary.aorta import Aorta
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.heart import Heart
-from algorithms.coronary.ostia import SIDES, Ostium, Outgrowth, outgrowths, root_axis, worth
+from algorithms.coronary.ostia import SIDES, Ostium, Outgrowth, Surroundings, outgrowths, root_axis, worth
 from algorithms.coronary.vessel.metal import METAL_HU
 
 LOWEST_GRAFT_MM = 28.0
@@ -57,7 +56,7 @@ class Graft:
     length_mm: float
 
 
-def surgery_doubts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Ostium]) -> tuple[str, ...]:
+def surgery_doubts(volume: Grid, around: Surroundings, ostia: dict[str, Ostium]) -> tuple[str, ...]:
     """Return what speaks for an operation on the coronary arteries and does not prove one.
 
     Raises
@@ -65,7 +64,7 @@ def surgery_doubts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Os
     DataError
         If a bypass leaves the ascending aorta behind a breastbone that wires close.
     """
-    found, wires = grafts(volume, heart, aorta, ostia), len(wire_loops(volume, aorta))
+    found, wires = grafts(around, ostia), len(wire_loops(volume, around.aorta))
     if not found:
         return wire_doubts(wires)
     begins = f"a vessel leaves the ascending aorta {found[0].height_mm:.0f} mm above the valve and was followed for "
@@ -78,15 +77,14 @@ def surgery_doubts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Os
     )
 
 
-def grafts(volume: Grid, heart: Heart, aorta: Aorta, ostia: dict[str, Ostium]) -> list[Graft]:
+def grafts(around: Surroundings, ostia: dict[str, Ostium]) -> list[Graft]:
     """Return the bypasses seen to leave the ascending aorta, longest first.
 
     All outgrowths of the aorta are followed at once, so that a coronary artery belongs to its own ostium and not to a path
     that creeps along the aorta's wall.  A high one that is the only artery of its side is an anomalous ostium.
     """
-    root, axis = aorta.centres_mm[0], root_axis(aorta)
-    top_mm = float(aorta.centres_mm[-1, 2] - root[2])
-    every = outgrowths(volume, heart, aorta, (LOWEST_OSTIUM_MM, np.inf), (0.0, top_mm))
+    root, axis = around.aorta.centres_mm[0], root_axis(around.aorta)
+    every = outgrowths(around.between(0.0, np.inf), (LOWEST_OSTIUM_MM, np.inf))
     high = [o for o in every if (o.path_mm[0] - root) @ axis >= LOWEST_GRAFT_MM]
     low = [o for o in every if (o.path_mm[0] - root) @ axis < LOWEST_GRAFT_MM]
     return [

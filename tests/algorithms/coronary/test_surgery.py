@@ -14,7 +14,7 @@ from algorithms.coronary.anatomy import find_anatomy
 from algorithms.coronary.aorta import RAYS, Aorta
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.heart import Heart
-from algorithms.coronary.ostia import Ostium
+from algorithms.coronary.ostia import Ostium, Surroundings
 from algorithms.coronary.surgery import grafts, surgery_doubts, wire_doubts, wire_loops
 from algorithms.phantom.coronary.phantom import coronary_phantom
 
@@ -61,7 +61,7 @@ def test_a_graft_without_wires_is_doubted_with_where_it_begins():
     """It leaves 44 mm above the valve; 50 mm of it are in the scan, of which the way to its farthest point is followed."""
     volume = chest(course(44.0, 50.0))
 
-    (said,) = surgery_doubts(volume, heart_of(volume), AORTA, {})
+    (said,) = surgery_doubts(volume, Surroundings.of(volume, heart_of(volume), AORTA), {})
 
     assert re.match(
         r"a vessel leaves the ascending aorta 4[345] mm above the valve .* as a bypass graft does, and no wires", said
@@ -81,14 +81,14 @@ def test_other_vessels_of_the_aorta_are_no_grafts(height_mm, length_mm, is_ostiu
     volume = chest(course(height_mm, length_mm))
     ostia = {"right": Ostium(np.array([0.0, -AORTA_MM, height_mm]), 1.0)} if is_ostium else {}
 
-    assert grafts(volume, heart_of(volume), AORTA, ostia) == []
+    assert grafts(Surroundings.of(volume, heart_of(volume), AORTA), ostia) == []
 
 
 def test_a_graft_taken_for_an_ostium_is_still_a_graft():
     """The right sinus has an artery of its own, so the high vessel is no ostium, whatever the search for ostia took it for."""
     volume = chest(course(40.0, 45.0), course(14.0, 40.0))
 
-    found = grafts(volume, heart_of(volume), AORTA, {"right": Ostium(np.array([0.0, -AORTA_MM, 38.0]), 0.8)})
+    found = grafts(Surroundings.of(volume, heart_of(volume), AORTA), {"right": Ostium(np.array([0.0, -AORTA_MM, 38.0]), 0.8)})
 
     assert [graft.height_mm for graft in found] == [pytest.approx(40.0, abs=2.0)]
 
