@@ -149,18 +149,9 @@ def tree_of(
         raise DataError("the lumen at the ostia is no vessel, wanted one of some mm in length; check the segmentation")
     axes = heart_axes(heart, np.array(list(ostia_mm.values())))
     courses = named_courses(_rough(skeleton, lumen, sides), axes)
-    calcium_hu = max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
-    calcium = calcified(volume_hu, repair.mask, blood_hu + calcium_hu)
-    blur_sd_mm = (blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM) / 2.355
-    scene = Scene(
-        image=Image.of(volume_hu),
-        heart=heart,
-        bloom=bloom_hu(volume_hu, calcium, blur_sd_mm),
-        calcium_hu=calcium_hu,
-        blood_hu=blood_hu,
-        noise_hu=noise_hu,
-        blur_sd_mm=blur_sd_mm,
-    )
+    scene, calcium = _scene(
+        volume_hu, heart, repair.mask, blood_hu=blood_hu, noise_hu=noise_hu, blur_fwhm_mm=blur_fwhm_mm or TYPICAL_BLUR_FWHM_MM
+    )  # fmt: skip
     vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
     vessels, lost_mm = believed(ended_where_they_fade(without_veins(vessels, scene.blood, scene.blur_sd_mm)))
     branches = _branches(vessels)
@@ -174,6 +165,25 @@ def tree_of(
     tree = _examined(Tree(tuple(branches), tuple(stenoses), tuple(doubts)), scene, volume_hu, axes)
     tree = replace(tree, doubts=(*tree.doubts, *loose_doubts(tree, lumen.with_values(repair.mask))))
     return tree, _facts(tree, vessels, scene, repair.bridges)
+
+
+def _scene(
+    volume_hu: Grid, heart: Grid, mask: np.ndarray, *, blood_hu: float, noise_hu: float, blur_fwhm_mm: float
+) -> tuple[Scene, np.ndarray]:
+    """Return what sections are read from, and the calcium in it, (Z, Y, X) bool."""
+    calcium_hu = max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
+    calcium = calcified(volume_hu, mask, blood_hu + calcium_hu)
+    blur_sd_mm = blur_fwhm_mm / 2.355
+    scene = Scene(
+        image=Image.of(volume_hu),
+        heart=heart,
+        bloom=bloom_hu(volume_hu, calcium, blur_sd_mm),
+        calcium_hu=calcium_hu,
+        blood_hu=blood_hu,
+        noise_hu=noise_hu,
+        blur_sd_mm=blur_sd_mm,
+    )
+    return scene, calcium
 
 
 TYPICAL_BLUR_FWHM_MM = 0.85
