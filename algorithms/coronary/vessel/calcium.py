@@ -48,16 +48,21 @@ def calcified(volume_hu: Grid, lumen: np.ndarray, above_hu: float) -> np.ndarray
     return found
 
 
-def bloom_hu(volume_hu: Grid, calcium: np.ndarray, blur_sd_mm: float) -> Grid:
-    """Return what the voxels ``calcium`` (Z, Y, X) bool add to the image everywhere, float32 HU on the same grid."""
+def bloom_hu(volume_hu: Grid, calcium: np.ndarray, blur_sd_mm: float, blood_hu: np.ndarray | None = None) -> Grid:
+    """Return what the voxels ``calcium`` (Z, Y, X) bool add to the image everywhere, float32 HU on the same grid.
+
+    ``blood_hu`` (M,) is what the lumen beside it adds to each of these voxels, in the order of ``np.argwhere``, where it is
+    known: without it calcium is taken for more than it is, and a lumen for less.
+    """
     bloom = np.zeros(volume_hu.values.shape, dtype=np.float32)
+    seen = np.zeros(volume_hu.values.shape, dtype=np.float32)
+    seen[calcium] = volume_hu.values[calcium] - SOFT_TISSUE_HU - (0.0 if blood_hu is None else blood_hu)
     labels, _ = ndimage.label(calcium, structure=np.ones((3, 3, 3)))
     sd = blur_sd_mm / np.asarray(volume_hu.spacing_mm)
     margin = np.ceil(4 * sd).astype(int) + 1
     for i, box in enumerate(ndimage.find_objects(labels), start=1):
         wide = tuple(slice(max(s.start - m, 0), s.stop + m) for s, m in zip(box, margin, strict=True))
-        mine = labels[wide] == i
-        excess = np.where(mine, volume_hu.values[wide] - SOFT_TISSUE_HU, 0.0)
+        excess = np.where(labels[wide] == i, seen[wide], 0.0)
         support = excess > 0.5 * excess.max()
         own = np.where(support, excess, 0.0)
         for _ in range(ITERATIONS):

@@ -13,10 +13,10 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.calcium import bloom_hu
+from algorithms.coronary.vessel.calcium import SOFT_TISSUE_HU, bloom_hu
 from algorithms.coronary.vessel.calibration import Blood, blood_of, blur_sd_of
 from algorithms.coronary.vessel.cross_section import STEP_MM, Raster, arc_length_mm, frames, resampled, smoothed
-from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM, SectionFit, fit_sections
+from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM, SectionFit, blurred_disc, fit_sections
 from algorithms.coronary.vessel.naming import Course
 from algorithms.coronary.vessel.sampling import Image, nearest
 
@@ -32,8 +32,9 @@ BLUR_RADII_MM = (1.0, 2.6)
 WIDEST_MM = 3.2
 """Sections are sampled for radii up to this."""
 
-CALCIUM_ABOVE_BLOOD_HU = 150.0
-"""Calcium is what is brighter than blood by this, or by five times the noise if that is more."""
+CALCIUM_ABOVE_BLOOD_HU = 100.0
+"""Calcium is what is brighter than blood by this, or by five times the noise if that is more: a thin rod of plaque, blurred, is
+hardly brighter than that, and one that is not seen is taken for lumen."""
 
 LEAST_OWN_RIM = 0.45
 """A section is trusted where at least this part of its rim is neither calcium nor another vessel's."""
@@ -103,6 +104,9 @@ def traced(
         if turn == 0 and find_blur:
             blur = _blur(vessels, scene)
             scene = replace(scene, blur_sd_mm=blur, bloom=bloom_hu(volume_hu, calcium, blur))
+    # Once and at the end: radii that are too wide would take calcium for blood, and so become wider still.
+    beside = _blood_in(volume_hu.points_mm(np.argwhere(calcium)), vessels, scene)
+    scene = replace(scene, bloom=bloom_hu(volume_hu, calcium, scene.blur_sd_mm, beside))
     vessels = [_final(vessels, i, scene) for i in range(len(vessels))]
     return [_smooth_radius(v) for v in vessels], scene
 
@@ -156,6 +160,17 @@ def _blur(vessels: list[Vessel], scene: Scene) -> float:
     values, weight, blood, radius = (np.concatenate(p) for p in zip(*parts, strict=True))
     blur = blur_sd_of(values, weight, raster, blood_hu=blood, radius_mm=radius, noise_hu=scene.noise_hu)
     return scene.blur_sd_mm if blur is None else blur
+
+
+def _blood_in(points_mm: np.ndarray, vessels: list[Vessel], scene: Scene) -> np.ndarray:
+    """Return what the vessels' blood adds to soft tissue at points (M, 3) in and beside them, (M,) HU."""
+    along = np.concatenate([v.points_mm for v in vessels])
+    radius = np.concatenate([v.radius_mm for v in vessels])
+    blood = np.concatenate([blood_along(vessels, i, scene) for i in range(len(vessels))])
+    away, nearest = cKDTree(along).query(points_mm)
+    share, _ = blurred_disc(away, radius[nearest], scene.blur_sd_mm)
+    added: np.ndarray = (blood[nearest] - SOFT_TISSUE_HU) * share
+    return added
 
 
 def ostium_distance_mm(vessels: list[Vessel], index: int) -> np.ndarray:

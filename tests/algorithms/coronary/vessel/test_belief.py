@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.vessel.belief import believed, ended_where_they_fade, without_veins
@@ -123,8 +124,6 @@ def test_bloom_is_what_the_calcium_adds():
 
     Left alone, blooming adds 180 HU in the voxel beside the cube.
     """
-    from scipy import ndimage
-
     spacing = (0.4, 0.4, 0.4)
     sharp = np.full((30, 30, 30), 40.0)
     sharp[12:17, 12:17, 12:17] = 1000.0
@@ -138,3 +137,20 @@ def test_bloom_is_what_the_calcium_adds():
     assert calcium.any()
     assert volume.values[14, 14, 17] > 200
     assert np.abs(left[14, 14, 17:22] - 40).max() < 30
+
+
+def test_the_lumen_beside_calcium_is_not_taken_for_calcium():
+    """A cube against a wall of blood: with what the blood adds to the cube's voxels known, its bloom is the cube's own."""
+    spacing, blur = (0.4, 0.4, 0.4), 0.35 / 0.4
+    cube, blood = np.zeros((30, 30, 30)), np.zeros((30, 30, 30))
+    cube[12:17, 12:17, 12:17] = 960.0
+    blood[:, :, 17:] = 400.0
+    cube, blood = ndimage.gaussian_filter(cube, blur), ndimage.gaussian_filter(blood, blur)
+    volume = Grid(40 + cube + blood, spacing, (0.0, 0.0, 0.0))
+    calcium = volume.values > 570
+
+    without, knowing = (bloom_hu(volume, calcium, 0.35, told).values for told in (None, blood[calcium]))
+
+    beside = (14, 14, slice(17, 20))
+    assert np.abs(knowing - cube)[beside].max() < 40
+    assert (without - cube)[beside].max() > 80
