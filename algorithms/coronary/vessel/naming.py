@@ -47,8 +47,8 @@ ends before 230."""
 PLB_TURN_DEG = 228.0
 """Side branches that leave the LCx beyond this supply the inferior wall."""
 
-INFERIOR_TURN_DEG = 210.0
-"""Side branches of an LCx that becomes the PDA, and that end beyond this, supply the inferior wall."""
+MARGIN_TURN_DEG = 192.0
+"""The obtuse margin is behind: side branches that leave an LCx which becomes the PDA beyond this supply the inferior wall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +268,7 @@ class _Builder:
         if owner.name == "LCx":
             if self.turn_deg(way[0]) > PLB_TURN_DEG:
                 return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
-            inferior = self.turn_deg(leaf) > INFERIOR_TURN_DEG and any(course.name == "L-PDA" for course in self.courses)
+            inferior = self.turn_deg(way[0]) > MARGIN_TURN_DEG and any(course.name == "L-PDA" for course in self.courses)
             return "L-PLB" if inferior else "OM"
         if owner.name == "LM":
             return "OM"

@@ -163,9 +163,12 @@ def _blur(vessels: list[Vessel], scene: Scene) -> float:
 
 
 def _blood_in(points_mm: np.ndarray, vessels: list[Vessel], scene: Scene) -> np.ndarray:
-    """Return what the vessels' blood adds to soft tissue at points (M, 3) in and beside them, (M,) HU."""
+    """Return what the vessels' blood surely adds to soft tissue at points (M, 3) in and beside them, (M,) HU.
+
+    A lumen is surely as wide as it was measured less a standard deviation; where plaque closes it that is nothing.
+    """
     along = np.concatenate([v.points_mm for v in vessels])
-    radius = np.concatenate([v.radius_mm for v in vessels])
+    radius = np.concatenate([np.maximum(v.radius_mm - v.radius_sd_mm, 0.0) for v in vessels])
     blood = np.concatenate([blood_along(vessels, i, scene) for i in range(len(vessels))])
     away, nearest = cKDTree(along).query(points_mm)
     share, _ = blurred_disc(away, radius[nearest], scene.blur_sd_mm)
