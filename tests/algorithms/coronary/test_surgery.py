@@ -93,6 +93,17 @@ def test_a_graft_taken_for_an_ostium_is_still_a_graft():
     assert [graft.height_mm for graft in found] == [pytest.approx(40.0, abs=2.0)]
 
 
+def test_behind_a_wired_breastbone_the_only_artery_of_a_side_is_a_graft():
+    """A lesion at the ostium may hide the artery that the graft was sewn for."""
+    volume = chest(course(33.0, 50.0))
+    around = Surroundings.of(volume, heart_of(volume), AORTA)
+    ostia = {"right": Ostium(np.array([0.0, -AORTA_MM, 33.0]), 1.0)}
+
+    assert surgery_doubts(volume, around, ostia) == ()
+    with pytest.raises(DataError, match="as a bypass graft does, and 3 wires close the breastbone"):
+        surgery_doubts(front_of_chest(3, lead=False), around, ostia)
+
+
 def front_of_chest(loops: int, lead: bool) -> Grid:
     """Return wire loops about a breastbone 40 mm before the aorta, 28 mm apart, and perhaps a lead that runs down there."""
     empty = np.zeros((150, 60, 60), np.int16)
