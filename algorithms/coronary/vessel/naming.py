@@ -159,11 +159,7 @@ class _Builder:
 
     def turn_deg(self, leaf: int) -> float:
         """Return how far around the heart from the septum, by the front, a tip lies: 0 to 360."""
-        return self._turns_deg([leaf])[0]
-
-    def _turns_deg(self, nodes: list[int]) -> list[float]:
-        turns: list[float] = self._turn_deg(self.nodes.points_mm[nodes]).tolist()
-        return turns
+        return float(self._turn_deg(self.nodes.points_mm[leaf]))
 
     def _turn_deg(self, points_mm: np.ndarray) -> np.ndarray:
         turn: np.ndarray = (self.axes.angle_deg(points_mm) + 60) % 360 - 60
@@ -227,7 +223,8 @@ class _Builder:
         way = self.nodes.way(leaf)
         height = self.axes.height(self.nodes.points_mm[way])
         left = np.flatnonzero(height > LCX_HEIGHT)
-        return max(self._turns_deg(way[: int(left[0]) if len(left) else len(way)] or way[:1]))
+        stays = way[: int(left[0]) if len(left) else len(way)] or way[:1]
+        return float(self._turn_deg(self.nodes.points_mm[stays]).max())
 
     def _groove_vessel(self, name: str, way: list[int], beyond: str) -> int:
         """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``.
@@ -237,7 +234,8 @@ class _Builder:
         height = self.axes.height(self.nodes.points_mm[way])
         last = int(np.flatnonzero(np.r_[True, height[1:] < BASE_HEIGHT])[-1])
         if name == "LCx":
-            last = max(last, int(np.argmax(np.r_[np.array(self._turns_deg(way[:-1])) > PLB_TURN_DEG, True])))
+            turn = self._turn_deg(self.nodes.points_mm[way[:-1]])
+            last = max(last, int(np.argmax(np.r_[turn > PLB_TURN_DEG, True])))
         turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and height[-1] > LCX_HEIGHT
         if not turned or last < 10 or last > len(way) - 10:
             return self.add(name, way)

@@ -232,7 +232,7 @@ def test_a_vein_in_the_mask_is_no_branch():
     assert tree.doubts == ()
     for branch in tree.branches:
         from_vein = np.linalg.norm(branch.points_mm[:, None] - tubes["vein"].points_mm, axis=2).min(axis=1)
-        assert np.mean(from_vein < tubes["vein"].radius_mm.min()) < 0.1, branch.name
+        assert np.mean(from_vein < tubes["vein"].radius_mm.min()) < 0.1, branch.name  # where it touches the LAD
 
 
 @pytest.mark.slow

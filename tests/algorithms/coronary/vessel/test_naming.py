@@ -14,10 +14,9 @@ AXES = HeartAxes(np.zeros(3), LONG_AXIS, LENGTH_MM, SEPTUM, ANTERIOR, measured=T
 FORK = (60, -0.05, 6)
 
 
-def course(knots: list[tuple[float, float, float]], parent: int | None = None) -> Course:
+def course(knots: list[tuple[float, float, float]]) -> Course:
     points = on_heart(knots)
-    end = None if parent is None else -1
-    return Course(points, np.full(len(points), 1.5), parent, end, "left")
+    return Course(points, np.full(len(points), 1.5), None, None, "left")
 
 
 def left_dominant(groove_height: float) -> list[Course]:
