@@ -34,6 +34,9 @@ LCX_HEIGHT = 0.2
 LAD_HEIGHT = 0.4
 """The LAD reaches at least this far to the apex, unless nothing does; a septal branch does not."""
 
+LAD_REACHES = 0.9
+"""Whatever comes this near to the apex may be the LAD; the last diagonal often comes nearer, beside the groove."""
+
 LAD_TURN_DEG = 120.0
 """The anterior groove lies at 50 to 100 degrees; what runs farther round than this is a marginal, whatever its length."""
 
@@ -47,8 +50,8 @@ ends before 230."""
 PLB_TURN_DEG = 228.0
 """Side branches that leave the LCx beyond this supply the inferior wall."""
 
-MARGIN_TURN_DEG = 192.0
-"""The obtuse margin is behind: side branches that leave an LCx which becomes the PDA beyond this supply the inferior wall."""
+PDA_REACH_DEG = 37.0
+"""Side branches that leave the LCx this near to where it becomes the PDA supply the inferior wall, not the obtuse margin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +206,7 @@ class _Builder:
     def _lad_score(self, leaf: int) -> float:
         """To the apex, along the septum's edge, and long: a diagonal falls short in each."""
         angle = np.radians(self._course_deg(leaf) - 60)
-        return min(self._tallest(leaf), 1.0) + 3 * float(np.cos(angle)) + float(self.nodes.length_mm[leaf]) / 300
+        return min(self._tallest(leaf), LAD_REACHES) + 3 * float(np.cos(angle)) + float(self.nodes.length_mm[leaf]) / 1000
 
     def _tallest(self, leaf: int) -> float:
         return float(self.axes.height(self.nodes.points_mm[self.nodes.way(leaf)]).max())
@@ -266,8 +269,8 @@ class _Builder:
         if owner.name == "LCx":
             if self.turn_deg(way[0]) > PLB_TURN_DEG:
                 return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
-            inferior = self.turn_deg(way[0]) > MARGIN_TURN_DEG and any(course.name == "L-PDA" for course in self.courses)
-            return "L-PLB" if inferior else "OM"
+            pda = [float(self._turn_deg(course.points_mm[0])) for course in self.courses if course.name == "L-PDA"]
+            return "L-PLB" if pda and self.turn_deg(way[0]) > pda[0] - PDA_REACH_DEG else "OM"
         if owner.name == "LM":
             return "OM"
         return owner.name + "-"
@@ -324,7 +327,7 @@ class _Builder:
     def _rca_score(self, leaf: int) -> float:
         """The longest way that ends on the lower side of the heart."""
         below = -np.sin(np.radians(self.axes.angle_deg(self.nodes.points_mm[leaf])))
-        return float(self.nodes.length_mm[leaf]) / 100 + 0.5 * float(below)
+        return float(self.nodes.length_mm[leaf]) / 100 + 0.8 * float(below)
 
     def _pda_score(self, leaf: int) -> float:
         """The PDA runs towards the apex near the septum, the PLB on below the left ventricle."""

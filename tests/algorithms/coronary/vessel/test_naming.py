@@ -59,7 +59,8 @@ BETWEEN = [(85, 0.15, 3), (105, 0.3, 3), (115, 0.5, 3), (120, 0.65, 3)]
         pytest.param(LAD, 5.0, BETWEEN, "RI", id="beside the parting"),
         pytest.param(LAD, 25.0, BETWEEN, "D1", id="farther on"),
         pytest.param(LCX, 50.0, [(160, 0.2, 3), (170, 0.4, 3), (175, 0.6, 3)], "OM1", id="to the side wall"),
-        pytest.param(LCX, 80.0, [(215, 0.2, 3), (222, 0.4, 3), (225, 0.6, 3)], "L-PLB", id="to the inferior wall"),
+        pytest.param(LCX, 80.0, [(215, 0.2, 3), (222, 0.4, 3), (225, 0.6, 3)], "OM1", id="beyond the obtuse margin"),
+        pytest.param(LCX, 102.0, [(248, 0.2, 3), (248, 0.4, 3), (248, 0.6, 3)], "L-PLB", id="beside the inferior groove"),
     ],
 )
 def test_a_side_branch_is_named_by_where_it_leaves_and_where_it_leads(parent, at_mm, knots, name):
@@ -72,3 +73,32 @@ def test_a_side_branch_is_named_by_where_it_leaves_and_where_it_leads(parent, at
     found = named_courses(with_branch(tree, parent, at_mm, knots), AXES)
 
     assert {c.name for c in found} == {"LM", "LAD", "LCx", "L-PDA", name}
+
+
+def test_a_short_right_artery_is_the_one_in_the_groove_and_not_its_longer_marginal():
+    """Where the left tree feeds the inferior wall; the marginal's tip lies far down, but before the lower side."""
+    trunk = on_heart([(30, -0.12, 20), (10, -0.08, 32), (0, -0.06, 34)])
+    fork = len(trunk) - 1
+    groove = on_heart([(0, -0.06, 34), (-20, 0.0, 34), (-40, 0.02, 26), (-50, 0.03, 20)])
+    marginal = on_heart([(0, -0.06, 34), (-14, 0.2, 36), (-24, 0.45, 34), (-31, 0.7, 22)])
+    tree = [(trunk, None, None), (groove, 0, fork), (marginal, 0, fork)]
+
+    found = named_courses([Course(p, np.full(len(p), 1.0), parent, at, "right") for p, parent, at in tree], AXES)
+
+    ends = {c.name: c.points_mm[-1] for c in found}
+    assert ends["RCA"] == pytest.approx(groove[-1])
+    assert len(ends) == 2
+
+
+def test_the_last_diagonal_is_not_the_lad_because_it_ends_nearer_to_the_apex():
+    """It runs beside the groove, on the side wall."""
+    trunk, lad, lcx = left_dominant(-0.05)
+    short = replace(lad, points_mm=on_heart([FORK, (70, 0.15, 3), (78, 0.4, 3), (86, 0.65, 3), (87, 0.92, 3)]))
+    short = replace(short, radius_mm=np.full(len(short.points_mm), 1.5))
+    beside = [(84, 0.5, 3), (88, 0.7, 3), (90, 0.9, 3), (90, 1.0, 3)]
+
+    found = named_courses(with_branch([trunk, short, lcx], LAD, 35.0, beside), AXES)
+
+    ends = {c.name: c.points_mm[-1] for c in found}
+    assert ends["LAD"] == pytest.approx(short.points_mm[-1])
+    assert "D1" in ends
