@@ -110,7 +110,7 @@ def test_the_original_is_deleted_only_after_its_consumer_has_published(case, hom
 
     assert not case.input_path("study", home).exists()
     assert execute(TOY, COUNT, case, home, {}).reused
-    with pytest.raises(DataError, match="was deleted after de-identification; receive it again"):
+    with pytest.raises(DataError, match="is not in the inbox: it was deleted after de-identification, or --home is not"):
         execute(TOY, COUNT, case, home, {"slow_s": 0.001})
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 PROJECT = Path(__file__).parents[4]
 COMMAND = "algorithms.dicom.deidentify"
-
-needs_command = pytest.mark.skipif(importlib.util.find_spec(COMMAND) is None, reason=f"there is no {COMMAND} yet")
 
 
 STARTER = """

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.algorithms.dicom.hard.command import needs_command, run
+from tests.algorithms.dicom.hard.command import run
 from tests.algorithms.dicom.hard.elements import EXPLICIT, IMPLICIT, part10, written
 from tests.algorithms.dicom.hard.examination import image, meta, patient, study
 from tests.algorithms.dicom.hard.leaks import leaks_below
 from tests.algorithms.dicom.hard.ledger import Ledger
-
-pytestmark = needs_command
 
 FILES = 300
 """Each with one to eight changed bytes."""

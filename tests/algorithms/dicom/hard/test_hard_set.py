@@ -17,12 +17,11 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.algorithms.dicom.hard.command import needs_command, run
+from tests.algorithms.dicom.hard.command import run
 from tests.algorithms.dicom.hard.hard_set import CLEAN, REFUSED, HardFile, HardSet, hard_set
 from tests.algorithms.dicom.hard.leaks import Needles, decoded, leaks_below
 
 DCIODVFY = Path("/usr/bin/dciodvfy")
-pytestmark = needs_command
 
 
 @dataclass(frozen=True)
