@@ -27,7 +27,6 @@ MAIN = ("LM", "LAD", "LCx", "RCA")
 SILENT_SHARE = 0.1
 """Share of the tree's length (1) up to which veins and leaks are cut off without a word; of more, one may have stayed."""
 
-
 FADED_RADIUS_MM = 0.2
 """A lumen this narrow is one voxel of a CT across: there is no telling it from none."""
 
@@ -36,6 +35,24 @@ LONGEST_TAIL_MM = 25.0
 
 LEAST_TAIL_RADIUS_MM = 0.4
 """A vessel narrower than two voxels of a CT is not one whose stenosis is reported."""
+
+BEGINNING_MM = 4.0
+"""Beginning of a side branch, from its parent's wall, in which it must have a lumen, mm."""
+
+VEIN_WINDOW_MM = 8.0
+"""Length over which brightness is judged and least length of a vein, mm: longer than the throat of a stenosis."""
+
+VENOUS_PART = 0.7
+"""Share of the arteries' brightness below which a lumen holds venous blood (1)."""
+
+TELLING_RADIUS_MM = 0.5
+"""A lumen that was measured narrower than this says nothing of its blood, mm."""
+
+MOSTLY = 0.9
+"""Share of a vessel's rest that must be faint for it to be a vein (1)."""
+
+SHORTEST_ARTERY_MM = 6.0
+"""A branch that is arterial for less than this before it is a vein is one from its beginning, mm."""
 
 
 def ended_where_they_fade(vessels: list[Vessel]) -> list[Vessel]:
@@ -93,10 +110,6 @@ def _begins_closed(vessels: list[Vessel], i: int) -> bool:
     return bool(beginning.size and beginning.min() <= FADED_RADIUS_MM)
 
 
-BEGINNING_MM = 4.0
-"""Beginning of a side branch, from its parent's wall, in which it must have a lumen, mm."""
-
-
 def _only(vessels: list[Vessel], kept: set[int]) -> list[Vessel]:
     """Return the vessels of these numbers, whose parents are among them, numbered and named anew."""
     order = sorted(kept)
@@ -142,22 +155,6 @@ def _venous_from(vessels: list[Vessel], i: int, blood: Mapping[str, Blood], blur
 def _cut(vessel: Vessel, end: int) -> Vessel:
     arrays = ("points_mm", "radius_mm", "radius_sd_mm", "core_hu", "trusted")
     return replace(vessel, **{name: getattr(vessel, name)[:end] for name in arrays})
-
-
-VEIN_WINDOW_MM = 8.0
-"""Length over which brightness is judged and least length of a vein, mm: longer than the throat of a stenosis."""
-
-VENOUS_PART = 0.7
-"""Share of the arteries' brightness below which a lumen holds venous blood (1)."""
-
-TELLING_RADIUS_MM = 0.5
-"""A lumen that was measured narrower than this says nothing of its blood, mm."""
-
-MOSTLY = 0.9
-"""Share of a vessel's rest that must be faint for it to be a vein (1)."""
-
-SHORTEST_ARTERY_MM = 6.0
-"""A branch that is arterial for less than this before it is a vein is one from its beginning, mm."""
 
 
 def _renumbered(vessels: list[Vessel]) -> list[str]:
