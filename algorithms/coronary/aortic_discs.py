@@ -86,7 +86,7 @@ def _discs(hu: np.ndarray, spacing_mm: float) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([peaks, DISC_RADII_MM[radius[tuple(peaks.T)]]]).astype(float), strength
 
 
-def disc_chains(coarse: Grid, most: int = 6) -> list[Chain]:
+def disc_chains(coarse: Grid, most: int = 10) -> list[Chain]:
     """Return the strongest chains of round bright discs through the axial slices of ``coarse``, best first.
 
     Neighbouring discs may move by their slice distance plus 1.5 mm and change radius by 3 mm; both cost.
@@ -152,8 +152,9 @@ SAME_BLOOD = 0.15
 def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
     """Return the chain that is the ascending aorta.
 
-    The strongest one is, but for this: a chain with another one behind it that holds the same blood gains by half, for
-    that is the descending aorta; one with such a chain in front of it loses four fifths, for it is the descending aorta.
+    The strongest one is, but for this: a chain with another one behind it that holds the same blood gains by up to half, the
+    more alike the more, for that is the descending aorta; one with such a chain in front of it loses four fifths, for it is
+    the descending aorta.
 
     Raises
     ------
@@ -171,9 +172,11 @@ def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
     blood = [float(np.median(ndimage.map_coordinates(smooth.values, c.index.T, order=1))) for c in strong]
 
     def worth(i: int) -> float:
-        behind = [depth[j] - depth[i] for j in range(len(strong)) if abs(blood[j] - blood[i]) < SAME_BLOOD * blood[i]]
         near, far = DESCENDING_BEHIND_MM
-        factor = 0.2 if any(near < -d < far for d in behind) else 1.0
-        return strong[i].score * factor * (1.5 if any(near < d < far for d in behind) else 1.0)
+        alike = [1 - abs(blood[j] - blood[i]) / (SAME_BLOOD * blood[i]) for j in range(len(strong))]
+        behind = [depth[j] - depth[i] for j in range(len(strong))]
+        gain = max((like for like, d in zip(alike, behind, strict=True) if near < d < far and like > 0), default=0.0)
+        is_descending = any(near < -d < far and like > 0 for like, d in zip(alike, behind, strict=True))
+        return strong[i].score * (0.2 if is_descending else 1.0) * (1 + 0.5 * gain)
 
     return strong[max(range(len(strong)), key=worth)]

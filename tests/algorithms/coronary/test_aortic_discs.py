@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from algorithms.contract.errors import DataError
-from algorithms.coronary.aortic_discs import DISC_RADII_MM, ascending_chain, disc_chains, disc_votes
+from algorithms.coronary.aortic_discs import DISC_RADII_MM, Chain, ascending_chain, disc_chains, disc_votes
 from algorithms.coronary.grid import Grid
 
 
@@ -26,3 +26,41 @@ def test_a_chest_without_a_round_bright_vessel_is_refused():
 
     with pytest.raises(DataError, match="send a contrast-enhanced series"):
         ascending_chain(disc_chains(flat), flat)
+
+
+def columns(**vessels: tuple[int, int, float, int, float]) -> tuple[Grid, dict[str, Chain]]:
+    """Return a chest of 2 mm with upright vessels (y, x, HU, slices from above, score), and the chain of each."""
+    chest = np.zeros((60, 80, 60), np.float32)
+    chains = {}
+    for name, (y, x, hu, count, score) in vessels.items():
+        chest[60 - count :, y - 5 : y + 6, x - 5 : x + 6] = hu
+        index = np.column_stack([np.arange(60 - count, 60), np.full(count, y), np.full(count, x)])
+        chains[name] = Chain(index.astype(float), np.full(count, 13.0), score)
+    return Grid(chest, (2.0,) * 3, (0.0, 0.0, 0.0)), chains
+
+
+def test_the_pulmonary_artery_is_not_the_aorta_though_an_atrium_of_nearly_its_blood_lies_behind_it():
+    """Discs as found in a phantom of moderate contrast (seed 108), whose pulmonary artery is as round as its aorta."""
+    chest, chains = columns(
+        pulmonary=(12, 40, 199.0, 38, 44.34),
+        aorta=(25, 28, 359.0, 34, 43.56),
+        atrium=(48, 8, 214.0, 38, 47.28),
+        descending=(70, 40, 359.0, 60, 107.37),
+    )
+
+    assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
+
+
+def test_a_chest_full_of_round_vessels_still_shows_its_aorta():
+    """Six chains were longer than the aorta's in the phantom of seed 3; none of them has its own blood behind it."""
+    chest = np.zeros((60, 100, 110), np.float32)
+    y, x = np.mgrid[:100, :110]
+    rivals = [(10, 12, 290.0), (10, 50, 345.0), (12, 95, 410.0), (40, 12, 580.0), (45, 95, 690.0), (85, 15, 240.0)]
+    for at_y, at_x, hu in [*rivals, (88, 62, 490.0)]:
+        chest[:, np.hypot(y - at_y, x - at_x) < 6] = hu
+    chest[15:, np.hypot(y - 45, x - 52) < 7] = 490.0
+    smooth = Grid(ndimage.gaussian_filter(chest, 0.7), (2.0,) * 3, (0.0, 0.0, 0.0))
+
+    found = ascending_chain(disc_chains(smooth), smooth)
+
+    assert found.index[:, 1:].mean(axis=0) == pytest.approx([45, 52], abs=1.5)
