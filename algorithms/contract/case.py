@@ -137,8 +137,8 @@ class Case:
         path = self.input_path(name, home)
         if not path.exists():
             raise DataError(
-                f"input {name} of case {self.case_id} is not in the inbox: it was deleted after de-identification, or --home is "
-                "not the one that received it; name that one, or receive it again"
+                f"input {name} of case {self.case_id} is not in the inbox: it was deleted after de-identification, or --home "
+                "is not the one that received it; name that one, or receive it again"
             )
         if sha256_path(path) != self.inputs[name]:
             raise DataError(f"input {name} of case {self.case_id} has changed since it was received; receive it again")

@@ -51,6 +51,15 @@ def test_the_pulmonary_artery_is_not_the_aorta_though_an_atrium_of_nearly_its_bl
     assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
 
 
+def test_the_aorta_is_not_taken_for_the_descending_one_behind_an_outflow_tract_of_the_same_blood():
+    """Both ventricles are filled alike in some scans, and the right one's outflow lies in front of the aorta."""
+    chest, chains = columns(
+        outflow=(10, 40, 350.0, 30, 25.0), aorta=(25, 28, 359.0, 34, 30.0), descending=(60, 40, 359.0, 60, 107.37)
+    )
+
+    assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
+
+
 def test_a_chest_full_of_round_vessels_still_shows_its_aorta():
     """Six chains were longer than the aorta's in the phantom of seed 3; none of them has its own blood behind it."""
     chest = np.zeros((60, 100, 110), np.float32)
