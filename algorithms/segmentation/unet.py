@@ -27,15 +27,29 @@ RARE = -4.6
 its answers vanish with their gradients (Lin et al., ICCV 2017, arXiv:1708.02002, section 3.3)."""
 
 
+class InstanceNorm(nn.InstanceNorm3d):
+    """Instance normalisation whose gradients are right for a batch of one too.
+
+    torch 2.13 on a CPU reads a gradient that comes in channels-last order as if it were contiguous, if the batch has one volume.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (N, C, Z, Y, X) from the same shape."""
+        out: torch.Tensor = super().forward(x)
+        if out.requires_grad:
+            out.register_hook(torch.Tensor.contiguous)
+        return out
+
+
 class Residual(nn.Module):
     """Two convolutions whose result is added to what came in."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.first_norm = nn.InstanceNorm3d(channels, affine=True)
+        self.first_norm = InstanceNorm(channels, affine=True)
         self.second = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.second_norm = nn.InstanceNorm3d(channels, affine=True)
+        self.second_norm = InstanceNorm(channels, affine=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, C, Z, Y, X) from the same shape."""

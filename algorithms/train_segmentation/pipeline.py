@@ -71,7 +71,7 @@ PREPARE = Stage(
 TRAIN = Stage(
     name="train",
     run="algorithms.train_segmentation.train:run",
-    version=3,
+    version=4,
     help="Teach the network, from the last checkpoint on where there is one.",
     source="Çiçek et al., MICCAI 2016, arXiv:1606.06650; Milletari et al., 3DV 2016, arXiv:1606.04797; "
     "Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101",
