@@ -30,14 +30,14 @@ its answers vanish with their gradients (Lin et al., ICCV 2017, arXiv:1708.02002
 class InstanceNorm(nn.InstanceNorm3d):
     """Instance normalisation whose gradients are right for a batch of one too.
 
-    torch 2.13 on a CPU reads a gradient that comes in channels-last order as if it were contiguous, if the batch has one volume.
+    torch 2.13 on a CPU reads a gradient that comes in channels-last order as a contiguous one, if the batch has one volume.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (N, C, Z, Y, X) from the same shape."""
         out: torch.Tensor = super().forward(x)
         if out.requires_grad:
-            out.register_hook(torch.Tensor.contiguous)
+            out.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
         return out
 
 
