@@ -46,7 +46,7 @@ format: $(VENV)/installed  ## put everything in our style
 benchmarks: $(VENV)/installed  ## measure again what README and docs claim
 	$(RUN) -m benchmarks
 
-TRAIN := $(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set phantoms=30 \
+TRAIN := $(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set phantoms=48 --set steps=4500 \
 	--set training_precision=bfloat16
 train: $(VENV)/installed  ## train the segmentation networks from phantoms, as those that ship: hours on two cores
 	$(TRAIN) --set network=coarse

@@ -88,7 +88,7 @@ VOLUME = Stage(
 ANATOMY = Stage(
     name="anatomy",
     run="algorithms.coronary.anatomy:run",
-    version=2,
+    version=3,
     help="Find the aorta, the coronary ostia and the left-ventricular myocardium.",
     source="docs/coronary.md, Anatomy and lumen; Kimme et al., Comm ACM 18:120 (1975) for the aorta's discs",
     inputs=("volume",),
@@ -130,7 +130,7 @@ SEGMENT = Stage(
 CENTRELINE = Stage(
     name="centreline",
     run="algorithms.coronary.centreline:run",
-    version=2,
+    version=3,
     help="Draw the vessel tree: centrelines, radii, names, stenoses, and what is doubtful about it.",
     source="Sato et al., Pacific Graphics 281 (2000) for the skeleton; SCCT 2014 segments (doi:10.1016/j.jcct.2014.07.003); "
     "radii by a blurred-lumen fit (docs/coronary.md)",
