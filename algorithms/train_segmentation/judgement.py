@@ -16,7 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from algorithms.train_segmentation.sample import box_around
-from algorithms.train_segmentation.tasks import OSTIA, THIN
+from algorithms.train_segmentation.tasks import OSTIA, SCATTERED, THIN
 
 HALF = 0.5
 """Share or probability from which a voxel belongs to a structure."""
@@ -34,7 +34,9 @@ def judged(channel: str, answer: np.ndarray, truth: np.ndarray, spacing_mm: Sequ
         ways = [np.array(np.unravel_index(int(np.argmax(values)), values.shape)) for values in (answer, truth)]
         return {"distance_mm": round(float(np.linalg.norm((ways[0] - ways[1]) * spacing_mm)), 3)}
     found, true = answer >= HALF, truth >= HALF
-    figures: dict[str, float | None] = {"dice": dice(found, true), "hd95_mm": hd95_mm(found, true, spacing_mm)}
+    figures: dict[str, float | None] = {"dice": dice(found, true)}
+    if channel not in SCATTERED:
+        figures["hd95_mm"] = hd95_mm(found, true, spacing_mm)
     if channel in THIN:
         figures |= {"centreline_found": on_centreline(found, true), "centreline_true": on_centreline(true, found)}
     return {name: None if value is None else round(value, 4) for name, value in figures.items()}

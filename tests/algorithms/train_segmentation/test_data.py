@@ -203,6 +203,16 @@ def test_nothing_where_something_is_has_no_distance():
     assert {"dice": 1.0, "hd95_mm": 0.0} == judged("wide blood", nothing, nothing, SPACING)
 
 
+def test_specks_are_judged_by_overlap_alone():
+    """A missed spot of calcium far from the others would else outweigh all that was found."""
+    true = np.zeros((8, 8, 60))
+    true[4, 4, [5, 50]] = 1
+    found = true.copy()
+    found[4, 4, 50] = 0
+
+    assert {"dice": 0.6667} == judged("calcified plaque", found, true, SPACING)
+
+
 def test_worse_is_told_figure_by_figure():
     """More overlap is better, more distance is worse, a little of either is nothing."""
     old = {"a": {"dice": 0.9, "hd95_mm": 1.0}, "b": {"dice": 0.5}}
