@@ -45,8 +45,8 @@ THIN = ("coronary lumen", "coronary tree")
 """Channels that are trees of tubes and are judged along their centrelines too."""
 
 SCATTERED = ("calcified plaque",)
-"""Channels that are specks here and there: a distance of surfaces tells only how far off the speck lies that was missed, and the
-mean over studies is better for a network that finds none at all in some of them."""
+"""Channels that are specks here and there: a distance of surfaces tells only how far off the speck lies that was missed, and
+its mean over studies is better for a network that finds none at all in some of them."""
 
 
 @dataclass(frozen=True)
