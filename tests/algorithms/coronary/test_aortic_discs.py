@@ -60,6 +60,16 @@ def test_the_aorta_is_not_taken_for_the_descending_one_behind_an_outflow_tract_o
     assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
 
 
+def test_a_vein_in_which_contrast_agent_streams_is_not_the_aorta():
+    """A superior vena cava that is rounder for longer than the aorta and as bright, with the descending aorta behind it."""
+    chest, chains = columns(
+        cava=(30, 8, 428.0, 57, 34.14), aorta=(25, 28, 411.0, 44, 25.37), descending=(66, 40, 422.0, 60, 55.89)
+    )
+    chest.values[:, 25:36, 3:14] *= (1 - 0.15 * np.sin(np.arange(60)))[:, None, None]
+
+    assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
+
+
 def test_a_chest_full_of_round_vessels_still_shows_its_aorta():
     """Six chains were longer than the aorta's in the phantom of seed 3; none of them has its own blood behind it."""
     chest = np.zeros((60, 100, 110), np.float32)
