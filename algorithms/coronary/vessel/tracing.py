@@ -334,8 +334,9 @@ SMOOTH_MM = 0.7
 """Radii are smoothed by a Gaussian of this standard deviation, twice over (S + S(1 - S)), which keeps narrow throats deep."""
 
 
-MOST_SHARPENED_MM = 0.1
-"""Most that a radius is changed by what the blur along the vessel did to it, mm: where it would be more, it is noise."""
+MOST_SHARPENED_MM = 0.03
+"""Most that a radius is changed by what the blur along the vessel did to it, mm: as in the throat of an 80 % stenosis that is
+8 mm long in a vessel of 3 mm, under a blur of 0.4 mm; more is noise."""
 
 
 def _along_the_vessel(vessel: Vessel, blur_sd_mm: float) -> Vessel:
