@@ -338,6 +338,9 @@ MOST_SHARPENED_MM = 0.03
 """Most that a radius is changed by what the blur along the vessel did to it, mm: as in the throat of an 80 % stenosis that is
 8 mm long in a vessel of 3 mm, under a blur of 0.4 mm; more is noise."""
 
+MOST_SHARPENED = 0.1
+"""And most as a part of the radius (1): a lumen that is nearly closed is not closed by it."""
+
 
 def _along_the_vessel(vessel: Vessel, blur_sd_mm: float) -> Vessel:
     """Return a vessel with its radii smoothed along it and sharpened again by the scanner's blur."""
@@ -357,7 +360,8 @@ def sharpened(radius_mm: np.ndarray, blur_sd_mm: float) -> np.ndarray:
     A section also sees its neighbours: blurred by s, a radius r becomes r + s^2 r'' / 2 to second order, and that is taken off.
     """
     bend = smoothed(np.gradient(np.gradient(radius_mm, STEP_MM), STEP_MM), SMOOTH_MM)
-    added = np.clip(blur_sd_mm**2 * bend / 2, -MOST_SHARPENED_MM, MOST_SHARPENED_MM)
+    most = np.minimum(MOST_SHARPENED_MM, MOST_SHARPENED * radius_mm)
+    added = np.clip(blur_sd_mm**2 * bend / 2, -most, most)
     return np.asarray(radius_mm - added)
 
 

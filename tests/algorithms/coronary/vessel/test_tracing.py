@@ -70,3 +70,11 @@ def test_noise_is_not_sharpened_beyond_its_bound():
     radius = 1.0 + 0.8 * np.sign(np.sin(np.arange(200)))
 
     assert np.abs(sharpened(radius, 0.5) - radius).max() <= MOST_SHARPENED_MM + 1e-9
+
+
+def test_a_lumen_that_is_nearly_closed_is_not_closed_by_sharpening():
+    """A closed lumen refuses the whole case."""
+    radius = np.full(200, 0.8)
+    radius[90:110] = 0.12
+
+    assert sharpened(radius, 0.5).min() > 0.1
