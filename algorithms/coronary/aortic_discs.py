@@ -158,33 +158,39 @@ def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
     """Return the chain that is the ascending aorta.
 
     The strongest one is, but for this: an unevenly bright one is worth less, for it holds blood that is not mixed yet; a chain
-    with another one behind it that holds the same blood gains by up to half, the more alike the more, for that is the
-    descending aorta; one with such a chain in front of it loses four fifths, for it is the descending aorta.
+    with another one behind it, however narrow, that holds the same blood gains by up to half, the more alike the more, for that
+    is the descending aorta; one with such a chain in front of it loses four fifths, for it is the descending aorta.
 
     Raises
     ------
     DataError
         If no chain is as long and round as an ascending aorta.
     """
-    good = [c for c in chains if len(c.index) * smooth.spacing_mm[0] >= LEAST_CHAIN_MM and c.radius_mm.mean() >= 9.5]
+    long = [len(c.index) * smooth.spacing_mm[0] >= LEAST_CHAIN_MM and c.radius_mm.mean() >= 9.5 for c in chains]
+    good = [i for i, is_long in enumerate(long) if is_long]
     if not good:
         raise DataError(
             "no ascending aorta found (a round, evenly enhanced disc over 12 mm of slices); "
             "send a contrast-enhanced series that reaches from above the aortic root to below the heart"
         )
-    strong = [c for c in good if c.score >= 0.2 * max(c.score for c in good)]
-    depth = [float(c.index[:, 1].mean()) * smooth.spacing_mm[1] for c in strong]
-    along = [ndimage.map_coordinates(smooth.values, c.index.T, order=1) for c in strong]
-    blood = [float(np.median(hu)) for hu in along]
-    spread = [1.4826 * float(np.median(np.abs(hu - middle))) for hu, middle in zip(along, blood, strict=True)]
-    even = [1 / (1 + s / (UNEVEN * middle)) for s, middle in zip(spread, blood, strict=True)]
+    rivals = [i for i in good if chains[i].score >= 0.2 * max(chains[k].score for k in good)]
+    blood, spread, depth = (np.array(values) for values in zip(*(_seen(c, smooth) for c in chains), strict=True))
+    near, far = DESCENDING_BEHIND_MM
 
     def worth(i: int) -> float:
-        near, far = DESCENDING_BEHIND_MM
-        alike = [1 - abs(blood[j] - blood[i]) / (SAME_BLOOD * blood[i]) for j in range(len(strong))]
-        behind = [depth[j] - depth[i] for j in range(len(strong))]
-        gain = max((like for like, d in zip(alike, behind, strict=True) if near < d < far and like > 0), default=0.0)
-        is_descending = any(near < -d < far and like > 0 for like, d in zip(alike, behind, strict=True))
-        return strong[i].score * even[i] * (0.2 if is_descending else 1.0) * (1 + 0.5 * gain)
+        alike = 1 - np.abs(blood - blood[i]) / (SAME_BLOOD * blood[i])
+        behind = depth - depth[i]
+        gain = float(np.clip(alike[(near < behind) & (behind < far)], 0, None).max(initial=0.0))
+        is_descending = bool(((near < -behind) & (-behind < far) & (alike > 0))[rivals].any())
+        even = 1 / (1 + spread[i] / (UNEVEN * blood[i]))
+        return float(chains[i].score * even * (0.2 if is_descending else 1.0) * (1 + 0.5 * gain))
 
-    return strong[max(range(len(strong)), key=worth)]
+    return chains[max(rivals, key=worth)]
+
+
+def _seen(chain: Chain, smooth: Grid) -> tuple[float, float, float]:
+    """Return the median of a chain's blood, its robust deviation, both HU, and how far back the chain lies, mm."""
+    along = ndimage.map_coordinates(smooth.values, chain.index.T, order=1)
+    middle = float(np.median(along))
+    depth = float(chain.index[:, 1].mean()) * smooth.spacing_mm[1]
+    return middle, 1.4826 * float(np.median(np.abs(along - middle))), depth

@@ -1,5 +1,7 @@
 """Bright discs of axial slices and the chains that they make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -66,6 +68,17 @@ def test_a_vein_in_which_contrast_agent_streams_is_not_the_aorta():
         cava=(30, 8, 428.0, 57, 34.14), aorta=(25, 28, 411.0, 44, 25.37), descending=(66, 40, 422.0, 60, 55.89)
     )
     chest.values[:, 25:36, 3:14] *= (1 - 0.15 * np.sin(np.arange(60)))[:, None, None]
+
+    assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
+
+
+def test_a_narrow_descending_aorta_speaks_for_the_ascending_one_too():
+    """It is no rival itself; without it the outflow tract with an atrium behind it would win, as in the phantom of seed 705."""
+    chest, chains = columns(
+        outflow=(10, 45, 489.0, 40, 33.9), aorta=(25, 28, 480.0, 50, 45.0), atrium=(40, 8, 486.0, 37, 22.0),
+        descending=(62, 40, 494.0, 60, 106.3),
+    )  # fmt: skip
+    chains["descending"] = replace(chains["descending"], radius_mm=np.full(60, 9.0))
 
     assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
 
