@@ -150,8 +150,8 @@ SAME_BLOOD = 0.15
 """Greatest relative difference in contrast of ascending and descending aorta (1): the same blood a second later."""
 
 UNEVEN = 0.1
-"""Deviation along a chain, as a part of its contrast (1), that halves its worth: arterial blood is mixed (0.01 to 0.04 in
-phantoms and in the CT of the shared data), where contrast agent streams in it is not (0.07 to 0.2)."""
+"""Deviation along a chain, as a part of its contrast (1), that halves its worth: arterial blood is mixed (mostly 0.01 to
+0.04 in phantoms and in the CT of the shared data), where contrast agent streams in it is not (0.07 to 0.2)."""
 
 
 def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
