@@ -48,7 +48,7 @@ benchmarks: $(VENV)/installed  ## measure again what README and docs claim
 
 TRAIN := $(RUN) -m algorithms train_segmentation --input algorithms/train_segmentation/phantoms.toml --set phantoms=48 --set steps=4500 \
 	--set training_precision=bfloat16
-train: $(VENV)/installed  ## train the segmentation networks from phantoms, as those that ship: hours on two cores
+train: $(VENV)/installed  ## train both segmentation networks from phantoms, the fine one as fine_contrast was: hours on two cores
 	$(TRAIN) --set network=coarse
 	$(TRAIN) --set network=fine
 
