@@ -210,9 +210,13 @@ CONSTANTS = {
 
 
 def write_boundary(given: Boundary, path: Path) -> None:
-    """Write ``given`` as JSON; an outlet with a ``station`` stands for branches not seen, one without is a tip."""
+    """Write ``given`` as JSON; an outlet with a ``station`` stands for branches not seen, one without is a tip.
+
+    What outlets are given is rounded to nine digits: the last bits of a product of matrices depend on the processor's kind.
+    """
     outlets = [
-        asdict(place) | {name: float(getattr(given, name)[i]) for name in _COLUMNS} for i, place in enumerate(given.places)
+        asdict(place) | {name: float(f"{getattr(given, name)[i]:.9g}") for name in _COLUMNS}
+        for i, place in enumerate(given.places)
     ]
     document = {"values": {name: asdict(quantity) for name, quantity in given.values.items()}, "outlets": outlets}
     path.write_text(json.dumps(document, indent=1) + "\n")

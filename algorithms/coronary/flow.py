@@ -30,6 +30,9 @@ RESIDUAL_LIMIT = 1e-12
 ROUNDING_MMHG = 1e-9
 """What adding up a tree's losses may cost in rounding; a check that fails by more has found a bug."""
 
+ROUNDING_DIGITS = 14
+"""Behind so many places a residual is what a processor rounds in its own order; written, it would make equal cases differ."""
+
 MOST_ITERATIONS = 50
 """Newton needs a handful; more than this is a bug, not a hard case, for the problem is convex."""
 
@@ -217,7 +220,7 @@ def _check(name: str, value: float, unit: str, limit: float, help_text: str) -> 
     passed = bool(value <= limit)
     return {
         "name": name,
-        "value": float(f"{value:.4g}"),
+        "value": round(float(f"{value:.4g}"), ROUNDING_DIGITS),
         "unit": unit,
         "limit": f"<= {limit:g}",
         "passed": passed,

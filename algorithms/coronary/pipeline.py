@@ -189,7 +189,7 @@ CENTRELINE = Stage(
 BOUNDARY = Stage(
     name="boundary",
     run="algorithms.coronary.boundary:run",
-    version=2,
+    version=3,
     help="Set aortic pressure, resting flow, its split over the outlets and the hyperaemic resistances.",
     source="Choy and Kassab, J Appl Physiol 104:1281 (2008); van der Giessen et al., J Biomech 44:1089 (2011); "
     "Wilson et al., Circulation 82:1595 (1990)",
@@ -278,7 +278,7 @@ BOUNDARY = Stage(
 FLOW = Stage(
     name="flow",
     run="algorithms.coronary.flow_models:run",
-    version=3,
+    version=4,
     help="Solve pressure and flow along every branch: reduced-order, with lesions or the whole tree in three dimensions.",
     source="Seeley and Young, J Biomech 9:439 (1976); Mirramezani et al., J Biomech Eng 141:031005 (2019)",
     inputs=("tree", "boundary"),
