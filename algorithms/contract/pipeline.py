@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from algorithms.contract.errors import DataError
@@ -50,7 +51,7 @@ class Parameter:
         except ValueError:
             raise DataError(f"parameter {self.name} must be a {kind.__name__}{self._range()}") from None
         if self.choices and parsed not in self.choices:
-            raise DataError(f"parameter {self.name} must be one of {', '.join(self.choices)}")
+            raise DataError(f"parameter {self.name} must be one of {', '.join(choice or 'empty' for choice in self.choices)}")
         if not isinstance(parsed, str | bool):
             below = self.minimum is not None and not parsed >= self.minimum
             above = self.maximum is not None and not parsed <= self.maximum
@@ -114,7 +115,8 @@ class Stage:
     ``each`` names collections among the inputs: the stage runs once an item, each time with that item's entries in their
     place, and its outputs are collections, put together when the last item is done.  ``resumes`` says that ``run`` goes on
     with whatever an interrupted run of the same key has left in ``out``.  ``reads`` are files of the project (rules, a
-    model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value.
+    model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value, and
+    where that is empty there is no such file.
 
     ``remembers`` names ``f(inputs: Mapping[str, Path]) -> Identity`` of a stage that takes the identity out: it is called when
     ``run`` has succeeded and before anything is published or deleted, and what it returns is kept in the vault.
@@ -142,7 +144,9 @@ class Stage:
 
     def files(self, parameters: Mapping[str, Value]) -> tuple[str, ...]:
         """Return the files of the project that the stage reads with these parameters, relative to its root."""
-        return tuple(path.format_map(dict(parameters)) for path in self.reads)
+        named = {path: [name for _, name, _, _ in Formatter().parse(path) if name] for path in self.reads}
+        there = [path for path, names in named.items() if all(parameters[name] != "" for name in names)]
+        return tuple(path.format_map(dict(parameters)) for path in there)
 
 
 def names_in(folder: str, suffix: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from algorithms.contract.weights import tensors
 from algorithms.segmentation.segmenter import precision_of
 from algorithms.segmentation.unet import ResidualUNet
 from algorithms.train_segmentation import checkpoint
@@ -46,7 +47,10 @@ PROGRESS_S = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is trained: steps, lessons of a step, greatest learning rate, seed, numbers inside the network."""
+    """How a network is trained: steps, lessons of a step, greatest learning rate, seed, numbers inside the network.
+
+    ``begin`` is the path of the weights that it begins with; empty for random ones.
+    """
 
     steps: int
     batch: int = 2
@@ -55,6 +59,7 @@ class Plan:
     seed: int = 1
     precision: str = "fastest"
     keep_every: int = 50
+    begin: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class Pupil:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             network = ResidualUNet(task.architecture)
+        if plan.begin:
+            network.load_state_dict({name: value.float() for name, value in tensors(Path(plan.begin)).items()})
         self.network = network.to(self.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=plan.rate, weight_decay=plan.decay)
         self.mean = {name: value.detach().clone() for name, value in self.network.state_dict().items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage
+from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
 
 RECEIVE = Stage(
     name="receive",
     run="algorithms.train_segmentation.receive:run",
-    version=1,
+    version=2,
     help="Say which studies there are, phantoms and labelled ones, and which of them are held back.",
     source="docs/training.md",
     inputs=("study",),
@@ -50,7 +50,15 @@ RECEIVE = Stage(
             minimum=100_000,
             maximum=1_000_000_000,
         ),
+        Parameter(
+            "begin_with",
+            default="",
+            help="model of the registry whose weights the training begins with; empty: with random ones",
+            source="docs/training.md, A second training",
+            choices=("", *names_in("algorithms/segmentation/models", "/entry.json")),
+        ),
     ),
+    reads=("algorithms/segmentation/models/{begin_with}/entry.json",),
     resources=Resources(cpu=1, memory_gib=1, timeout_s=1800),
 )
 
@@ -71,11 +79,11 @@ PREPARE = Stage(
 TRAIN = Stage(
     name="train",
     run="algorithms.train_segmentation.train:run",
-    version=4,
+    version=5,
     help="Teach the network, from the last checkpoint on where there is one.",
     source="Çiçek et al., MICCAI 2016, arXiv:1606.06650; Milletari et al., 3DV 2016, arXiv:1606.04797; "
     "Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101",
-    inputs=("samples",),
+    inputs=("samples", "data"),
     outputs=(
         Output("weights", "weights.safetensors", "the mean weights, float16"),
         Output("losses", "losses.json", "the loss of every step"),

@@ -12,6 +12,7 @@ from algorithms.contract.digest import sha256_path
 from algorithms.contract.errors import DataError
 from algorithms.train_segmentation.dataset import DataSet, described
 from algorithms.train_segmentation.dicom_study import images_by_series, referenced_images
+from algorithms.train_segmentation.parent import begun_with, described_as
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,14 @@ def dicom_recipes(data: DataSet, task: str, files: Mapping[str, str], folder: Pa
 
 
 def run(
-    inputs: Mapping[str, Path], out: Path, *, network: str, phantoms: int, phantoms_held_back: int, first_phantom: int
+    inputs: Mapping[str, Path],
+    out: Path,
+    *,
+    network: str,
+    phantoms: int,
+    phantoms_held_back: int,
+    first_phantom: int,
+    begin_with: str,
 ) -> dict[str, float | int | str]:
     """Write a recipe a study and ``data.json``, what the model's card says of the data."""
     data = described(inputs["study"])
@@ -92,12 +100,10 @@ def run(
     for one in made:
         (out / "recipes" / f"{one['name']}.json").write_text(json.dumps(one, indent=1) + "\n")
     sha256 = {name: digest for digest, name in files.items()}
-    studies = [
-        {key: value for key, value in one.items() if key != "images"}
-        | {key: sha256[one[key]] for key in ("image", "labels") if key in one}
-        for one in made
-    ]
-    document = {"title": data.title, "licence": data.licence, "task": network, "studies": studies}
+    studies = [described_as(one, sha256) for one in made]
+    document: dict[str, Any] = {"title": data.title, "licence": data.licence, "task": network, "studies": studies}
+    if begin_with:
+        document["begun_with"] = begun_with(begin_with, network, made, sha256)
     (out / "data.json").write_text(json.dumps(document, indent=1) + "\n")
     own = sum(one["kind"] != "phantom" for one in made)
     log.info("%d phantoms and %d studies, %d held back", len(made) - own, own, sum(one["held_back"] for one in made))

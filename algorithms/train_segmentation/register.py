@@ -13,6 +13,7 @@ from typing import Any
 from algorithms.contract.digest import sha256_path
 from algorithms.segmentation.entry import CARD, WEIGHTS, Entry, write_entry
 from algorithms.train_segmentation.evaluate import candidate
+from algorithms.train_segmentation.parent import learnt_from
 from algorithms.train_segmentation.tasks import TASKS
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ WORDS = {
 
 def statement_of(data: Mapping[str, Any]) -> str:
     """Return what a model of these data may not be used for."""
-    return SYNTHETIC if all(study["kind"] == "phantom" for study in data["studies"]) else MIXED
+    return SYNTHETIC if all(study["kind"] == "phantom" for study in [*data["studies"], *learnt_from({"data": data})]) else MIXED
 
 
 def made_entry(weights: Path, data: Mapping[str, Any], evaluation: Mapping[str, Any], parents: Mapping[str, str]) -> Entry:
@@ -63,6 +64,7 @@ def card(entry: Entry) -> str:
             "",
             f"- Data: {data['title']}; {len(learnt)} studies learnt from, {entry.record['judged']} held back; {seeds}.",
             f"- Answers with: {', '.join(entry.channels)}; each a probability of its own.",
+            *_beginning(data),
             f"- Sees: Hounsfield units at {' x '.join(f'{s:g}' for s in entry.input.spacing_mm)} mm.",
             f"- Form: residual U-Net, {form.levels} levels, width {form.width}; float16 safetensors, sha256 `{entry.sha256}`.",
             f"- Licence: {entry.licence}.",
@@ -76,6 +78,15 @@ def card(entry: Entry) -> str:
             "",
         ]
     )
+
+
+def _beginning(data: Mapping[str, Any]) -> list[str]:
+    """Return the card's line on the model that the training began with, if it began with one."""
+    if "begun_with" not in data:
+        return []
+    begun = data["begun_with"]
+    studies = len(learnt_from({"data": begun["data"]}))
+    return [f"- Begun with: model `{begun['name']}`, sha256 `{begun['sha256']}`, which has learnt from {studies} studies."]
 
 
 def run(inputs: Mapping[str, Path], out: Path) -> dict[str, float | int | str]:

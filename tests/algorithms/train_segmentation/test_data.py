@@ -12,6 +12,7 @@ import pytest
 from algorithms.contract.errors import DataError
 from algorithms.dicom.results.origin import Origin, read_images, write_object
 from algorithms.dicom.results.seg import Segment, segmentation
+from algorithms.segmentation.entry import read_entry
 from algorithms.train_segmentation import prepare, receive
 from algorithms.train_segmentation.dataset import described, main
 from algorithms.train_segmentation.judgement import dice, hd95_mm, judged, on_centreline, worse
@@ -42,6 +43,28 @@ def nifti(path: Path, values: np.ndarray, flipped: bool = False) -> None:
     SimpleITK.WriteImage(image, str(path))
 
 
+def test_a_second_training_tells_what_the_first_has_learnt_from(own, tmp_path):
+    """Name, weights and studies of the model that it begins with go into the data, and from there into the card."""
+    out = received(own, tmp_path, first_phantom=900_000, begin_with="fine")
+
+    begun = json.loads((out / "data.json").read_text())["begun_with"]
+    entry = read_entry("fine")
+    assert (begun["name"], begun["sha256"]) == ("fine", entry.sha256)
+    assert begun["data"]["studies"] == entry.record["data"]["studies"]
+
+
+def test_a_model_is_not_judged_on_what_it_began_with(own, tmp_path):
+    """The phantom held back is one that the model of the registry has learnt from."""
+    with pytest.raises(DataError, match="has learnt from 1 of the studies that are held back"):
+        received(own, tmp_path, phantoms=2, phantoms_held_back=1, begin_with="fine")
+
+
+def test_another_network_is_no_beginning(own, tmp_path):
+    """What sees blocks at 0.5 mm cannot begin to see the whole heart at 2 mm."""
+    with pytest.raises(DataError, match="another network"):
+        received(own, tmp_path, network="coarse", begin_with="fine")
+
+
 @pytest.fixture
 def own(tmp_path) -> Path:
     """A labelled study of one's own: a tube (1), a calcification (2), everything else not labelled."""
@@ -63,7 +86,8 @@ def received(own: Path, tmp_path: Path, **settings: object) -> Path:
     out.mkdir()
     for number, path in enumerate(sorted(own.iterdir())):
         (study / f"{number:06d}").write_bytes(path.read_bytes())
-    given = {"network": "fine", "phantoms": 2, "phantoms_held_back": 1, "first_phantom": 100_000} | settings
+    given = {"network": "fine", "phantoms": 2, "phantoms_held_back": 1, "first_phantom": 100_000, "begin_with": ""}
+    given |= settings
     receive.run({"study": study}, out, **given)  # type: ignore[arg-type]
     return out
 

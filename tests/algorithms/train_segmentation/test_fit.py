@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from algorithms.contract.pipeline import PROJECT
+from algorithms.segmentation.entry import WEIGHTS
 from algorithms.train_segmentation import fit as fitting
 from algorithms.train_segmentation.fit import Plan, Pupil, fit
+from algorithms.train_segmentation.learnt import keep_learnt
 from algorithms.train_segmentation.lessons import Changes, lesson
 from algorithms.train_segmentation.losses import loss
 from tests.algorithms.train_segmentation.small_task import BALLS, ball_sample
@@ -50,6 +52,20 @@ def test_a_killed_training_ends_with_the_same_bits(samples, tmp_path, monkeypatc
 
     assert losses == resumed_losses
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_second_training_goes_on_from_what_the_first_has_learnt(samples, tmp_path):
+    """Its first loss is that of learnt weights, not of random ones; and it is not the first training's checkpoint."""
+    plan = replace(PLAN, steps=80, rate=2e-2, keep_every=100)
+    weights, losses = fit(BALLS, samples, plan, tmp_path)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    keep_learnt(first, weights, losses)
+
+    _, gone_on = fit(BALLS, samples, replace(plan, steps=5, rate=1e-4, begin=str(first / WEIGHTS)), second)
+
+    assert np.mean(gone_on) < 0.75 * np.mean(losses[:5])
 
 
 def test_a_half_written_checkpoint_is_none(samples, tmp_path):

@@ -158,6 +158,15 @@ def test_an_entry_tells_where_it_comes_from(good):
     assert f"{entry.record['figures']['wide blood']['dice']:.3f}" in card
 
 
+def test_a_model_that_was_replaced_in_the_meantime_is_no_beginning(samples, tmp_path):
+    """The data tell which weights were meant; a training that began with others would be told as something it is not."""
+    data = {"task": "balls", "studies": [], "begun_with": {"name": "fine", "sha256": "0" * 64, "data": {}}}
+    (tmp_path / "data.json").write_text(json.dumps(data))
+
+    with pytest.raises(DataError, match="was replaced since this training was received"):
+        train.run({"samples": samples, "data": tmp_path / "data.json"}, tmp_path, steps=1, training_seed=1, **SETTINGS)
+
+
 def test_the_first_model_of_a_task_is_promoted_and_answers(good, samples, tmp_path):
     """There is nothing to be worse than; a case asks it by the task's name."""
     replaced = promote(Trained(good.artefacts["entry"], samples), tmp_path)
