@@ -130,7 +130,6 @@ def document(anatomy: Anatomy) -> dict[str, Any]:
     return {
         "aorta": {
             "mean_hu": round(aorta.mean_hu, 1),
-            "sd_hu": round(aorta.sd_hu, 1),
             "root_centre_mm": np.round(aorta.centres_mm[0], 3).tolist(),
             "root_axis": np.round(aorta.normals[0], 4).tolist(),
         },

@@ -34,7 +34,6 @@ class Aorta:
     normals: np.ndarray
     radii_mm: np.ndarray
     mean_hu: float
-    sd_hu: float
 
     @property
     def mean_radius_mm(self) -> np.ndarray:
@@ -177,7 +176,6 @@ def trace_aorta(smooth: Grid, chain: Chain) -> Aorta:
         np.array([s[1] for s in sections]),
         np.array([s[2] for s in sections]),
         mean,
-        float(blood.std()),
     )
 
 

@@ -21,7 +21,7 @@ def cut_at_valve(aorta: Aorta) -> Aorta:
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(aorta.centres_mm, axis=0), axis=1))])
     sinus = widest_sinus(radius, along)
     valve = int(np.searchsorted(along, along[sinus] - VALVE_BELOW_SINUS * radius[sinus]))
-    return Aorta(aorta.centres_mm[valve:], aorta.normals[valve:], aorta.radii_mm[valve:], aorta.mean_hu, aorta.sd_hu)
+    return Aorta(aorta.centres_mm[valve:], aorta.normals[valve:], aorta.radii_mm[valve:], aorta.mean_hu)
 
 
 def widest_sinus(radius_mm: np.ndarray, along_mm: np.ndarray) -> int:

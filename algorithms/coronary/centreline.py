@@ -45,7 +45,7 @@ from algorithms.coronary.vessel.skeleton import Skeleton, skeleton_of
 from algorithms.coronary.vessel.stenosis import stenoses_of
 from algorithms.coronary.vessel.stent import sentence as stent_sentence
 from algorithms.coronary.vessel.stent import stents
-from algorithms.coronary.vessel.tracing import CALCIUM_ABOVE_BLOOD_HU, Scene, Vessel, length_mm, traced
+from algorithms.coronary.vessel.tracing import Scene, Vessel, length_mm, traced
 from algorithms.coronary.vessel.tree_doubts import tree_doubts
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ MARGIN_MM = 8.0
 """The image is read this far beyond the mask, as far as a section through its rim reaches."""
 
 LEAST_NOISE_HU = 8.0
-"""The aorta's deviation is its noise; below this it is not believed."""
+"""Noise below this is not believed."""
 
 
 def run(
@@ -67,14 +67,14 @@ def run(
     ostium_reach_mm: float = 6.0,
     blur_fwhm_mm: float = 0.0,
 ) -> dict[str, float | int | str]:
-    """Read volume, heart, anatomy and lumen; write ``tree.json`` and return what was measured.
+    """Read volume, quality, heart, anatomy and lumen; write ``tree.json`` and return what was measured.
 
     Raises
     ------
     DataError
         If there is no ostium or no lumen at one, so that there is no tree to answer from; or if an artery holds a stent.
     """
-    anatomy = json.loads(Path(inputs["anatomy"]).read_text())
+    anatomy, quality = (json.loads(Path(inputs[name]).read_text()) for name in ("anatomy", "quality"))
     lumen = read_grid(inputs["lumen"])
     if not lumen.values.any():
         raise DataError(
@@ -88,7 +88,7 @@ def run(
         read_grid(inputs["heart"]),
         ostia,
         blood_hu=float(anatomy["aorta"]["mean_hu"]),
-        noise_hu=max(float(anatomy["aorta"]["sd_hu"]), LEAST_NOISE_HU),
+        noise_hu=max(float(quality["noise_hu"]), LEAST_NOISE_HU),
         stenosis_least=stenosis_least,
         branch_least_mm=branch_least_mm,
         gap_widest_mm=gap_widest_mm,
@@ -124,7 +124,7 @@ def tree_of(
     ostia_mm
         "left" and "right", those that were found.
     blood_hu, noise_hu
-        Mean and standard deviation in the aorta.
+        Mean of the aorta, and standard deviation of the noise between the image's own voxels.
     stenosis_least, branch_least_mm, gap_widest_mm, ostium_reach_mm, blur_fwhm_mm
         As declared in pipeline.py.
     """
@@ -171,14 +171,12 @@ def _scene(
     volume_hu: Grid, heart: Grid, mask: np.ndarray, *, blood_hu: float, noise_hu: float, blur_fwhm_mm: float
 ) -> tuple[Scene, np.ndarray]:
     """Return what sections are read from, and the calcium in it, (Z, Y, X) bool."""
-    calcium_hu = max(CALCIUM_ABOVE_BLOOD_HU, 5 * noise_hu)
-    calcium = calcified(volume_hu, mask, blood_hu + calcium_hu)
+    calcium = calcified(volume_hu, mask, blood_hu, noise_hu)
     blur_sd_mm = blur_fwhm_mm / 2.355
     scene = Scene(
         image=Image.of(volume_hu),
         heart=heart,
         bloom=bloom_hu(volume_hu, calcium, blur_sd_mm),
-        calcium_hu=calcium_hu,
         blood_hu=blood_hu,
         noise_hu=noise_hu,
         blur_sd_mm=blur_sd_mm,

@@ -88,7 +88,7 @@ VOLUME = Stage(
 ANATOMY = Stage(
     name="anatomy",
     run="algorithms.coronary.anatomy:run",
-    version=3,
+    version=4,
     help="Find the aorta, the coronary ostia and the left-ventricular myocardium.",
     source="docs/coronary.md, Anatomy and lumen; Kimme et al., Comm ACM 18:120 (1975) for the aorta's discs",
     inputs=("volume",),
@@ -130,11 +130,11 @@ SEGMENT = Stage(
 CENTRELINE = Stage(
     name="centreline",
     run="algorithms.coronary.centreline:run",
-    version=3,
+    version=4,
     help="Draw the vessel tree: centrelines, radii, names, stenoses, and what is doubtful about it.",
     source="Sato et al., Pacific Graphics 281 (2000) for the skeleton; SCCT 2014 segments (doi:10.1016/j.jcct.2014.07.003); "
     "radii by a blurred-lumen fit (docs/coronary.md)",
-    inputs=("volume", "heart", "anatomy", "lumen"),
+    inputs=("volume", "quality", "heart", "anatomy", "lumen"),
     outputs=(Output("tree", "tree.json", "branches with points, radii, reference radii, SCCT segments; stenoses; doubts"),),
     parameters=(
         Parameter(

@@ -27,12 +27,24 @@ NEAR_MM = 4.0
 LARGEST_MM = 25.0
 """A bright piece larger than this is bone or a metal lead, not coronary calcium."""
 
+ABOVE_BLOOD_HU = 100.0
+"""Calcium is brighter than blood by this: a thin rod of plaque, blurred, is hardly brighter, and one that is not seen is taken
+for lumen."""
+
+ABOVE_NOISE, SURELY_ABOVE_NOISE = 2.5, 5.0
+"""And by so many deviations of the noise; a piece smaller than ``LEAST_MM3`` must somewhere exceed it by the second."""
+
+LEAST_MM3 = 1.0
+"""Ten voxels of a coronary scan: noise of 2.5 deviations makes no such piece."""
+
 ITERATIONS = 20
 
 
-def calcified(volume_hu: Grid, lumen: np.ndarray, above_hu: float) -> np.ndarray:
-    """Return the voxels brighter than ``above_hu`` near the lumen, (Z, Y, X) bool."""
-    bright = volume_hu.values > above_hu
+def calcified(volume_hu: Grid, lumen: np.ndarray, blood_hu: float, noise_hu: float) -> np.ndarray:
+    """Return the voxels of calcium near the lumen, (Z, Y, X) bool: brighter than blood by more than noise makes them."""
+    bright = volume_hu.values > blood_hu + max(ABOVE_BLOOD_HU, ABOVE_NOISE * noise_hu)
+    sure_hu = blood_hu + max(ABOVE_BLOOD_HU, SURELY_ABOVE_NOISE * noise_hu)
+    least = LEAST_MM3 / float(np.prod(volume_hu.spacing_mm))
     labels, count = ndimage.label(bright)
     if count == 0:
         return bright
@@ -42,7 +54,10 @@ def calcified(volume_hu: Grid, lumen: np.ndarray, above_hu: float) -> np.ndarray
         extent = np.linalg.norm([(s.stop - s.start) * d for s, d in zip(box, volume_hu.spacing_mm, strict=True)])
         if extent > LARGEST_MM:
             continue
-        voxels = np.argwhere(labels[box] == i) + [s.start for s in box]
+        own = labels[box] == i
+        if own.sum() < least and volume_hu.values[box][own].max() <= sure_hu:
+            continue
+        voxels = np.argwhere(own) + [s.start for s in box]
         kept[i] = np.isfinite(finder.query(volume_hu.points_mm(voxels), distance_upper_bound=NEAR_MM)[0]).any()
     found: np.ndarray = kept[labels]
     return found

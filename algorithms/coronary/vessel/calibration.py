@@ -84,7 +84,8 @@ def blur_sd_of(
             blood_hu=blood_hu[chosen], blur_sd_mm=float(width),
             start_mm=radius_mm[chosen], noise_hu=noise_hu, iterations=6,
         )  # fmt: skip
-        misfit.append(float(np.median(fit.residual_hu**2)))
+        # A narrow blur lets the unknowns follow more of the noise: what they leave is divided by what they must leave.
+        misfit.append(float(np.median(fit.residual_hu**2 / (1 - fit.freedom))))
     best = int(np.clip(np.argmin(misfit), 1, len(widths) - 2))
     bend = np.polyfit(widths[best - 1 : best + 2], misfit[best - 1 : best + 2], 2)
     if bend[0] <= 0:

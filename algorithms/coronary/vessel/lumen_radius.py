@@ -28,6 +28,12 @@ LEAST_RADIUS_MM = 0.1
 MODEL_ERROR_HU = 20.0
 """What the model does not explain (texture of fat, small branches); our choice."""
 
+NOISE_CELL_MM2 = 0.3
+"""Area over which noise is one value, mm2: two voxels of 0.4 mm; it is of finer grain than the blur."""
+
+MOST_FREEDOM = 0.9
+"""A section of fewer noise values than unknowns tells nothing."""
+
 WALL_HU, WALL_SD_HU = 40.0, 50.0
 """The vessel wall, non-calcified plaque and myocardium before the fit: soft tissue."""
 
@@ -50,6 +56,7 @@ class SectionFit:
     offset_mm: np.ndarray  # (N, 2) the lumen's centre along the raster's two axes
     background_hu: np.ndarray  # (N,) mean at the wall
     residual_hu: np.ndarray  # (N,) weighted root mean square
+    freedom: np.ndarray  # (N,) share of the noise that the unknowns can follow, 0 to 1
 
 
 def fit_sections(
@@ -153,7 +160,11 @@ def _fit(
     rms = np.sqrt((active * residual**2).sum((1, 2)) / np.maximum(active.sum((1, 2)), 1e-12))
     misfit = np.maximum(1.0, rms / np.hypot(noise, MODEL_ERROR_HU))
     deviation = np.sqrt(covariance[:, 0, 0]) * misfit
-    return SectionFit(area_radius, deviation, unknown[:, 1:3], unknown[:, shape_count], rms)
+    every = np.arange(unknown.shape[1])
+    followed = unknown.shape[1] - (covariance[:, every, every] * precision).sum(axis=1)
+    cells = (active * error**2).sum((1, 2)) * 4 * np.pi * blur**2 / NOISE_CELL_MM2
+    freedom = np.minimum(followed / np.maximum(cells, 1e-9), MOST_FREEDOM)
+    return SectionFit(area_radius, deviation, unknown[:, 1:3], unknown[:, shape_count], rms, freedom)
 
 
 def _modes(spoke_rad: np.ndarray) -> np.ndarray:

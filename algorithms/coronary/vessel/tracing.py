@@ -32,10 +32,6 @@ BLUR_RADII_MM = (1.0, 2.6)
 WIDEST_MM = 3.2
 """Sections are sampled for radii up to this."""
 
-CALCIUM_ABOVE_BLOOD_HU = 100.0
-"""Calcium is what is brighter than blood by this, or by five times the noise if that is more: a thin rod of plaque, blurred, is
-hardly brighter than that, and one that is not seen is taken for lumen."""
-
 LEAST_OWN_RIM = 0.45
 """A section is trusted where at least this part of its rim is neither calcium nor another vessel's."""
 
@@ -58,7 +54,6 @@ class Scene:
     bloom: Grid  # what calcium adds, HU
     blood_hu: float  # of the aorta
     noise_hu: float
-    calcium_hu: float  # what is brighter than blood by this is calcium
     blur_sd_mm: float
     blood: Mapping[str, Blood] = field(default_factory=dict)  # of the left and the right tree, once it is known
 

@@ -163,7 +163,7 @@ def _share(item: Tube, empty: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write(scene: Painted, folder: Path) -> dict[str, Path]:
-    """Write the four inputs of the stage as the stages before it do."""
+    """Write the inputs of the stage as the stages before it do."""
     paths = {name: folder / file for name, file in FILES.items()}
     for name in ("volume", "lumen", "heart"):
         grid: Grid = getattr(scene, name)
@@ -172,7 +172,7 @@ def write(scene: Painted, folder: Path) -> dict[str, Path]:
         image.SetOrigin(grid.origin_mm)
         SimpleITK.WriteImage(image, str(paths[name]))
     anatomy = {
-        "aorta": {"mean_hu": BLOOD_HU, "sd_hu": 15.0, "root_centre_mm": [0.0, 0.0, 0.0]},
+        "aorta": {"mean_hu": BLOOD_HU, "root_centre_mm": [0.0, 0.0, 0.0]},
         "ostia": {side: {"point_mm": point.tolist(), "confidence": 1.0} for side, point in scene.ostia_mm.items()},
         "heart_box": {"start_zyx": [0, 0, 0], "stop_zyx": list(scene.volume.values.shape)},
         "lv_mass_g": 120.0,
@@ -180,7 +180,14 @@ def write(scene: Painted, folder: Path) -> dict[str, Path]:
         "checks": [],
     }
     paths["anatomy"].write_text(json.dumps(anatomy))
+    paths["quality"].write_text(json.dumps({"noise_hu": 15.0}))
     return paths
 
 
-FILES = {"volume": "volume.nii", "lumen": "lumen.nii.gz", "heart": "heart.nii.gz", "anatomy": "anatomy.json"}
+FILES = {
+    "volume": "volume.nii",
+    "lumen": "lumen.nii.gz",
+    "heart": "heart.nii.gz",
+    "anatomy": "anatomy.json",
+    "quality": "quality.json",
+}

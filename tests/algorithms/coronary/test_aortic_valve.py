@@ -26,7 +26,7 @@ def test_the_sinuses_are_the_first_widening_above_the_outflow_tract(ventricle_mm
 def test_the_aorta_begins_a_share_of_the_sinuses_width_below_them():
     """Straight sections a millimetre apart, so the first one left is the next at or above the place reckoned."""
     normals = np.tile([0.0, 0.0, 1.0], (len(ALONG_MM), 1))
-    aorta = Aorta(normals * ALONG_MM[:, None], normals, np.tile(profile(28.0)[:, None], (1, RAYS)), 400.0, 20.0)
+    aorta = Aorta(normals * ALONG_MM[:, None], normals, np.tile(profile(28.0)[:, None], (1, RAYS)), 400.0)
 
     cut = cut_at_valve(aorta)
 

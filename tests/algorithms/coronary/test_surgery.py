@@ -25,7 +25,6 @@ AORTA = Aorta(
     np.tile([0.0, 0.0, 1.0], (len(HEIGHT), 1)),
     np.full((len(HEIGHT), RAYS), AORTA_MM),
     BLOOD_HU,
-    10.0,
 )
 
 

@@ -131,12 +131,27 @@ def test_bloom_is_what_the_calcium_adds():
     lumen = np.zeros(sharp.shape, dtype=bool)
     lumen[14, 14, 18] = True
 
-    calcium = calcified(volume, lumen, above_hu=570.0)
+    calcium = calcified(volume, lumen, blood_hu=470.0, noise_hu=10.0)
     left = volume.values - bloom_hu(volume, calcium, 0.35).values
 
     assert calcium.any()
     assert volume.values[14, 14, 17] > 200
     assert np.abs(left[14, 14, 17:22] - 40).max() < 30
+
+
+def test_noise_is_no_calcium_and_calcium_is_not_lost_in_it():
+    """Noise of 40 HU in blood of 400 HU exceeds it by 100 HU here and there; a cube of 1.2 mm of 600 HU is still all found."""
+    rng = np.random.default_rng(1)
+    hu = 400 + rng.normal(0, 40, (40, 40, 40))
+    cube = (slice(18, 21),) * 3
+    hu[cube] += 200
+    volume = Grid(hu, (0.4, 0.4, 0.4), (0.0, 0.0, 0.0))
+
+    found = calcified(volume, np.ones(hu.shape, dtype=bool), blood_hu=400.0, noise_hu=40.0)
+
+    assert (hu > 500).sum() > 300
+    assert found[cube].mean() > 0.9
+    assert found.sum() < 2 * 27
 
 
 def test_the_lumen_beside_calcium_is_not_taken_for_calcium():

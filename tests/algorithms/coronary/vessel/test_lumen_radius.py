@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from algorithms.coronary.vessel.calibration import blur_sd_of
 from algorithms.coronary.vessel.cross_section import Raster
 from algorithms.coronary.vessel.lumen_radius import blurred_disc, fit_sections
 
@@ -87,3 +88,17 @@ def test_offset_points_at_the_lumens_centre():
     fit = fitted(section(1.0, shift_mm=0.3), 1.0)
 
     assert fit.offset_mm[0] == pytest.approx([0.3, 0.0], abs=0.06)
+
+
+@pytest.mark.parametrize("noise_hu", [15.0, 60.0])
+def test_the_blur_is_found_in_noise(noise_hu):
+    """A narrow blur lets the fit follow noise, so that more noise looked like less blur: 0.30 for 0.35 mm at 60 HU."""
+    vessels = ((1.3, 0.3), (1.6, 0.7), (2.0, 0.5))
+    values = np.concatenate([section(radius, noise_hu=noise_hu, count=20, wall_mm=wall) for radius, wall in vessels])
+
+    found = blur_sd_of(
+        values, np.ones_like(values), Raster.of(5.0), blood_hu=np.full(60, BLOOD),
+        radius_mm=np.repeat([1.3, 1.6, 2.0], 20), noise_hu=noise_hu,
+    )  # fmt: skip
+
+    assert found == pytest.approx(BLUR_MM, abs=0.02)

@@ -39,7 +39,6 @@ def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
         bloom=volume.with_values(nothing.astype(np.float32)),
         blood_hu=BLOOD_HU,
         noise_hu=8.0,
-        calcium_hu=200.0,
         blur_sd_mm=0.2,
     )
 
