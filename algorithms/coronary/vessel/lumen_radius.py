@@ -28,8 +28,10 @@ LEAST_RADIUS_MM = 0.1
 MODEL_ERROR_HU = 20.0
 """What the model does not explain (texture of fat, small branches); our choice."""
 
-NOISE_CELL_MM2 = 0.3
-"""Area over which noise is one value, mm2: two voxels of 0.4 mm; it is of finer grain than the blur."""
+NOISE_CELL_MM2 = 0.5
+"""Area over which noise is one value, mm2: the power at 0.3 to 0.6 per mm, where an edge is seen, of noise that is filtered as
+by a medium kernel is 0.4 to 0.75 mm2 times its variance (Kijewski and Judy, Phys Med Biol 32:565 (1987)).  What the model does
+not explain is as wide as the blur."""
 
 MOST_FREEDOM = 0.9
 """A section of fewer noise values than unknowns tells nothing."""
@@ -123,9 +125,9 @@ def _fit(
     modes = _modes(raster.spoke_rad)  # (5, J): 1, cos, sin, cos 2, sin 2
     shape_count, knot_count = 5, len(KNOTS_MM)
     error = np.sqrt(noise**2 + MODEL_ERROR_HU**2 + bloom_sd**2)
-    # Noise and misfit are correlated over the blur's width: a raster point counts for its share of that area.
-    share = raster.area_mm2[None, :, None] / (4 * np.pi * blur**2)
-    base = weight * share / error**2
+    # A raster point counts for its share of the area over which noise, or misfit, is one value.
+    area = raster.area_mm2[None, :, None]
+    base = weight * area / (NOISE_CELL_MM2 * noise**2 + 4 * np.pi * blur**2 * (MODEL_ERROR_HU**2 + bloom_sd**2))
     shape = np.zeros((n, shape_count))
     shape[:, 0] = np.maximum(start, 2 * LEAST_RADIUS_MM)
     ground = np.zeros((n, knot_count, 5))
@@ -162,7 +164,7 @@ def _fit(
     deviation = np.sqrt(covariance[:, 0, 0]) * misfit
     every = np.arange(unknown.shape[1])
     followed = unknown.shape[1] - (covariance[:, every, every] * precision).sum(axis=1)
-    cells = (active * error**2).sum((1, 2)) * 4 * np.pi * blur**2 / NOISE_CELL_MM2
+    cells = (area * robust * (1 - far) * weight).sum((1, 2)) / NOISE_CELL_MM2
     freedom = np.minimum(followed / np.maximum(cells, 1e-9), MOST_FREEDOM)
     return SectionFit(area_radius, deviation, unknown[:, 1:3], unknown[:, shape_count], rms, freedom)
 

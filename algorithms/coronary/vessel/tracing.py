@@ -19,6 +19,7 @@ from algorithms.coronary.vessel.cross_section import STEP_MM, Raster, arc_length
 from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM, SectionFit, blurred_disc, fit_sections
 from algorithms.coronary.vessel.naming import Course
 from algorithms.coronary.vessel.sampling import Image, nearest
+from algorithms.coronary.vessel.thread import RASTER, bridged_mm, brightest_way_mm, dim_parts
 
 REACH_MM = 2.8
 """Sections reach this far beyond the widest radius; the surroundings farther out say nothing about the lumen."""
@@ -92,6 +93,8 @@ def traced(
     for turn in range(ROUNDS):
         for i in range(len(vessels)):
             vessels[i] = _reattached(vessels, i)  # its parent has moved and may have fewer points now
+            if turn == 0:
+                vessels[i] = _threaded(vessels, i, scene)
             vessels[i] = _recentred(vessels, i, scene)
         for i in range(len(vessels)):
             vessels[i] = _reattached(vessels, i)
@@ -184,6 +187,28 @@ def blood_along(vessels: list[Vessel], index: int, scene: Scene) -> np.ndarray:
     """Return the attenuation of undiluted blood at each point of a vessel, (N,) HU."""
     blood = scene.blood.get(vessels[index].side, Blood(scene.blood_hu))
     return blood.at(ostium_distance_mm(vessels, index))
+
+
+def _threaded(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:
+    """Return one vessel whose dim parts are moved to where the blood runs, its width unchanged."""
+    vessel = vessels[index]
+    values, bloom, _, _ = _across(vessels, index, vessel.points_mm, scene)
+    dim = dim_parts(values, bloom, scene.blood_hu)
+    dim[: _first_free(vessels, index) + 1] = False
+    straight = bridged_mm(vessel.points_mm, dim)
+    values, bloom, weight, axes = _across(vessels, index, straight, scene)
+    offset = brightest_way_mm(values, bloom, weight, scene.blood_hu)
+    shift = straight + (offset[:, None] @ axes)[:, 0] - vessel.points_mm
+    return replace(vessel, points_mm=vessel.points_mm + smoothed(shift * dim[:, None], SMOOTH_MM))
+
+
+def _across(
+    vessels: list[Vessel], index: int, points_mm: np.ndarray, scene: Scene
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``_sampled`` on the raster of ``thread`` across a curve, and the axes of its sections, (N, 2, 3)."""
+    axes = frames(points_mm)
+    where = RASTER.points_mm(points_mm, *axes)
+    return (*_sampled(vessels, index, where, vessels[index].radius_mm, scene), np.stack(axes, axis=1))
 
 
 def _recentred(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:

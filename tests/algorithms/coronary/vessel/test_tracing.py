@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
+from scipy import ndimage
 
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.vessel.cross_section import STEP_MM, smoothed
@@ -23,6 +27,47 @@ def straight_vessel() -> Grid:
     return grid.with_values((FAT_HU + share * (BLOOD_HU - FAT_HU)).astype(np.float32))
 
 
+def scene_of(volume: Grid) -> Scene:
+    """Return a scene without calcium and chambers."""
+    nothing = np.zeros(volume.values.shape)
+    return Scene(
+        image=Image.of(volume),
+        heart=volume.with_values(nothing.astype(np.uint8)),
+        bloom=volume.with_values(nothing.astype(np.float32)),
+        blood_hu=BLOOD_HU,
+        noise_hu=8.0,
+        blur_sd_mm=0.2,
+    )
+
+
+@pytest.mark.parametrize("aside_mm", [0.0, 1.3])
+def test_a_throat_at_the_side_of_its_vessel_is_found(aside_mm):
+    """A stenosis of 75 % over 14 mm in a vessel of 3.6 mm whose lumen leaves the middle; the course keeps to the middle."""
+    volume = straight_vessel().with_values(np.zeros((80, 40, 40), np.float32))
+    place = volume.points_mm(np.indices(volume.values.shape).reshape(3, -1).T)
+    narrow = np.where(abs(place[:, 2] - 20) < 7, 0.5 + 0.5 * np.cos(np.pi * (place[:, 2] - 20) / 7), 0)
+    from_lumen = np.hypot(place[:, 0] - 10.0 - aside_mm * narrow, place[:, 1] - 10.0)
+    from_wall = np.hypot(place[:, 0] - 10.0, place[:, 1] - 10.0)
+    lumen, wall = (
+        np.clip(depth / SPACING_MM + 0.5, 0, 1) for depth in (1.8 * (1 - 0.75 * narrow) - from_lumen, 2.2 - from_wall)
+    )
+    values = FAT_HU + wall * (40.0 - FAT_HU) + lumen * (BLOOD_HU - 40.0)
+    blurred = ndimage.gaussian_filter(values.reshape(volume.values.shape), 0.3 / SPACING_MM)
+    volume = volume.with_values(blurred.astype(np.float32))
+    z = np.arange(4.0, 36.0, 0.5)
+    course = Course(
+        np.stack([np.full_like(z, 10.0), np.full_like(z, 10.0), z], axis=1), np.full(len(z), 1.5), None, None, "left", "LAD"
+    )
+    nothing = np.zeros(volume.values.shape, dtype=bool)
+
+    (found,), _ = traced([course], replace(scene_of(volume), blur_sd_mm=0.33), volume, nothing, find_blur=False)
+
+    throat = int(np.argmin(abs(found.points_mm[:, 2] - 20)))
+    assert np.hypot(found.points_mm[throat, 0] - 10.0 - aside_mm, found.points_mm[throat, 1] - 10.0) < 0.25
+    assert found.radius_mm[throat] == pytest.approx(0.45, abs=0.12)
+    assert np.abs(found.points_mm[[12, -12], :2] - 10.0).max() < 0.1
+
+
 def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
     """The parent's rough curve goes to and fro, so the smooth one is shorter and has fewer points than the child was told."""
     volume = straight_vessel()
@@ -32,17 +77,9 @@ def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
     onward = np.arange(z[-1], 36.0, 0.5)
     points = np.stack([np.full_like(onward, 10.0), np.full_like(onward, 10.0), onward], axis=1)
     child = Course(points, np.full(len(points), 1.5), 0, len(z) - 1, "left", "LAD")
-    nothing = np.zeros(volume.values.shape)
-    scene = Scene(
-        image=Image.of(volume),
-        heart=volume.with_values(nothing.astype(np.uint8)),
-        bloom=volume.with_values(nothing.astype(np.float32)),
-        blood_hu=BLOOD_HU,
-        noise_hu=8.0,
-        blur_sd_mm=0.2,
-    )
+    nothing = np.zeros(volume.values.shape, dtype=bool)
 
-    (stem, branch), _ = traced([parent, child], scene, volume, nothing.astype(bool), find_blur=False)
+    (stem, branch), _ = traced([parent, child], scene_of(volume), volume, nothing, find_blur=False)
 
     assert len(stem.points_mm) < len(z)
     assert branch.parent_point is not None
