@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from algorithms.coronary.grid import Grid
 
@@ -22,6 +23,10 @@ TYPICAL_SEPTUM = np.array([-0.75, -0.60, -0.25])
 
 LEAST_MYOCARDIUM_ML = 10.0
 """Less than this is no left ventricle (a normal one weighs 100-200 g)."""
+
+
+BESIDE_MM = 15.0
+"""The right ventricle's blood lies within this of the left one's muscle, mm; what is farther off may be anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +78,9 @@ def heart_axes(heart: Grid, ostia_mm: np.ndarray) -> HeartAxes:
     axis = axis / length
     other = heart.points_mm(np.argwhere(heart.values == OTHER_BLOOD))
     height = (other - base) @ axis / length
-    right = other[(height > 0.25) & (height < 0.9)]
+    other = other[(height > 0.25) & (height < 0.9)]
+    beside, _ = cKDTree(muscle).query(other, distance_upper_bound=BESIDE_MM)
+    right = other[np.isfinite(beside)]
     towards = right.mean(axis=0) - blood.mean(axis=0) if len(right) * voxel_ml > LEAST_MYOCARDIUM_ML else TYPICAL_SEPTUM
     return _axes(base, axis, length, towards, measured=True)
 
