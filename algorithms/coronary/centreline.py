@@ -31,7 +31,7 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import HeartAxes, heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
-from algorithms.coronary.vessel.belief import SILENT_SHARE, believed, ended_where_they_fade, without_veins
+from algorithms.coronary.vessel.belief import SILENT_SHARE, believed, ended_where_closed, ended_where_they_fade, without_veins
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.junction import joined, rough_course
 from algorithms.coronary.vessel.mask_repair import repaired
@@ -154,9 +154,10 @@ def tree_of(
     )  # fmt: skip
     vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
     vessels, lost_mm = believed(ended_where_they_fade(without_veins(vessels, scene.blood, scene.blur_sd_mm)))
+    vessels, closed = ended_where_closed(vessels)
     branches = _branches(vessels)
     stenoses = _stenoses(branches, vessels, stenosis_least)
-    doubts = list(repair.doubts) + tree_doubts(vessels, skeleton, blood_hu, axes)
+    doubts = [*repair.doubts, *tree_doubts(vessels, skeleton, blood_hu, axes), *closed]
     if lost_mm > SILENT_SHARE * sum(length_mm(v) for v in vessels):
         doubts.append(
             f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "

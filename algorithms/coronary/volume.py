@@ -78,7 +78,7 @@ def require_stack(headers: Sequence[Header], least_coverage_mm: float, thickest_
     thickness_mm = max((h.number("SliceThickness") or 0.0) for h in headers)
     if thickness_mm > thickest_slice_mm + 1e-3:
         raise DataError(
-            f"slices of {thickness_mm:.1f} mm; a coronary lumen needs {thickest_slice_mm:.1f} mm or less; "
+            f"slices of {thickness_mm:.3g} mm; a coronary lumen needs {thickest_slice_mm:.3g} mm or less; "
             "send the thin-slice reconstruction"
         )
 

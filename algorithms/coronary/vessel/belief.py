@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from algorithms.coronary.vessel.calibration import Blood
+from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM
 from algorithms.coronary.vessel.tracing import Vessel, length_mm, ostium_distance_mm
 
 NO_VESSEL_SD_MM = 0.12
@@ -100,14 +101,36 @@ def believed(vessels: list[Vessel]) -> tuple[list[Vessel], float]:
 
 
 def _begins_closed(vessels: list[Vessel], i: int) -> bool:
-    """Return whether a side branch has no lumen within ``BEGINNING_MM`` of its parent's."""
+    """Return whether a side branch has no lumen somewhere between its parent's middle and ``BEGINNING_MM`` from its wall."""
     vessel = vessels[i]
     if vessel.parent is None or vessel.name in MAIN:
         return False
     along = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(vessel.points_mm, axis=0), axis=1)))
     beyond = along - float(vessels[vessel.parent].radius_mm[vessel.parent_point or 0])
-    beginning = vessel.radius_mm[(beyond >= 0) & (beyond <= BEGINNING_MM)]
-    return bool(beginning.size and beginning.min() <= FADED_RADIUS_MM)
+    return bool(vessel.radius_mm[beyond <= BEGINNING_MM].min(initial=np.inf) <= FADED_RADIUS_MM)
+
+
+def ended_where_closed(vessels: list[Vessel]) -> tuple[list[Vessel], list[str]]:
+    """Return the vessels, each side branch cut where it has no lumen, and a doubt for each that was.
+
+    Behind it no flow can be reckoned.  A main vessel stays as it is: one that is closed refuses the case.
+    """
+    ends, doubts = [], []
+    for vessel in vessels:
+        shut = np.flatnonzero(vessel.radius_mm <= LEAST_RADIUS_MM)
+        side = vessel.parent is not None and vessel.name not in MAIN
+        ends.append(max(int(shut[0]), 2) if side and shut.size else len(vessel.points_mm))
+    kept: set[int] = set()
+    for i, vessel in enumerate(vessels):
+        if vessel.parent is None or (vessel.parent in kept and (vessel.parent_point or 0) < ends[vessel.parent]):
+            kept.add(i)
+            if ends[i] < len(vessel.points_mm):
+                before, whole = length_mm(_cut(vessel, ends[i])), length_mm(vessel)
+                doubts.append(
+                    f"the {vessel.name} has no lumen {before:.0f} mm from its origin; {whole - before:.0f} mm behind it, and "
+                    "what leaves there, are left out: look there in the images"
+                )
+    return _only([_cut(v, end) for v, end in zip(vessels, ends, strict=True)], kept), doubts
 
 
 def _only(vessels: list[Vessel], kept: set[int]) -> list[Vessel]:

@@ -187,13 +187,14 @@ def test_twenty_slices_are_refused_with_what_a_heart_needs(tmp_path):
     assert message.endswith("send the complete thin-slice coronary series")
 
 
-def test_thick_slices_are_refused(tmp_path):
+@pytest.mark.parametrize("thickness_mm", [3.0, 1.04])
+def test_thick_slices_are_refused(tmp_path, thickness_mm):
     """A lumen of 3 mm in slices of 3 mm has no diameter."""
 
     def thick(dataset, _number):
-        dataset.SliceThickness = 3.0
+        dataset.SliceThickness = thickness_mm
 
-    assert "slices of 3.0 mm; a coronary lumen needs 1.0 mm or less" in refusal(
+    assert f"slices of {thickness_mm:g} mm; a coronary lumen needs 1 mm or less" in refusal(
         write_series(tmp_path / "s", STACK, thick), tmp_path
     )
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.belief import believed, ended_where_they_fade, without_veins
+from algorithms.coronary.vessel.belief import believed, ended_where_closed, ended_where_they_fade, without_veins
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.calibration import Blood, blood_of
 from algorithms.coronary.vessel.tracing import Vessel
@@ -38,9 +38,10 @@ def test_a_leak_is_left_out_and_the_marginals_are_counted_anew():
     assert lost_mm == pytest.approx(19.5)
 
 
-def test_a_side_branch_that_begins_without_lumen_goes_with_what_follows_it():
-    """Two mm from its parent's wall OM1 has none; main vessels stay even so."""
-    shut = np.where(np.arange(40) == 6, 0.1, 1.0)
+@pytest.mark.parametrize("place", [0, 6])
+def test_a_side_branch_that_begins_without_lumen_goes_with_what_follows_it(place: int):
+    """In its parent's middle, or two mm from its wall, OM1 has none; main vessels stay even so."""
+    shut = np.where(np.arange(40) == place, 0.1, 1.0)
     tree = [
         vessel("LM", None, None, 0.03), replace(vessel("LCx", 0, 39, 0.04), radius_mm=shut),
         replace(vessel("OM1", 1, 5, 0.05), radius_mm=shut), vessel("OM1a", 2, 10, 0.05), vessel("OM2", 1, 20, 0.05),
@@ -66,6 +67,21 @@ def test_veins_are_cut_off_and_an_artery_that_goes_on_as_one_is_shortened():
     kept = without_veins(tree, blood, 0.36)
 
     assert [(v.name, len(v.points_mm)) for v in kept] == [("LM", 40), ("LCx", 40), ("OM1", 20)]
+
+
+def test_a_side_branch_ends_where_it_closes_with_a_doubt_and_a_main_vessel_does_not():
+    """OM1 has no lumen 10 mm from its origin: its first branch stays, its second goes; so does none of a closed LCx."""
+    shut = np.where(np.arange(40) == 20, 0.1, 1.0)
+    tree = [
+        replace(vessel("LCx", None, None, 0.03), radius_mm=shut), replace(vessel("OM1", 0, 5, 0.05), radius_mm=shut),
+        vessel("OM1a", 1, 10, 0.05), vessel("OM1b", 1, 30, 0.05),
+    ]  # fmt: skip
+
+    kept, doubts = ended_where_closed(tree)
+
+    assert [(v.name, len(v.points_mm)) for v in kept] == [("LCx", 40), ("OM1", 20), ("OM1a", 40)]
+    assert len(doubts) == 1
+    assert doubts[0].startswith("the OM1 has no lumen 10 mm from its origin; 10 mm behind it")
 
 
 def test_what_leads_to_a_vessel_stays():
