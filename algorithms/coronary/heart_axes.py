@@ -24,7 +24,6 @@ TYPICAL_SEPTUM = np.array([-0.75, -0.60, -0.25])
 LEAST_MYOCARDIUM_ML = 10.0
 """Less than this is no left ventricle (a normal one weighs 100-200 g)."""
 
-
 BESIDE_MM = 15.0
 """The right ventricle's blood lies within this of the left one's muscle, mm; what is farther off may be anything."""
 
