@@ -40,15 +40,12 @@ LAD_REACHES = 0.9
 LAD_TURN_DEG = 120.0
 """The anterior groove lies at 50 to 100 degrees; what runs farther round than this is a marginal, whatever its length."""
 
-BASE_HEIGHT = 0.06
-"""Where a vessel of the groove leaves the base for good by more than this, it has become the PDA."""
-
 PDA_TURN_DEG = 250.0
 """The inferior groove lies at about 275 degrees, counted from the septum by the front; the LCx of a right-dominant heart
 ends before 230."""
 
 PLB_TURN_DEG = 228.0
-"""Side branches that leave the LCx beyond this supply the inferior wall."""
+"""Side branches that leave an LCx without a PDA beyond this supply the inferior wall."""
 
 PDA_REACH_DEG = 37.0
 """Side branches that leave the LCx this near to where it becomes the PDA supply the inferior wall, not the obtuse margin.
@@ -233,21 +230,25 @@ class _Builder:
         return float(self._turn_deg(self.nodes.points_mm[stays]).max())
 
     def _groove_vessel(self, name: str, way: list[int], beyond: str) -> int:
-        """Add a vessel of the groove; where it goes on into the inferior groove, that part is the vessel ``beyond``.
-
-        An LCx that runs a little below the base all along is still one up to the side wall.
-        """
-        height = self.axes.height(self.nodes.points_mm[way])
-        last = int(np.flatnonzero(np.r_[True, height[1:] < BASE_HEIGHT])[-1])
-        if name == "LCx":
-            turn = self._turn_deg(self.nodes.points_mm[way[:-1]])
-            last = max(last, int(np.argmax(np.r_[turn > PLB_TURN_DEG, True])))
-        turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and height[-1] > LCX_HEIGHT
+        """Add a vessel of the groove; where it turns to the apex in the inferior groove, that part is the vessel ``beyond``."""
+        last = self._corner(way)
+        turned = self.turn_deg(way[-1]) > PDA_TURN_DEG and self.height(way[-1]) > LCX_HEIGHT
         if not turned or last < 10 or last > len(way) - 10:
             return self.add(name, way)
         index = self.add(name, way[: last + 1])
         self.add(beyond, way[last:])
         return index
+
+    def _corner(self, way: list[int]) -> int:
+        """Return the point of a way that lies farthest to the base of the straight line between its ends.
+
+        That is on the unrolled heart, so that it does not matter at which height the base was found.
+        """
+        points = self.nodes.points_mm[way]
+        turn = np.unwrap(self.axes.angle_deg(points), period=360)
+        height = self.axes.height(points)
+        turn, height = turn - turn[0], height - height[0]
+        return int(np.argmax((turn * height[-1] - height * turn[-1]) * np.sign(turn[-1])))
 
     def _lcx_score(self, leaf: int) -> float:
         """Around the base: a marginal ends towards the apex."""
@@ -270,13 +271,20 @@ class _Builder:
         if owner.name == "LAD":
             return "D" if self._lateral_of(parent, way) else "S"
         if owner.name == "LCx":
-            if self.turn_deg(way[0]) > PLB_TURN_DEG:
-                return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
-            pda = [float(self._turn_deg(course.points_mm[0])) for course in self.courses if course.name == "L-PDA"]
-            return "L-PLB" if pda and self.turn_deg(way[0]) > pda[0] - PDA_REACH_DEG else "OM"
+            return self._circumflex_name(way)
         if owner.name == "LM":
             return "OM"
         return owner.name + "-"
+
+    def _circumflex_name(self, way: list[int]) -> str:
+        """Name a branch of the LCx by how near to the inferior groove it leaves."""
+        leaves_deg, leaf = self.turn_deg(way[0]), way[-1]
+        pda = [float(self._turn_deg(course.points_mm[0])) for course in self.courses if course.name == "L-PDA"]
+        if pda:
+            return "L-PLB" if leaves_deg > pda[0] - PDA_REACH_DEG else "OM"
+        if leaves_deg <= PLB_TURN_DEG:
+            return "OM"
+        return "L-PDA" if self.height(leaf) > LCX_HEIGHT and self.turn_deg(leaf) > PDA_TURN_DEG else "L-PLB"
 
     def _fork_mm(self) -> float:
         return float(arc_length_mm(self.courses[0].points_mm)[-1]) if self.courses[0].name == "LM" else -np.inf
