@@ -65,7 +65,7 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray, aorta_hu: float) -> d
     spacing = seen.spacing_mm
     fine = Grid(resampled(box.values, box.spacing_mm, spacing), spacing, origin_mm(box.origin_mm, box.spacing_mm, spacing))
     segmenter.answer(np.zeros(seen.block, np.float32))  # the first call chooses kernels
-    answers, followed_s = timed(lambda: followed(fine, ostia_mm, segmenter, aorta_hu))
+    answers, followed_s = timed(lambda: followed(fine, ostia_mm, [segmenter], aorta_hu))
     whole = Answers(segmenter, resampled(volume.values, volume.spacing_mm, spacing), aorta_hu)
     shape: tuple[int, ...] = whole.asked.shape
     blocks, whole_s = timed(whole.ask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 from algorithms.contract.errors import DataError
 
 Value = float | int | str | bool
+
+TOGETHER = "+"
+"""Joins the names of several files that one parameter chooses."""
 
 PROJECT = Path(__file__).resolve().parents[2]
 """The folder that holds ``algorithms``."""
@@ -115,8 +119,8 @@ class Stage:
     ``each`` names collections among the inputs: the stage runs once an item, each time with that item's entries in their
     place, and its outputs are collections, put together when the last item is done.  ``resumes`` says that ``run`` goes on
     with whatever an interrupted run of the same key has left in ``out``.  ``reads`` are files of the project (rules, a
-    model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value, and
-    where that is empty there is no such file.
+    model's description) on which the results depend, relative to its root; ``{name}`` stands for a parameter's value,
+    where that is empty there is no such file, and where it is several joined by ``+`` there is one for each.
 
     ``remembers`` names ``f(inputs: Mapping[str, Path]) -> Identity`` of a stage that takes the identity out: it is called when
     ``run`` has succeeded and before anything is published or deleted, and what it returns is kept in the vault.
@@ -144,9 +148,12 @@ class Stage:
 
     def files(self, parameters: Mapping[str, Value]) -> tuple[str, ...]:
         """Return the files of the project that the stage reads with these parameters, relative to its root."""
-        named = {path: [name for _, name, _, _ in Formatter().parse(path) if name] for path in self.reads}
-        there = [path for path, names in named.items() if all(parameters[name] != "" for name in names)]
-        return tuple(path.format_map(dict(parameters)) for path in there)
+        found: list[str] = []
+        for path in self.reads:
+            names = [name for _, name, _, _ in Formatter().parse(path) if name]
+            chosen = product(*(str(parameters[name]).split(TOGETHER) for name in names))
+            found += [path.format_map(dict(zip(names, values, strict=True))) for values in chosen if all(values)]
+        return tuple(found)
 
 
 def names_in(folder: str, suffix: str) -> tuple[str, ...]:

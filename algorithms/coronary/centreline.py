@@ -42,7 +42,7 @@ from algorithms.coronary.vessel.reference_radius import reference_radius_mm
 from algorithms.coronary.vessel.sampling import Image, box_around, read_where
 from algorithms.coronary.vessel.scct import segments
 from algorithms.coronary.vessel.skeleton import Skeleton, skeleton_of
-from algorithms.coronary.vessel.stenosis import stenoses_of
+from algorithms.coronary.vessel.stenosis import OBSTRUCTIVE, doubt_of, is_certain, stenoses_of
 from algorithms.coronary.vessel.stent import sentence as stent_sentence
 from algorithms.coronary.vessel.stent import stents
 from algorithms.coronary.vessel.tracing import Scene, Vessel, length_mm, traced
@@ -156,8 +156,11 @@ def tree_of(
     vessels, lost_mm = believed(ended_where_they_fade(without_veins(vessels, scene.blood, scene.blur_sd_mm)))
     vessels, closed = ended_where_closed(vessels)
     branches = _branches(vessels)
-    stenoses = _stenoses(branches, vessels, stenosis_least)
+    narrowings = _narrowings(branches, vessels, stenosis_least)
+    stenoses = [s for s in narrowings if is_certain(branches[s.branch], s)]
+    uncertain = [s for s in narrowings if s not in stenoses and s.diameter_stenosis >= OBSTRUCTIVE]
     doubts = [*repair.doubts, *tree_doubts(vessels, skeleton, blood_hu, axes), *closed]
+    doubts += [doubt_of(branches[s.branch], s) for s in uncertain]
     if lost_mm > SILENT_SHARE * sum(length_mm(v) for v in vessels):
         doubts.append(
             f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "
@@ -238,8 +241,8 @@ def _branches(vessels: list[Vessel]) -> list[Branch]:
     return branches
 
 
-def _stenoses(branches: list[Branch], vessels: list[Vessel], least: float) -> list[Stenosis]:
-    """Return the stenoses of all branches, in their order."""
+def _narrowings(branches: list[Branch], vessels: list[Vessel], least: float) -> list[Stenosis]:
+    """Return the narrowings of all branches, in their order."""
     forks = {(b.parent, b.parent_point) for b in branches}
     found: list[Stenosis] = []
     for i, (branch, vessel) in enumerate(zip(branches, vessels, strict=True)):

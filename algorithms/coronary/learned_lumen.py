@@ -1,12 +1,13 @@
-"""What a network says is coronary lumen, asked only where the arteries lead.
+"""What networks say is coronary lumen, asked only where the arteries lead.
 
-It is asked around the ostia first, then in every block that the lumen found so far comes near to: some tens of blocks instead
-of the whole chest.  Arrays are (Z, Y, X); points are (N, 3) LPS mm.
+They are asked around the ostia first, then in every block that the lumen found so far comes near to: some tens of blocks
+instead of the whole chest.  Of several networks the mean counts.  Arrays are (Z, Y, X); points are (N, 3) LPS mm.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +17,7 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.lumen import PASSABLE_HU, Lumen
 from algorithms.segmentation.resample import origin_mm, resampled
-from algorithms.segmentation.segmenter import Answers, Segmenter
+from algorithms.segmentation.segmenter import MeanAnswers, Segmenter
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +40,29 @@ COARSER = 2
 """Voxels of the grid on which connections are looked for, fine voxels."""
 
 
-def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter, aorta_hu: float) -> Lumen:
-    """Return how much each voxel of ``box`` (HU), at the network's spacing, is coronary lumen; ``aorta_hu`` is its blood.
+def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenters: Sequence[Segmenter], aorta_hu: float) -> Lumen:
+    """Return how much each voxel of ``box`` (HU), at the networks' spacing, is coronary lumen; ``aorta_hu`` is its blood.
 
     Raises
     ------
     DataError
-        If the model does not say what is lumen, or sees voxels of unequal sides.
+        If a model does not say what is lumen, or sees voxels of unequal sides or others than the first model does.
     """
-    entry = segmenter.entry
-    if LUMEN not in entry.channels or len(set(entry.input.spacing_mm)) != 1:
-        raise DataError(
-            f"model {entry.name} cannot segment the lumen: wanted a channel '{LUMEN}' and voxels of equal sides; "
-            "docs/models.md tells how an entry is written"
-        )
-    spacing = entry.input.spacing_mm
+    spacing = segmenters[0].entry.input.spacing_mm
+    for entry in (segmenter.entry for segmenter in segmenters):
+        if LUMEN not in entry.channels or len(set(entry.input.spacing_mm)) != 1:
+            raise DataError(
+                f"model {entry.name} cannot segment the lumen: wanted a channel '{LUMEN}' and voxels of equal sides; "
+                "docs/models.md tells how an entry is written"
+            )
+        if entry.input.spacing_mm != spacing:
+            raise DataError(
+                f"the mean of models cannot be taken: {segmenters[0].entry.name} sees voxels of {spacing[0]:g} mm, "
+                f"{entry.name} of {entry.input.spacing_mm[0]:g} mm; choose one of them, or two that see the same"
+            )
     fine = Grid(resampled(box.values, box.spacing_mm, spacing), spacing, origin_mm(box.origin_mm, box.spacing_mm, spacing))
-    answers = followed(fine, ostia_mm, segmenter, aorta_hu)
-    lumen, calcium, wide, other = (_share(answers, segmenter, channel) for channel in (LUMEN, CALCIUM, WIDE, OTHER))
+    answers = followed(fine, ostia_mm, segmenters, aorta_hu)
+    lumen, calcium, wide, other = (answers.share(channel) for channel in (LUMEN, CALCIUM, WIDE, OTHER))
     likeness = np.minimum(lumen + calcium, 1)
     is_wide = wide > np.maximum(lumen, 0.5)
     hu = fine.with_values(ndimage.gaussian_filter(fine.values, 0.35 / spacing[0]))
@@ -64,17 +70,16 @@ def learned_lumen(box: Grid, ostia_mm: np.ndarray, segmenter: Segmenter, aorta_h
     return Lumen(hu, likeness, _scale_mm(lumen > 0.5, spacing[0]), passable, is_wide, lumen, other)
 
 
-def followed(fine: Grid, ostia_mm: np.ndarray, segmenter: Segmenter, aorta_hu: float) -> Answers:
+def followed(fine: Grid, ostia_mm: np.ndarray, segmenters: Sequence[Segmenter], aorta_hu: float) -> MeanAnswers:
     """Return the answers of the blocks that the lumen leads to from the ostia (N, 3); ``aorta_hu`` is the aorta's blood."""
-    lumen = segmenter.entry.channels.index(LUMEN)
-    answers = Answers(segmenter, fine.values, aorta_hu)
+    answers = MeanAnswers(segmenters, fine.values, aorta_hu)
     reach = round(AHEAD_MM / fine.spacing_mm[0])
     where = np.zeros(fine.values.shape, bool)
     for point in ostia_mm:
         at, near = fine.index(point), NEAR_OSTIUM_MM / fine.spacing_mm[0]
         where[tuple(slice(max(0, int(a - near)), max(0, int(a + near) + 1)) for a in at)] = True
     while answers.ask(where):
-        found = _any(answers.shares[lumen] > FOLLOWED, COARSER)
+        found = _any(answers.share(LUMEN) > FOLLOWED, COARSER)
         names, count = ndimage.label(found, np.ones((3, 3, 3), bool))
         volume_ml = np.bincount(names.ravel(), minlength=count + 1) * (COARSER * fine.spacing_mm[0]) ** 3 / 1000
         worth = volume_ml >= LEAST_FOLLOWED_ML
@@ -90,14 +95,6 @@ def _any(mask: np.ndarray, step: int) -> np.ndarray:
     for axis in range(3):
         out = np.logical_or.reduceat(out, np.arange(0, out.shape[axis], step), axis=axis)
     return out
-
-
-def _share(answers: Answers, segmenter: Segmenter, channel: str) -> np.ndarray:
-    channels = segmenter.entry.channels
-    if channel not in channels:
-        return np.zeros(answers.asked.shape, np.float32)
-    share: np.ndarray = answers.shares[channels.index(channel)].astype(np.float32)
-    return share
 
 
 def _scale_mm(lumen: np.ndarray, spacing_mm: float) -> np.ndarray:

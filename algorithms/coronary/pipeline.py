@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from algorithms.contract.pipeline import Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
+from itertools import combinations
+
+from algorithms.contract.pipeline import TOGETHER, Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
+
+MODELS = names_in("algorithms/segmentation/models", "/entry.json")
 
 RECEIVE = Stage(
     name="receive",
@@ -102,7 +106,7 @@ ANATOMY = Stage(
 SEGMENT = Stage(
     name="segment",
     run="algorithms.coronary.segment:run",
-    version=2,
+    version=3,
     help="Segment the coronary lumen inside the heart.",
     source="docs/coronary.md, Anatomy and lumen; Sato et al., Med Image Anal 2:143 (1998) for the line filter",
     inputs=("volume", "heart", "anatomy"),
@@ -117,10 +121,10 @@ SEGMENT = Stage(
         ),
         Parameter(
             name="lumen_model",
-            default="fine",
-            help="the network that learned asks, by its name in the registry",
-            source="algorithms/segmentation/models; docs/models.md",
-            choices=names_in("algorithms/segmentation/models", "/entry.json"),
+            default="fine+fine_contrast",
+            help="the network that learned asks, by its name in the registry, or two of which it takes the mean",
+            source="algorithms/segmentation/models; docs/models.md; docs/decisions/033",
+            choices=(*MODELS, *(TOGETHER.join(pair) for pair in combinations(MODELS, 2))),
         ),
     ),
     reads=("algorithms/segmentation/models/{lumen_model}/entry.json",),
@@ -130,7 +134,7 @@ SEGMENT = Stage(
 CENTRELINE = Stage(
     name="centreline",
     run="algorithms.coronary.centreline:run",
-    version=5,
+    version=6,
     help="Draw the vessel tree: centrelines, radii, names, stenoses, and what is doubtful about it.",
     source="Sato et al., Pacific Graphics 281 (2000) for the skeleton; SCCT 2014 segments (doi:10.1016/j.jcct.2014.07.003); "
     "radii by a blurred-lumen fit (docs/coronary.md)",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.contract.errors import DataError
+from algorithms.contract.pipeline import TOGETHER
 from algorithms.coronary.arteries import Artery, grow
 from algorithms.coronary.grid import Grid, read_grid, write_grid
 from algorithms.coronary.heart import ASCENDING_AORTA, MUSCLE_HU
@@ -49,10 +50,10 @@ class Segmentation:
     arteries: list[Artery]
 
 
-def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str, model: str = "fine") -> Segmentation:
+def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str, models: Sequence[str] = ()) -> Segmentation:
     """Return the coronary lumen of ``volume`` (HU), given the labels ``heart`` and the content of ``anatomy.json``.
 
-    ``model`` is the registry's name of the network that ``learned`` asks.
+    ``models`` are the registry's names of the networks that ``learned`` asks.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
     aorta_hu = float(anatomy["aorta"]["mean_hu"])
     ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
     if segmenter == LEARNED:
-        field = learned_lumen(box, ostia, load(model, precision=PRECISION), aorta_hu)
+        field = learned_lumen(box, ostia, [load(model, precision=PRECISION) for model in models], aorta_hu)
     else:
         field = lumen_likelihood(box, heart, aorta_hu)
     fine = field.hu
@@ -109,7 +110,7 @@ def opened_at(field: Lumen, ostia_mm: np.ndarray, root: np.ndarray) -> tuple[Lum
 def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str, lumen_model: str) -> dict[str, float | int | str]:
     """Read ``volume``, ``heart`` and ``anatomy``; write ``lumen.nii.gz``."""
     anatomy = json.loads(inputs["anatomy"].read_text())
-    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter, lumen_model)
+    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter, lumen_model.split(TOGETHER))
     write_grid(found.lumen, out / "lumen.nii.gz")
     voxel_ml = float(np.prod(found.lumen.spacing_mm)) / 1000
     volume_ml = float(found.lumen.values.sum(dtype=np.int64)) * voxel_ml

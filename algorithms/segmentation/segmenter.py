@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,6 +107,40 @@ class Answers:
         self.blocks += len(new)
         log.info("asked %s for %d blocks of %s, %d in all", self._segmenter.entry.name, len(new), _size(seen), self.blocks)
         return len(new)
+
+
+class MeanAnswers:
+    """What several networks say of one volume on the average, each asked as `Answers` does; they see the same spacing.
+
+    A channel's mean is that of the networks that have it.
+    """
+
+    def __init__(self, segmenters: Sequence[Segmenter], hu: np.ndarray, blood_hu: float | None = None) -> None:
+        self._each = [(segmenter.entry, Answers(segmenter, hu, blood_hu)) for segmenter in segmenters]
+
+    def ask(self, where: np.ndarray | None = None) -> int:
+        """Ask every network for the blocks that ``where`` (Z, Y, X) touches, and return how many were new."""
+        return sum(answers.ask(where) for _, answers in self._each)
+
+    @property
+    def asked(self) -> np.ndarray:
+        """Where all were asked, (Z, Y, X) bool."""
+        everywhere: np.ndarray = np.logical_and.reduce([answers.asked for _, answers in self._each])
+        return everywhere
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks were computed."""
+        return sum(answers.blocks for _, answers in self._each)
+
+    def share(self, channel: str) -> np.ndarray:
+        """Return the mean probability of a channel, (Z, Y, X) float32; 0 where nothing was asked or nobody has it."""
+        total = np.zeros(self._each[0][1].asked.shape, np.float32)
+        shares = [a.shares[e.channels.index(channel)] for e, a in self._each if channel in e.channels]
+        for share in shares:
+            total += share
+        total /= max(1, len(shares))
+        return total
 
 
 def _size(seen: Input) -> str:

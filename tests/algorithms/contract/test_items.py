@@ -151,7 +151,9 @@ def test_a_file_that_a_stage_reads_is_part_of_its_key(case, home):
     assert result.manifest.inputs["file:README.md"] == sha256_path(PROJECT / "README.md")
     with pytest.raises(RuntimeError, match=r"LICENSE\.md, which the project does not have"):
         states(TOY_ITEMS, case, {"rule": "LICENSE"})
-    assert TOY_ITEMS.stage("letters").files({"rule": ""}) == ()
+    letters = TOY_ITEMS.stage("letters")
+    assert letters.files({"rule": ""}) == ()
+    assert letters.files({"rule": "README+CHANGELOG"}) == ("README.md", "CHANGELOG.md")
 
 
 def test_an_unknown_item_is_told_in_a_sentence(case, home):

@@ -20,17 +20,23 @@ BLOOD_HU = 400.0
 
 
 class Brightness(nn.Module):
-    """Lumen is what is brighter than half of blood, of which nothing is plaque."""
+    """Lumen is what is brighter than ``threshold`` (100 HU), half of blood, of which nothing is plaque."""
+
+    def __init__(self, threshold: float = 2.0) -> None:
+        super().__init__()
+        self.threshold = threshold
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        lumen = torch.sigmoid(20 * (x - 2.0))
+        lumen = torch.sigmoid(20 * (x - self.threshold))
         return torch.cat([lumen, torch.zeros_like(lumen)], dim=1)
 
 
-def bright(channels: tuple[str, ...] = ("coronary lumen", "calcified plaque"), spacing=SPACING) -> Segmenter:
+def bright(
+    channels: tuple[str, ...] = ("coronary lumen", "calcified plaque"), spacing=SPACING, threshold: float = 2.0
+) -> Segmenter:
     seen = Input(spacing, (BLOCK,) * 3, 4, (-1000.0, 1000.0), 0.0, 100.0)
     entry = Entry("b", "Brightness", "toy", "none", "w", "0" * 64, "none", "none", seen, channels, "none")
-    return Segmenter(entry, Brightness(), "float32")
+    return Segmenter(entry, Brightness(threshold), "float32")
 
 
 def tube(*gap: int) -> Grid:
@@ -47,7 +53,7 @@ OSTIUM = np.array([[1.0, 10.0, 10.0]])
 
 def test_the_lumen_is_followed_to_its_end_and_nothing_else_is_asked():
     """From one end of a vessel to the other; the fat beside it stays unasked."""
-    found = learned_lumen(tube(), OSTIUM, bright(), BLOOD_HU)
+    found = learned_lumen(tube(), OSTIUM, [bright()], BLOOD_HU)
 
     assert found.share is not None
     assert found.share[20, 20].min() > 0.9
@@ -57,15 +63,27 @@ def test_the_lumen_is_followed_to_its_end_and_nothing_else_is_asked():
 
 def test_a_short_gap_is_crossed_and_a_long_one_is_not():
     """A stenosis may be invisible for some millimetres; beyond a long gap nobody has asked."""
-    near, far = (learned_lumen(tube(40, 40 + length), OSTIUM, bright(), BLOOD_HU) for length in (4, 60))
+    near, far = (learned_lumen(tube(40, 40 + length), OSTIUM, [bright()], BLOOD_HU) for length in (4, 60))
 
     assert near.likeness[20, 20, 150] > 0.9
     assert far.likeness[20, 20, 150] == 0
 
 
+def test_of_two_networks_the_mean_counts_and_leads_on():
+    """Where one of them sees nothing the other carries the lumen half, and what only one of them tells of is its word."""
+    blind = bright(channels=("other vessel", "coronary lumen"), threshold=9.0)
+
+    alone, both = (learned_lumen(tube(), OSTIUM, asked, BLOOD_HU) for asked in ([bright()], [bright(), blind]))
+
+    assert alone.share is not None
+    assert both.share is not None
+    assert np.allclose(both.share, alone.share / 2, atol=1e-3)
+    assert both.share[20, 20].min() > 0.45
+
+
 def test_the_scale_is_that_of_the_tube():
     """0.7 of the radius, to a third of a voxel."""
-    found = learned_lumen(tube(), OSTIUM, bright(), BLOOD_HU)
+    found = learned_lumen(tube(), OSTIUM, [bright()], BLOOD_HU)
 
     assert found.scale_mm[20, 20, 80] / 0.7 == pytest.approx(1.5, abs=0.25)
 
@@ -73,6 +91,8 @@ def test_the_scale_is_that_of_the_tube():
 def test_a_model_that_knows_no_lumen_is_refused():
     """The message names what is missing; so does one of voxels that are no cubes."""
     with pytest.raises(DataError, match="coronary lumen"):
-        learned_lumen(tube(), OSTIUM, bright(channels=("heart", "aorta")), BLOOD_HU)
+        learned_lumen(tube(), OSTIUM, [bright(channels=("heart", "aorta"))], BLOOD_HU)
     with pytest.raises(DataError, match="equal sides"):
-        learned_lumen(tube(), OSTIUM, bright(spacing=(1.0, 0.5, 0.5)), BLOOD_HU)
+        learned_lumen(tube(), OSTIUM, [bright(spacing=(1.0, 0.5, 0.5))], BLOOD_HU)
+    with pytest.raises(DataError, match="one of them, or two"):
+        learned_lumen(tube(), OSTIUM, [bright(), bright(spacing=(0.4, 0.4, 0.4))], BLOOD_HU)

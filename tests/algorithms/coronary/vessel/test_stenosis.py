@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from algorithms.coronary.tree import Branch
 from algorithms.coronary.vessel.reference_radius import reference_radius_mm
-from algorithms.coronary.vessel.stenosis import stenoses_of
+from algorithms.coronary.vessel.stenosis import doubt_of, is_certain, stenoses_of
 
 STEP_MM = 0.5
 
@@ -99,3 +101,15 @@ def test_a_fading_tip_is_no_lesion_but_a_narrow_end_before_a_fork_is():
 
     assert found(radius, tip=True) == []
     assert len(found(radius, tip=False)) == 1
+
+
+@pytest.mark.parametrize(("sd_mm", "certain"), [(0.1, True), (0.3, False)])
+def test_a_narrowing_within_the_noise_is_a_doubt_and_no_stenosis(sd_mm, certain):
+    """A throat of 0.7 mm in a vessel of 1.4 mm radius is a lesion where radii are known to a tenth."""
+    radius = profile(90, 1.8, 1.0, (40, 12, 0.5))
+    vessel = replace(branch(radius, reference(radius)), radius_sd_mm=np.full(len(radius), sd_mm))
+
+    (lesion,) = stenoses_of(vessel, 0, free=0, tip=True, least=0.25)
+
+    assert is_certain(vessel, lesion) is certain
+    assert f"narrowed by {100 * lesion.diameter_stenosis:.0f} % 40 mm from its origin" in doubt_of(vessel, lesion)
