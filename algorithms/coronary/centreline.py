@@ -46,7 +46,7 @@ from algorithms.coronary.vessel.stenosis import OBSTRUCTIVE, doubt_of, is_certai
 from algorithms.coronary.vessel.stent import sentence as stent_sentence
 from algorithms.coronary.vessel.stent import stents
 from algorithms.coronary.vessel.tracing import Scene, Vessel, length_mm, traced
-from algorithms.coronary.vessel.tree_doubts import tree_doubts
+from algorithms.coronary.vessel.tree_doubts import smeared_doubts, tree_doubts
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +158,8 @@ def tree_of(
     branches = _branches(vessels)
     narrowings = _narrowings(branches, vessels, stenosis_least)
     stenoses = [s for s in narrowings if is_certain(branches[s.branch], s)]
-    uncertain = [s for s in narrowings if s not in stenoses and s.diameter_stenosis >= OBSTRUCTIVE]
-    doubts = [*repair.doubts, *tree_doubts(vessels, skeleton, blood_hu, axes), *closed]
-    doubts += [doubt_of(branches[s.branch], s) for s in uncertain]
+    doubts = [*repair.doubts, *tree_doubts(vessels, skeleton, blood_hu, axes), *smeared_doubts(scene.blur_sd_mm), *closed]
+    doubts += [doubt_of(branches[s.branch], s) for s in narrowings if s not in stenoses and s.diameter_stenosis >= OBSTRUCTIVE]
     if lost_mm > SILENT_SHARE * sum(length_mm(v) for v in vessels):
         doubts.append(
             f"{lost_mm:.0f} mm of the lumen mask's branches are no vessel in the image; "

@@ -33,6 +33,10 @@ WIDER_THAN_PARENT = 1.25
 LAD_REACH = 0.75
 """The LAD ends near the apex (1) or beyond it; where it ends before this, a diagonal may have been taken for it."""
 
+SMEARED_FWHM_MM = 1.05
+"""Edges that are blurred over more than this are smeared by motion, or by a kernel too soft to measure a throat: kernels of the
+phantom blur over 0.7 to 1.0 mm, 4 and 6 mm of motion over 1.1 mm."""
+
 INFERIOR_DEG = (-120.0, -50.0)
 """Angles of the inferior groove and its surroundings: the RCA or the LCx leads there in every heart."""
 
@@ -69,6 +73,17 @@ def tree_doubts(vessels: list[Vessel], skeleton: Skeleton, blood_hu: float, axes
         if vessel.parent is not None and name not in SHORTEST_MM:
             doubts.extend(_wider_than_parent(vessel, vessels[vessel.parent]))
     return doubts
+
+
+def smeared_doubts(blur_sd_mm: float) -> list[str]:
+    """Return a doubt where the vessels' edges, blurred by a Gaussian of this deviation, hide how narrow a throat is."""
+    width_mm = 2.355 * blur_sd_mm
+    if width_mm <= SMEARED_FWHM_MM:
+        return []
+    return [
+        f"the vessels' edges are blurred over {width_mm:.2f} mm, wanted {SMEARED_FWHM_MM:g} mm or less; the heart moved, or "
+        "the kernel is too soft: narrow places may be narrower than they were measured"
+    ]
 
 
 def _missing(vessels: list[Vessel]) -> list[str]:
