@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument(
         "--add", action="store_true", help="keep the other seeds that were measured before, each with its commit"
     )
+    parser.add_argument("--alone", action="store_true", help="nothing else runs meanwhile: the seconds by the clock count")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw each study's tree beside the true one here")
     options = parser.parse_args()
     name = "coronary_wide" if options.wide else f"coronary_{options.difficulty}"
@@ -84,7 +85,8 @@ def main() -> None:
     cases = _kept(name, {seed for _, seed in studies}) if options.add else []
     for difficulty, seed in studies:
         with tempfile.TemporaryDirectory() as folder:
-            case = measure(seed, options.size, difficulty, Path(folder), options.pictures) | {"commit": commit()}
+            case = measure(seed, options.size, difficulty, Path(folder), options.pictures)
+        case |= {"commit": commit(), "alone": options.alone}
         cases = sorted([*cases, case], key=lambda measured: int(measured["seed"]))
         log.info("seed %d: %s", seed, json.dumps({k: v for k, v in case.items() if k != "stages"}))
         path = keep(name, {"size": options.size, "summary": summary(cases), "cases": cases})
