@@ -22,7 +22,6 @@ import numpy as np
 from algorithms.coronary.anatomy import find_anatomy
 from algorithms.coronary.grid import Grid
 from algorithms.coronary.learned_lumen import followed
-from algorithms.coronary.segment import PRECISION
 from algorithms.coronary.vesselness import SCALES_MM, tubeness
 from algorithms.coronary.vessels import lumen_likeness
 from algorithms.phantom.coronary.phantom import coronary_phantom
@@ -60,7 +59,7 @@ def network(volume: Grid, box: Grid, ostia_mm: np.ndarray, aorta_hu: float) -> d
     import torch
 
     torch.set_num_threads(1)
-    segmenter = load(MODEL, precision=PRECISION)
+    segmenter = load(MODEL)
     seen = segmenter.entry.input
     spacing = seen.spacing_mm
     fine = Grid(resampled(box.values, box.spacing_mm, spacing), spacing, origin_mm(box.origin_mm, box.spacing_mm, spacing))

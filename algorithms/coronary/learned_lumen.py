@@ -91,9 +91,10 @@ def followed(fine: Grid, ostia_mm: np.ndarray, segmenters: Sequence[Segmenter], 
 
 def _any(mask: np.ndarray, step: int) -> np.ndarray:
     """Return whether any of each ``step`` cubed voxels of ``mask`` is set."""
-    out = mask
-    for axis in range(3):
-        out = np.logical_or.reduceat(out, np.arange(0, out.shape[axis], step), axis=axis)
+    whole = np.pad(mask, [(0, -n % step) for n in mask.shape])
+    out = np.zeros([n // step for n in whole.shape], bool)
+    for z, y, x in np.ndindex(step, step, step):
+        out |= whole[z::step, y::step, x::step]
     return out
 
 

@@ -106,7 +106,7 @@ ANATOMY = Stage(
 SEGMENT = Stage(
     name="segment",
     run="algorithms.coronary.segment:run",
-    version=3,
+    version=4,
     help="Segment the coronary lumen inside the heart.",
     source="docs/coronary.md, Anatomy and lumen; Sato et al., Med Image Anal 2:143 (1998) for the line filter",
     inputs=("volume", "heart", "anatomy"),
@@ -125,6 +125,13 @@ SEGMENT = Stage(
             help="the network that learned asks, by its name in the registry, or two of which it takes the mean",
             source="algorithms/segmentation/models; docs/models.md; docs/decisions/033",
             choices=(*MODELS, *(TOGETHER.join(pair) for pair in combinations(MODELS, 2))),
+        ),
+        Parameter(
+            name="lumen_precision",
+            default="fastest",
+            help="numbers inside the network: fastest is bfloat16 where hardware has it; float32 is the same on every machine",
+            source="docs/coronary.md, Anatomy and lumen; docs/decisions/034",
+            choices=("fastest", "float32", "bfloat16"),
         ),
     ),
     reads=("algorithms/segmentation/models/{lumen_model}/entry.json",),

@@ -22,15 +22,12 @@ from algorithms.coronary.heart import ASCENDING_AORTA, MUSCLE_HU
 from algorithms.coronary.learned_lumen import learned_lumen
 from algorithms.coronary.lumen import Lumen, lumen_likelihood, lumen_mask
 from algorithms.coronary.vessels import labels_on
-from algorithms.segmentation.segmenter import load
+from algorithms.segmentation.segmenter import Segmenter, load
 
 log = logging.getLogger(__name__)
 
-LEARNED, CLASSICAL = "learned", "classical"
-"""What may say how much a voxel looks like lumen: a network of the registry, or tubeness and brightness."""
-
-PRECISION = "float32"
-"""Numbers inside the network: the machine's own quickest ones would make the answer depend on the machine."""
+LEARNED = "learned"
+"""The segmenter that asks networks of the registry; the other one is tubeness and brightness."""
 
 SEED_REACH_MM = 1.0
 """How far from an ostium's point the growth starts, mm."""
@@ -50,10 +47,10 @@ class Segmentation:
     arteries: list[Artery]
 
 
-def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: str, models: Sequence[str] = ()) -> Segmentation:
+def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenters: Sequence[Segmenter] = ()) -> Segmentation:
     """Return the coronary lumen of ``volume`` (HU), given the labels ``heart`` and the content of ``anatomy.json``.
 
-    ``models`` are the registry's names of the networks that ``learned`` asks.
+    ``segmenters`` are the networks that are asked; with none of them tubeness and brightness tell.
 
     Raises
     ------
@@ -65,10 +62,7 @@ def segment(volume: Grid, heart: Grid, anatomy: Mapping[str, Any], segmenter: st
     box = volume.box(tuple(anatomy["heart_box"]["start_zyx"]), tuple(anatomy["heart_box"]["stop_zyx"]))
     aorta_hu = float(anatomy["aorta"]["mean_hu"])
     ostia = np.array([entry["point_mm"] for _, entry in sorted(anatomy["ostia"].items())])
-    if segmenter == LEARNED:
-        field = learned_lumen(box, ostia, [load(model, precision=PRECISION) for model in models], aorta_hu)
-    else:
-        field = lumen_likelihood(box, heart, aorta_hu)
+    field = learned_lumen(box, ostia, segmenters, aorta_hu) if segmenters else lumen_likelihood(box, heart, aorta_hu)
     fine = field.hu
     field, seeds = opened_at(field, ostia, labels_on(heart, fine) == ASCENDING_AORTA)
     arteries = grow(field, seeds, aorta_hu)
@@ -107,15 +101,20 @@ def opened_at(field: Lumen, ostia_mm: np.ndarray, root: np.ndarray) -> tuple[Lum
     return opened, np.unique(np.concatenate(seeds))
 
 
-def run(inputs: Mapping[str, Path], out: Path, *, segmenter: str, lumen_model: str) -> dict[str, float | int | str]:
+def run(
+    inputs: Mapping[str, Path], out: Path, *, segmenter: str, lumen_model: str, lumen_precision: str
+) -> dict[str, float | int | str]:
     """Read ``volume``, ``heart`` and ``anatomy``; write ``lumen.nii.gz``."""
     anatomy = json.loads(inputs["anatomy"].read_text())
-    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenter, lumen_model.split(TOGETHER))
+    models = lumen_model.split(TOGETHER) if segmenter == LEARNED else []
+    segmenters = [load(model, precision=lumen_precision) for model in models]
+    found = segment(read_grid(inputs["volume"]), read_grid(inputs["heart"]), anatomy, segmenters)
     write_grid(found.lumen, out / "lumen.nii.gz")
     voxel_ml = float(np.prod(found.lumen.spacing_mm)) / 1000
+    measured: dict[str, float | int | str] = {} if not segmenters else {"precision": segmenters[0].precision}
     volume_ml = float(found.lumen.values.sum(dtype=np.int64)) * voxel_ml
     log.info("grew %d arteries, %.1f ml of lumen", len(found.arteries), volume_ml)
-    return {
+    return measured | {
         "arteries": len(found.arteries),
         "lumen_ml": round(volume_ml, 3),
         "longest_gap_mm": round(float(max(a.gap_mm for a in found.arteries)), 2),

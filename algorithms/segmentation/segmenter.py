@@ -10,9 +10,7 @@ answers differ by rounding.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ import torch
 from torch import nn
 
 from algorithms.contract.errors import DataError
-from algorithms.contract.threads import one_thread
+from algorithms.contract.threads import cores, each, one_thread
 from algorithms.contract.weights import require_fit, tensors
 from algorithms.segmentation.blocks import Block, blocks, padding
 from algorithms.segmentation.entry import HEARTWOOD, MODELS, MUSCLE_HU, Entry, Input, read_entry
@@ -42,8 +40,9 @@ class Segmenter:
     def __init__(self, entry: Entry, network: nn.Module, precision: str = FASTEST) -> None:
         self.entry = entry
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.dtype = precision_of(precision, self.device)
-        self.workers = 1 if self.device.type == "cuda" else len(os.sched_getaffinity(0))
+        self.precision = fastest_on(self.device) if precision == FASTEST else precision
+        self.dtype = PRECISIONS[self.precision]
+        self.workers = 1 if self.device.type == "cuda" else cores()
         placed = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self._network: nn.Module = placed.eval().requires_grad_(False)
 
@@ -102,8 +101,8 @@ class Answers:
             self.shares[(slice(None), *block.kept)] = answer[(slice(None), *block.core)]
             self.asked[block.kept] = True
 
-        with one_thread(), ThreadPoolExecutor(self._segmenter.workers) as pool:
-            list(pool.map(answered, new))
+        with one_thread():
+            each(answered, new, self._segmenter.workers)
         self.blocks += len(new)
         log.info("asked %s for %d blocks of %s, %d in all", self._segmenter.entry.name, len(new), _size(seen), self.blocks)
         return len(new)
@@ -166,14 +165,12 @@ def normalised(hu: np.ndarray, seen: Input, blood_hu: float | None = None) -> np
     return out
 
 
-def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """Return the kind of number called ``name``, or the one that ``device`` is quicker with."""
-    if name != FASTEST:
-        return PRECISIONS[name]
+def fastest_on(device: torch.device) -> str:
+    """Return the name of the kind of number that ``device`` is quicker with."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("amx_bf16") or able.get("avx512_bf16") else torch.float32
+    return "bfloat16" if able.get("amx_bf16") or able.get("avx512_bf16") else "float32"
 
 
 def load(name: str, *, precision: str = FASTEST, models: Path = MODELS) -> Segmenter:

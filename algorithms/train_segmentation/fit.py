@@ -19,7 +19,7 @@ import torch
 from torch import distributed
 
 from algorithms.contract.weights import tensors
-from algorithms.segmentation.segmenter import precision_of
+from algorithms.segmentation.segmenter import PRECISIONS
 from algorithms.segmentation.unet import ResidualUNet
 from algorithms.train_segmentation import checkpoint
 from algorithms.train_segmentation.lessons import Lesson, lesson
@@ -102,7 +102,7 @@ class Pupil:
         self.plan, self.group = plan, group
         gpus = torch.cuda.device_count()
         self.device = torch.device("cuda", group.rank % gpus) if gpus else torch.device("cpu")
-        self.dtype = precision_of(plan.precision, self.device)
+        self.dtype = PRECISIONS[plan.precision]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(plan.seed)
             network = ResidualUNet(task.architecture)

@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
+from algorithms.contract.threads import each
 from algorithms.coronary.vessel.cross_section import Raster
 
 LEAST_RADIUS_MM = 0.1
@@ -47,6 +48,9 @@ SHAPE_SD = 0.12
 
 KNOTS_MM = (0.0, 1.0, 2.2)
 """Distances from the lumen's edge between which the background changes linearly: wall, plaque's outer rim, beyond."""
+
+SECTIONS_AT_ONCE = 32
+"""Sections that one thread computes together: as much as stays near to its core."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +96,9 @@ def fit_sections(
     iterations
         Gauss-Newton steps; a step changes the radius by 0.3 mm at the most.
     """
-    parts = [
-        _fit(
+
+    def fitted(part: slice) -> SectionFit:
+        return _fit(
             values_hu[part],
             weight[part],
             raster,
@@ -104,8 +109,8 @@ def fit_sections(
             noise=noise_hu,
             iterations=iterations,
         )
-        for part in (slice(i, i + 256) for i in range(0, len(values_hu), 256))
-    ]
+
+    parts = each(fitted, (slice(i, i + SECTIONS_AT_ONCE) for i in range(0, len(values_hu), SECTIONS_AT_ONCE)))
     return SectionFit(*(np.concatenate([getattr(p, name) for p in parts]) for name in SectionFit.__dataclass_fields__))
 
 

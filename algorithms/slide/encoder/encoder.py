@@ -10,15 +10,13 @@ precisions they differ by rounding (docs/prostate.md, Encoder).
 from __future__ import annotations
 
 import logging
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from algorithms.contract.pipeline import PROJECT
-from algorithms.contract.threads import one_thread
+from algorithms.contract.threads import cores, each, one_thread
 from algorithms.contract.weights import require_fit
 from algorithms.slide.encoder.description import ENCODERS, Description, describe
 from algorithms.slide.encoder.folding import folded
@@ -45,7 +43,7 @@ class Encoder:
         self.tiles_at_once = tiles_at_once
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device).eval()
-        self.workers = 1 if self._device.type == "cuda" else len(os.sched_getaffinity(0))
+        self.workers = 1 if self._device.type == "cuda" else cores()
 
     @property
     def name(self) -> str:
@@ -77,8 +75,8 @@ class Encoder:
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (self.tile_px, self.tile_px, 3):
             raise ValueError(f"tiles must be uint8 of shape (N, {self.tile_px}, {self.tile_px}, 3)")
         passes = [tiles[first : first + self.tiles_at_once] for first in range(0, len(tiles), self.tiles_at_once)]
-        with one_thread(), ThreadPoolExecutor(self.workers) as pool:
-            embeddings = list(pool.map(self._forward, passes))
+        with one_thread():
+            embeddings = each(self._forward, passes, self.workers)
         return np.concatenate([np.empty((0, self.dimension), np.float32), *embeddings])
 
     def _forward(self, tiles: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from algorithms.phantom.coronary.phantom import CoronaryPhantom
 from tests.phantoms import small_coronary
 
 SEED = 101
+CLASSICAL = {"segmenter": "classical", "lumen_model": "fine", "lumen_precision": "float32"}
 
 
 def _volume(phantom: CoronaryPhantom) -> Grid:
@@ -39,7 +40,7 @@ def found(folder: Path) -> tuple[CoronaryPhantom, Grid, dict[str, float | int | 
     write_grid(_volume(phantom), folder / "volume.nii")
     write_grid(anatomy.heart.labels, folder / "heart.nii.gz")
     (folder / "anatomy.json").write_text(json.dumps(document(anatomy)))
-    measured = run(inputs_in(folder), folder, segmenter="classical", lumen_model="fine")
+    measured = run(inputs_in(folder), folder, **CLASSICAL)
     return phantom, read_grid(folder / "lumen.nii.gz"), measured
 
 
@@ -75,7 +76,7 @@ def test_without_an_ostium_nothing_is_guessed():
     empty = Grid(np.zeros((4, 4, 4), np.int16), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
     with pytest.raises(DataError, match="no coronary ostium was found"):
-        segment(empty, empty, {"ostia": {}}, "classical")
+        segment(empty, empty, {"ostia": {}})
 
 
 @pytest.mark.slow
@@ -84,7 +85,7 @@ def test_the_same_input_is_the_same_mask(found, folder, tmp_path):
     phantom, _, _ = found
 
     again = find_anatomy(_volume(phantom))
-    run(inputs_in(folder), tmp_path, segmenter="classical", lumen_model="fine")
+    run(inputs_in(folder), tmp_path, **CLASSICAL)
 
     assert json.loads(json.dumps(document(again))) == json.loads((folder / "anatomy.json").read_text())
     assert (tmp_path / "lumen.nii.gz").read_bytes() == (folder / "lumen.nii.gz").read_bytes()

@@ -102,6 +102,17 @@ def test_bfloat16_is_near_float32(tmp_path):
     assert 0 < np.abs(exact.astype(float) - fast).max() < 0.1
 
 
+def test_the_fastest_numbers_are_named(tmp_path):
+    """What a machine chose is told by its name, so that a case can say it."""
+    tiny(tmp_path)
+    hu = noise((8, 8, 8))
+
+    fastest = load("tiny", models=tmp_path)
+
+    named = load("tiny", precision=fastest.precision, models=tmp_path)
+    assert np.array_equal(fastest.probabilities(hu), named.probabilities(hu))
+
+
 def test_softmax_makes_channels_share(tmp_path):
     """A model of mutually exclusive labels."""
     tiny(tmp_path, activation="softmax")
