@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 from algorithms.contract.pipeline import TOGETHER, Compared, Output, Parameter, Pipeline, Resources, Stage, names_in
 
 MODELS = names_in("algorithms/segmentation/models", "/entry.json")
+PAIRS = tuple(f"{one}{TOGETHER}{other}" for i, one in enumerate(MODELS) for other in MODELS[i + 1 :])
 
 RECEIVE = Stage(
     name="receive",
@@ -124,7 +123,7 @@ SEGMENT = Stage(
             default="fine+fine_contrast",
             help="the network that learned asks, by its name in the registry, or two of which it takes the mean",
             source="algorithms/segmentation/models; docs/models.md; docs/decisions/033",
-            choices=(*MODELS, *(TOGETHER.join(pair) for pair in combinations(MODELS, 2))),
+            choices=(*MODELS, *PAIRS),
         ),
         Parameter(
             name="lumen_precision",
