@@ -5,7 +5,7 @@
     mask_repair       holes, crumbs, gaps; where the ostia lie in the mask
     skeleton          loop-free voxel paths from the ostia to the tips
     naming            which of them are LM, LAD, LCx, RCA and their branches (heart_axes)
-    tracing           sub-voxel curves and radii from the image (thread, cross_section, lumen_radius, sampling)
+    tracing           sub-voxel curves and radii from the image (thread, cross_section, lumen_radius, radius_along, sampling)
     belief            branches of the mask that the image does not show
     reference_radius  the radius without disease
     stenosis, scct    lesions and segments

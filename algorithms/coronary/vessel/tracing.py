@@ -18,6 +18,7 @@ from algorithms.coronary.vessel.calibration import Blood, blood_of, blur_sd_of
 from algorithms.coronary.vessel.cross_section import STEP_MM, Raster, arc_length_mm, frames, resampled, smoothed
 from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM, SectionFit, blurred_disc, fit_sections
 from algorithms.coronary.vessel.naming import Course
+from algorithms.coronary.vessel.radius_along import evened, sharpened
 from algorithms.coronary.vessel.sampling import Image, nearest
 from algorithms.coronary.vessel.thread import RASTER, bridged_mm, brightest_way_mm, dim_parts
 
@@ -41,6 +42,9 @@ BLOOM_ERROR = 0.15
 
 NEIGHBOUR_MM = 0.8
 """Raster points within this of another vessel's edge, and nearer to it than to one's own, are left out."""
+
+SHIFT_SMOOTH_MM = 0.7
+"""The way from a curve to the blood beside it is smoothed by a Gaussian of this standard deviation."""
 
 CHAMBERS = (1, 3, 4)
 """Labels of heart.nii.gz that are blood but no coronary."""
@@ -199,7 +203,7 @@ def _threaded(vessels: list[Vessel], index: int, scene: Scene) -> Vessel:
     values, bloom, weight, axes = _across(vessels, index, straight, scene)
     offset = brightest_way_mm(values, bloom, weight, scene.blood_hu)
     shift = straight + (offset[:, None] @ axes)[:, 0] - vessel.points_mm
-    return replace(vessel, points_mm=vessel.points_mm + smoothed(shift * dim[:, None], SMOOTH_MM))
+    return replace(vessel, points_mm=vessel.points_mm + smoothed(shift * dim[:, None], SHIFT_SMOOTH_MM))
 
 
 def _across(
@@ -350,39 +354,12 @@ def _bridged(radius: np.ndarray, deviation: np.ndarray, trusted: np.ndarray) -> 
     return filled, np.where(trusted, deviation, np.interp(index, good, deviation[good]) + 0.05 * np.minimum(gap, 4.0))
 
 
-SMOOTH_MM = 0.7
-"""Radii are smoothed by a Gaussian of this standard deviation, twice over (S + S(1 - S)), which keeps narrow throats deep."""
-
-
-MOST_SHARPENED_MM = 0.08
-"""Most that a radius is changed by what the blur along the vessel did to it, mm: as in the throat of a 70 % stenosis that is
-5 mm long in a left main stem of 4 mm, under a blur of 0.4 mm; more is noise."""
-
-MOST_SHARPENED = 0.1
-"""And most as a part of the radius (1): a lumen that is nearly closed is not closed by it."""
-
-
 def _along_the_vessel(vessel: Vessel, blur_sd_mm: float) -> Vessel:
-    """Return a vessel with its radii smoothed along it and sharpened again by the scanner's blur."""
+    """Return a vessel with its radii evened along it and sharpened by the scanner's blur."""
     radius = vessel.radius_mm
     if len(radius) > 6:
-        precision = 1 / np.maximum(vessel.radius_sd_mm, 0.02) ** 2
-        once = smoothed(radius * precision, SMOOTH_MM) / smoothed(precision, SMOOTH_MM)
-        rest = radius - once
-        radius = once + smoothed(rest * precision, SMOOTH_MM) / smoothed(precision, SMOOTH_MM)
-        radius = sharpened(radius, blur_sd_mm)
+        radius = sharpened(evened(radius, vessel.radius_sd_mm), blur_sd_mm)
     return replace(vessel, radius_mm=np.maximum(radius, LEAST_RADIUS_MM))
-
-
-def sharpened(radius_mm: np.ndarray, blur_sd_mm: float) -> np.ndarray:
-    """Return radii (N,) every ``STEP_MM`` without what a blur along the vessel added to its throats.
-
-    A section also sees its neighbours: blurred by s, a radius r becomes r + s^2 r'' / 2 to second order, and that is taken off.
-    """
-    bend = smoothed(np.gradient(np.gradient(radius_mm, STEP_MM), STEP_MM), SMOOTH_MM)
-    most = np.minimum(MOST_SHARPENED_MM, MOST_SHARPENED * radius_mm)
-    added = np.clip(blur_sd_mm**2 * bend / 2, -most, most)
-    return np.asarray(radius_mm - added)
 
 
 def length_mm(vessel: Vessel) -> float:

@@ -9,10 +9,9 @@ import pytest
 from scipy import ndimage
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.cross_section import STEP_MM, smoothed
 from algorithms.coronary.vessel.naming import Course
 from algorithms.coronary.vessel.sampling import Image
-from algorithms.coronary.vessel.tracing import MOST_SHARPENED_MM, Scene, sharpened, traced
+from algorithms.coronary.vessel.tracing import Scene, traced
 
 SPACING_MM = 0.5
 BLOOD_HU, FAT_HU = 400.0, -90.0
@@ -85,32 +84,3 @@ def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
     assert branch.parent_point is not None
     assert np.array_equal(stem.points_mm[branch.parent_point], branch.points_mm[0])
     assert np.abs(branch.points_mm[5:, :2] - 10.0).max() < 0.1  # a fifth of a voxel
-
-
-def test_a_throat_that_was_blurred_along_the_vessel_is_as_narrow_again():
-    """A stenosis of 70 % over 10 mm, blurred by 0.4 mm: a third of what that adds to the throat stays at most."""
-    at = np.arange(0, 40, STEP_MM)
-    true = 1.5 * (1 - 0.35 * np.where(abs(at - 20) < 5, 1 + np.cos(2 * np.pi * (at - 20) / 10), 0))
-    blurred = smoothed(true, 0.4)
-    throat = int(np.argmin(true))
-
-    found = sharpened(blurred, 0.4)
-
-    assert blurred[throat] - true[throat] > 0.01
-    assert abs(found[throat] - true[throat]) < (blurred[throat] - true[throat]) / 3
-    assert np.abs(found - true)[20:-20].max() < np.abs(blurred - true)[20:-20].max()
-
-
-def test_noise_is_not_sharpened_beyond_its_bound():
-    """Radii that jump from one section to the next."""
-    radius = 1.0 + 0.8 * np.sign(np.sin(np.arange(200)))
-
-    assert np.abs(sharpened(radius, 0.5) - radius).max() <= MOST_SHARPENED_MM + 1e-9
-
-
-def test_a_lumen_that_is_nearly_closed_is_not_closed_by_sharpening():
-    """A closed lumen refuses the whole case."""
-    radius = np.full(200, 0.8)
-    radius[90:110] = 0.12
-
-    assert sharpened(radius, 0.5).min() > 0.1
