@@ -50,6 +50,12 @@ class HeartAxes:
         value: np.ndarray = np.degrees(np.arctan2(offset @ self.anterior, offset @ self.septum))
         return value
 
+    def away_mm(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return the distance of the points from the long axis, mm."""
+        offset = points_mm - self.base_mm
+        value: np.ndarray = np.linalg.norm(offset - np.outer(offset @ self.long_axis, self.long_axis), axis=1)
+        return value
+
 
 def heart_axes(heart: Grid, ostia_mm: np.ndarray) -> HeartAxes:
     """Return the axes from the heart's labels, or those of a typical heart below the ostia (M, 3).

@@ -102,3 +102,15 @@ def test_the_last_diagonal_is_not_the_lad_because_it_ends_nearer_to_the_apex():
     ends = {c.name: c.points_mm[-1] for c in found}
     assert ends["LAD"] == pytest.approx(short.points_mm[-1])
     assert "D1" in ends
+
+
+def test_a_right_artery_that_sinks_before_the_crux_is_one_up_to_it():
+    """Its last 30 mm slope towards the apex at 45 degrees; the posterior descending artery begins where it turns down."""
+    groove = [(20, -0.12, 20), (-10, -0.1, 14), (-40, -0.1, 8), (-66, -0.1, 5), (-93, 0.12, 3)]
+    trunk = on_heart([*groove, (-90, 0.35, 3), (-86, 0.72, 3)])
+    crux = on_heart(groove)[-1]
+
+    found = {c.name: c for c in named_courses([Course(trunk, np.full(len(trunk), 1.5), None, None, "right")], AXES)}
+
+    assert set(found) == {"RCA", "R-PDA"}
+    assert np.linalg.norm(found["RCA"].points_mm[-1] - crux) < 6
