@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(2400)]
 OUR_WORDS = {"Invented"}
 """The phantom's technician is called so, and every prostate report says by itself that it rests on invented men."""
 
-SETTINGS = {"coronary_ffr": {"flow_model": "reduced"}}
-"""Flow in three dimensions would take most of the time and writes nothing that the others do not."""
+SETTINGS = {"coronary_ffr": {"flow_model": "reduced", "lumen_model": "fine"}}
+"""Flow in three dimensions and a second network would take most of the time and write nothing that the others do not."""
 
 STUMBLES = '''\
 """A fault for one case: its stage stumbles over a value of the header and says so, as libraries do."""

@@ -35,6 +35,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
+SETTINGS = {"flow_model": "reduced", "lumen_model": "fine"}
+"""What is quick: these tests are about where a case is computed."""
+
 
 @pytest.fixture(scope="module")
 def podman(stage_image: str) -> Iterator[Podman]:
@@ -50,7 +53,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def local(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Answer:
     """The case as processes of this machine answer it."""
-    return answer("coronary", study, tmp_path_factory.mktemp("home"), "flow_model=reduced")
+    return answer("coronary", study, tmp_path_factory.mktemp("home"), *(f"{name}={value}" for name, value in SETTINGS.items()))
 
 
 def give(folder: Path) -> None:
@@ -69,7 +72,7 @@ def test_a_whole_case_in_containers_ends_in_the_bytes_of_a_local_one(
     give(home)
     place = {"runner": "container", "image": podman.image, "container_url": podman.socket, "container_user": USER}
 
-    run_dag("coronary_ffr", case.case_id, home, tmp_path / "airflow", {"flow_model": "reduced"}, **place)
+    run_dag("coronary_ffr", case.case_id, home, tmp_path / "airflow", SETTINGS, **place)
 
     manifests = [json.loads(path.read_text()) for path in case.folder.glob("*/*/manifest.json")]
     (report,) = case.folder.glob("report/*/report.pdf")
