@@ -25,6 +25,9 @@ STANDARD = "1.2.840.10008."
 NAMING = frozenset({"PatientID", "AccessionNumber", "InstitutionName", "InstitutionAddress", "StationName"})
 """Elements that name somebody, somewhere or something, and whose kind of value does not say so."""
 
+EMBEDDED = re.compile(rb";base64,([A-Za-z0-9+/]+)")
+"""Content of a data URI (RFC 2397).  Five letters in any case stand somewhere in the letters of a large picture by chance."""
+
 PDF_STREAM = re.compile(rb"stream\r?\n(.*?)\r?\nendstream", re.DOTALL)
 
 
@@ -91,7 +94,7 @@ def needles(values: Iterable[str]) -> Needles:
 
 def _base64(value: str) -> Iterator[bytes]:
     """Yield what base64 of any text with this value in it holds: one spelling for each place that it can begin at."""
-    for before in range(3):  # pieces below 8 letters stand in every embedded picture by chance
+    for before in range(3):  # pieces below 8 letters stand in any long base64 by chance
         coded = base64.b64encode(b"\0" * before + value.encode())
         # The first letters mix with what stands before, the last ones with what follows.
         piece = coded[4 if before else 0 :].rstrip(b"=")
@@ -101,8 +104,11 @@ def _base64(value: str) -> Iterator[bytes]:
 
 
 def layers(content: bytes) -> Iterator[bytes]:
-    """Yield the bytes, and what is packed in them: members of a ZIP (also ``.npz``), streams of a PDF."""
-    yield content
+    """Yield the bytes, and what is packed in them: data URIs, members of a ZIP (also ``.npz``), streams of a PDF."""
+    yield EMBEDDED.sub(b"", content)
+    for coded in EMBEDDED.findall(content):
+        whole = coded[: len(coded) - (len(coded) % 4 == 1)]  # a message may be cut anywhere
+        yield from layers(base64.b64decode(whole + b"=="))
     if content.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():

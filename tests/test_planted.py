@@ -37,6 +37,8 @@ def packed(text: str) -> bytes:
         pytest.param(quote(NAME).encode(), id="URL"),
         pytest.param(NAME.encode().hex().encode(), id="hexadecimal"),
         *(pytest.param(base64.b64encode(b"x" * n + NAME.encode() + b"yz"), id=f"base64 after {n}") for n in range(4)),
+        pytest.param(b"<img src='data:text/plain;base64," + base64.b64encode(NAME.encode()) + b"'>", id="data URI"),
+        pytest.param(b"data:;base64," + base64.b64encode(NAME.encode() + b"yz")[:-3], id="data URI that was cut"),
         pytest.param(packed(NAME), id="ZIP"),
         pytest.param(b"%PDF-1.7\nstream\n" + zlib.compress(NAME.encode()) + b"\nendstream", id="PDF"),
     ],
@@ -46,6 +48,14 @@ def test_a_value_is_found_in_every_spelling(tmp_path: Path, content: bytes) -> N
     (tmp_path / "file").write_bytes(b"before " + content if content[:2] not in {b"PK", b"%P"} else content)
 
     assert found_below(tmp_path, needles([NAME]))
+
+
+def test_letters_of_an_embedded_picture_are_no_name(tmp_path: Path) -> None:
+    """Base64 of megabytes holds any five letters somewhere: what they stand for is searched, not they."""
+    picture = base64.b64decode("AbErTaBc")
+    (tmp_path / "file").write_bytes(b"data:image/png;base64," + base64.b64encode(picture) + b"'>")
+
+    assert found_below(tmp_path, needles(["Berta"])) == []
 
 
 def test_a_value_in_a_name_is_found_and_a_folder_may_be_left_out(tmp_path: Path) -> None:
