@@ -4,9 +4,9 @@
 
     mask_repair       holes, crumbs, gaps; where the ostia lie in the mask
     skeleton          loop-free voxel paths from the ostia to the tips
-    naming            which of them are LM, LAD, LCx, RCA and their branches (heart_axes)
+    naming            which of them are LM, LAD, LCx, RCA and their branches (ways, heart_axes)
     tracing           sub-voxel curves and radii from the image (thread, cross_section, lumen_radius, radius_along, sampling)
-    belief            branches of the mask that the image does not show
+    belief, veins     branches of the mask that the image does not show, or that are no arteries
     reference_radius  the radius without disease
     stenosis, scct    lesions and segments
     tree_doubts       what a person must look at
@@ -31,12 +31,12 @@ from algorithms.contract.errors import DataError
 from algorithms.coronary.grid import Grid, read_grid
 from algorithms.coronary.heart_axes import HeartAxes, heart_axes
 from algorithms.coronary.tree import Branch, Stenosis, Tree, write_tree
-from algorithms.coronary.vessel.belief import SILENT_SHARE, believed, ended_where_closed, ended_where_they_fade, without_veins
+from algorithms.coronary.vessel.belief import SILENT_SHARE, believed, ended_where_closed, ended_where_they_fade
 from algorithms.coronary.vessel.calcium import bloom_hu, calcified
 from algorithms.coronary.vessel.junction import joined, rough_course
 from algorithms.coronary.vessel.mask_repair import repaired
 from algorithms.coronary.vessel.metal import metal_doubts
-from algorithms.coronary.vessel.naming import Course, named_courses
+from algorithms.coronary.vessel.naming import named_again, named_courses
 from algorithms.coronary.vessel.occlusion import loose_doubts, with_occlusions
 from algorithms.coronary.vessel.reference_radius import reference_radius_mm
 from algorithms.coronary.vessel.sampling import Image, box_around, read_where
@@ -47,6 +47,8 @@ from algorithms.coronary.vessel.stent import sentence as stent_sentence
 from algorithms.coronary.vessel.stent import stents
 from algorithms.coronary.vessel.tracing import Scene, Vessel, length_mm, traced
 from algorithms.coronary.vessel.tree_doubts import smeared_doubts, tree_doubts
+from algorithms.coronary.vessel.veins import without_veins
+from algorithms.coronary.vessel.ways import Course
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +156,7 @@ def tree_of(
     )  # fmt: skip
     vessels, scene = traced(courses, scene, volume_hu, calcium, find_blur=blur_fwhm_mm == 0)
     vessels, lost_mm = believed(ended_where_they_fade(without_veins(vessels, scene.blood, scene.blur_sd_mm)))
-    vessels, closed = ended_where_closed(vessels)
+    vessels, closed = ended_where_closed(named_again(vessels, axes))
     branches = _branches(vessels)
     narrowings = _narrowings(branches, vessels, stenosis_least)
     stenoses = [s for s in narrowings if is_certain(branches[s.branch], s)]

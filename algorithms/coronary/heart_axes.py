@@ -27,6 +27,9 @@ LEAST_MYOCARDIUM_ML = 10.0
 BESIDE_MM = 15.0
 """The right ventricle's blood lies within this of the left one's muscle, mm; what is farther off may be anything."""
 
+BELOW_OSTIA_MM = 5.0
+"""The left ventricle's blood begins this far below the ostia, mm; what is labelled above it is the atrium's."""
+
 
 @dataclass(frozen=True, eq=False)
 class HeartAxes:
@@ -74,6 +77,8 @@ def heart_axes(heart: Grid, ostia_mm: np.ndarray) -> HeartAxes:
     axis = blood.mean(axis=0) - ostia_mm.mean(axis=0)
     for _ in range(3):
         axis /= np.linalg.norm(axis)
+        below = (blood - ostia_mm.mean(axis=0)) @ axis >= BELOW_OSTIA_MM
+        blood = blood[below] if below.any() else blood
         along = ventricle @ axis
         apex = ventricle[along >= np.quantile(along, 0.99)].mean(axis=0)
         depth = blood @ axis

@@ -140,7 +140,7 @@ SEGMENT = Stage(
 CENTRELINE = Stage(
     name="centreline",
     run="algorithms.coronary.centreline:run",
-    version=7,
+    version=8,
     help="Draw the vessel tree: centrelines, radii, names, stenoses, and what is doubtful about it.",
     source="Sato et al., Pacific Graphics 281 (2000) for the skeleton; SCCT 2014 segments (doi:10.1016/j.jcct.2014.07.003); "
     "radii by a blurred-lumen fit (docs/coronary.md)",

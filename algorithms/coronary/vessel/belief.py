@@ -1,20 +1,16 @@
-"""What of the mask is no artery in the image: leaks into a chamber, bumps beside a wide lumen, tails behind a tip, veins.
+"""What of the mask is no artery in the image: leaks into a chamber, bumps beside a wide lumen, tails behind a tip.
 
 Where a section shows no blurred disc, the fit of its radius says so by its standard deviation.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
-from algorithms.coronary.vessel.calibration import Blood
 from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM
-from algorithms.coronary.vessel.tracing import Vessel, length_mm, ostium_distance_mm
+from algorithms.coronary.vessel.tracing import Vessel, length_mm
 
 NO_VESSEL_SD_MM = 0.12
 """Median standard deviation of the radius from which no vessel is seen; 0.03-0.06 mm in vessels, 0.13-0.25 in leaks of
@@ -40,21 +36,6 @@ LEAST_TAIL_RADIUS_MM = 0.4
 BEGINNING_MM = 4.0
 """Beginning of a side branch, from its parent's wall, in which it must have a lumen, mm."""
 
-VEIN_WINDOW_MM = 8.0
-"""Length over which brightness is judged and least length of a vein, mm: longer than the throat of a stenosis."""
-
-VENOUS_PART = 0.7
-"""Share of the arteries' brightness below which a lumen holds venous blood (1)."""
-
-TELLING_RADIUS_MM = 0.5
-"""A lumen that was measured narrower than this says nothing of its blood, mm."""
-
-MOSTLY = 0.9
-"""Share of a vessel's rest that must be faint for it to be a vein (1)."""
-
-SHORTEST_ARTERY_MM = 6.0
-"""A branch that is arterial for less than this before it is a vein is one from its beginning, mm."""
-
 
 def ended_where_they_fade(vessels: list[Vessel]) -> list[Vessel]:
     """Return the vessels, each cut where its lumen closes near its tip for good.
@@ -72,7 +53,7 @@ def _ended(vessel: Vessel, branch_points: list[int]) -> Vessel:
     faded = np.flatnonzero((vessel.radius_mm <= FADED_RADIUS_MM) & (left_mm <= LONGEST_TAIL_MM) & (np.arange(count) >= least))
     if not faded.size or _shows(vessel, int(faded[0])):
         return vessel
-    return _cut(vessel, int(faded[0]))
+    return shortened(vessel, int(faded[0]))
 
 
 def _shows(vessel: Vessel, start: int) -> bool:
@@ -97,7 +78,7 @@ def believed(vessels: list[Vessel]) -> tuple[list[Vessel], float]:
         if (vessel.parent is not None and vessel.parent not in kept) or _begins_closed(vessels, i):
             kept.discard(i)
     lost = sum(length_mm(v) for i, v in enumerate(vessels) if i not in kept)
-    return _only(vessels, kept), lost
+    return only(vessels, kept), lost
 
 
 def _begins_closed(vessels: list[Vessel], i: int) -> bool:
@@ -125,75 +106,22 @@ def ended_where_closed(vessels: list[Vessel]) -> tuple[list[Vessel], list[str]]:
         if vessel.parent is None or (vessel.parent in kept and (vessel.parent_point or 0) < ends[vessel.parent]):
             kept.add(i)
             if ends[i] < len(vessel.points_mm):
-                before, whole = length_mm(_cut(vessel, ends[i])), length_mm(vessel)
+                before, whole = length_mm(shortened(vessel, ends[i])), length_mm(vessel)
                 doubts.append(
                     f"the {vessel.name} has no lumen {before:.0f} mm from its origin; {whole - before:.0f} mm behind it, and "
                     "what leaves there, are left out: look there in the images"
                 )
-    return _only([_cut(v, end) for v, end in zip(vessels, ends, strict=True)], kept), doubts
+    return only([shortened(v, end) for v, end in zip(vessels, ends, strict=True)], kept), doubts
 
 
-def _only(vessels: list[Vessel], kept: set[int]) -> list[Vessel]:
-    """Return the vessels of these numbers, whose parents are among them, numbered and named anew."""
+def only(vessels: list[Vessel], kept: set[int]) -> list[Vessel]:
+    """Return the vessels of these numbers, whose parents are among them, numbered anew."""
     order = sorted(kept)
-    place = {old: new for new, old in enumerate(order)}
-    found = [replace(vessels[i], parent=None if vessels[i].parent is None else place[vessels[i].parent]) for i in order]  # type: ignore[index]
-    return [replace(v, name=name) for v, name in zip(found, _renumbered(found), strict=True)]
+    place: dict[int | None, int | None] = {None: None} | {old: new for new, old in enumerate(order)}
+    return [replace(vessels[i], parent=place[vessels[i].parent]) for i in order]
 
 
-def without_veins(vessels: list[Vessel], blood: Mapping[str, Blood], blur_sd_mm: float) -> list[Vessel]:
-    """Return the vessels, each cut where it goes on as a vein, without branches that are veins from their beginning.
-
-    A vein's blood is fainter than the arteries'.  In the middle of a lumen as narrow as the one measured, arterial blood would
-    be as bright as the blur leaves it; a vein is wider than it was measured, and fainter than that.  ``blood`` is that of each
-    side's tree.
-    """
-    ends = [_venous_from(vessels, i, blood, blur_sd_mm) for i in range(len(vessels))]
-    kept: set[int] = set()
-    for i, vessel in enumerate(vessels):
-        goes_on = vessel.parent is None or (vessel.parent in kept and (vessel.parent_point or 0) < ends[vessel.parent])
-        if goes_on and (vessel.name in MAIN or ends[i] * length_mm(vessel) >= SHORTEST_ARTERY_MM * len(vessel.points_mm)):
-            kept.add(i)
-    least = [2 if v.name not in MAIN else len(v.points_mm) // 2 for v in vessels]
-    return _only([_cut(v, max(end, few)) for v, end, few in zip(vessels, ends, least, strict=True)], kept)
-
-
-def _venous_from(vessels: list[Vessel], i: int, blood: Mapping[str, Blood], blur_sd_mm: float) -> int:
-    """Return the point from which a vessel is venous to its end; the number of its points if its end is arterial."""
-    vessel = vessels[i]
-    count = len(vessel.points_mm)
-    if vessel.side not in blood:
-        return count
-    step_mm = max(length_mm(vessel) / max(count - 1, 1), 1e-3)
-    steps = 2 * int(VEIN_WINDOW_MM / step_mm / 2) + 1
-    radius, core = (ndimage.median_filter(a, steps, mode="nearest") for a in (vessel.radius_mm, vessel.core_hu))
-    seen = 1 - np.exp(-(radius**2) / (2 * blur_sd_mm**2))
-    arterial = blood[vessel.side].at(ostium_distance_mm(vessels, i)) * seen
-    faint = (core < VENOUS_PART * arterial) & (radius >= TELLING_RADIUS_MM)
-    share = np.cumsum(faint[::-1])[::-1] / np.arange(count, 0, -1)
-    found = np.flatnonzero(faint & (share >= MOSTLY) & (np.arange(count) <= count - steps))
-    return int(found[0]) if found.size else count
-
-
-def _cut(vessel: Vessel, end: int) -> Vessel:
+def shortened(vessel: Vessel, end: int) -> Vessel:
+    """Return a vessel with its first ``end`` points."""
     arrays = ("points_mm", "radius_mm", "radius_sd_mm", "core_hu", "trusted")
     return replace(vessel, **{name: getattr(vessel, name)[:end] for name in arrays})
-
-
-def _renumbered(vessels: list[Vessel]) -> list[str]:
-    """Return the names with D1, OM1, S1 ... counted anew in the order in which they leave their parent."""
-    names = [v.name for v in vessels]
-    families: dict[tuple[int | None, str], list[int]] = {}
-    for i, vessel in enumerate(vessels):
-        numbered = re.fullmatch(r"(D|OM|S|AM|RV)\d+", vessel.name)
-        if numbered:
-            families.setdefault((vessel.parent, numbered[1]), []).append(i)
-    for (_, stem), members in families.items():
-        for number, i in enumerate(sorted(members, key=lambda k: vessels[k].parent_point or 0), start=1):
-            names[i] = f"{stem}{number}"
-    for i, vessel in enumerate(vessels):
-        if vessel.parent is not None and vessel.name.startswith(vessels[vessel.parent].name) and vessel.name[-1].islower():
-            above = vessels[vessel.parent].name
-            if vessel.name[len(above) :].isalpha() and len(vessel.name) == len(above) + 1:
-                names[i] = names[vessel.parent] + vessel.name[-1]
-    return names

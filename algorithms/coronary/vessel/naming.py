@@ -14,12 +14,14 @@ J Cardiovasc Comput Tomogr 8:342 (2014), figure 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
 from algorithms.coronary.heart_axes import HeartAxes
 from algorithms.coronary.vessel.cross_section import arc_length_mm
+from algorithms.coronary.vessel.tracing import Vessel
+from algorithms.coronary.vessel.ways import Course, Forest, forest_of
 
 RAMUS_MM = 6.0
 """A branch that leaves the LM, or the LAD or LCx this near their parting, between the two, is a ramus intermedius; where a
@@ -57,101 +59,52 @@ PDA_REACH_DEG = 37.0
 Posterolateral branches of 28 phantoms left 24 to 27 degrees before it, marginals 47 and more.
 """
 
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """A curve with its place in the tree: its first point is the parent's point ``parent_point``."""
-
-    points_mm: np.ndarray  # (N, 3)
-    radius_mm: np.ndarray  # (N,) rough
-    parent: int | None
-    parent_point: int | None
-    side: str  # "left" or "right": the ostium it comes from
-    name: str = ""
-
-
-@dataclass(eq=False)
-class _Nodes:
-    """All points of a forest, with the point before each (-1 at a root)."""
-
-    points_mm: np.ndarray
-    radius_mm: np.ndarray
-    before: np.ndarray
-    side: list[str]
-    length_mm: np.ndarray
-    leaves: list[int]
-    ways: dict[int, list[int]] = field(default_factory=dict)  # leaf -> nodes from the root
-
-    def way(self, leaf: int) -> list[int]:
-        """Return the nodes from the root to ``leaf``, kept once they are known."""
-        if leaf not in self.ways:
-            nodes = [leaf]
-            while self.before[nodes[-1]] >= 0:
-                nodes.append(int(self.before[nodes[-1]]))
-            self.ways[leaf] = nodes[::-1]
-        return self.ways[leaf]
-
-    def parting(self, a: int, b: int) -> int:
-        """Return how many nodes the ways to the leaves ``a`` and ``b`` share."""
-        first, second = self.way(a), self.way(b)
-        count = 0
-        for x, y in zip(first, second, strict=False):
-            if x != y:
-                break
-            count += 1
-        return count
+PER_POINT = ("radius_mm", "radius_sd_mm", "core_hu", "trusted")
+"""What a vessel knows of each of its points, besides where it is."""
 
 
 def named_courses(courses: list[Course], axes: HeartAxes) -> list[Course]:
     """Return the same curves cut and joined anew into named vessels, a parent before its children."""
-    nodes = _nodes(courses)
-    builder = _Builder(nodes, axes)
-    left = [leaf for leaf in nodes.leaves if nodes.side[leaf] == "left"]
-    right = [leaf for leaf in nodes.leaves if nodes.side[leaf] == "right"]
+    return _named(forest_of(courses), axes).courses
+
+
+def named_again(vessels: list[Vessel], axes: HeartAxes) -> list[Vessel]:
+    """Return traced vessels of which some were cut off, cut, joined and named anew.
+
+    What a vein had the better claim to, or what only hung on it, gets the name that it has without it.
+    """
+    forest = forest_of([Course(v.points_mm, v.radius_mm, v.parent, v.parent_point, v.side) for v in vessels])
+    measured = [forest.joined([getattr(v, name) for v in vessels]) for name in PER_POINT]
+    mask_radius_mm = forest.joined([np.full(len(v.points_mm), v.mask_radius_mm) for v in vessels])
+    builder = _named(forest, axes)
+    renamed = []
+    for course, way in zip(builder.courses, builder.ways, strict=True):
+        own = way if course.parent is None else [way[1], *way[1:]]  # its first point was measured on its parent
+        radius, deviation, core, trusted = (values[own] for values in measured)
+        place = (course.name, course.side, course.parent, course.parent_point, course.points_mm)
+        renamed.append(Vessel(*place, radius, deviation, core, trusted, float(np.median(mask_radius_mm[own]))))
+    return renamed
+
+
+def _named(forest: Forest, axes: HeartAxes) -> _Builder:
+    builder = _Builder(forest, axes)
+    left = [leaf for leaf in forest.leaves if forest.side[leaf] == "left"]
+    right = [leaf for leaf in forest.leaves if forest.side[leaf] == "right"]
     if left:
         builder.left_tree(left)
     if right:
         builder.right_tree(right)
-    return builder.courses
-
-
-def _nodes(courses: list[Course]) -> _Nodes:
-    offsets, total = [], 0
-    for course in courses:
-        offsets.append(total - (course.parent is not None))
-        total += len(course.points_mm) - (course.parent is not None)
-    points, radius = np.zeros((total, 3)), np.zeros(total)
-    before, length = np.full(total, -1), np.zeros(total)
-    side = [""] * total
-    for course, offset in zip(courses, offsets, strict=True):
-        along = arc_length_mm(course.points_mm)
-        last, start = -1, 0.0
-        if course.parent is not None and course.parent_point is not None:
-            last = _node_of(courses, offsets, course.parent, course.parent_point)
-            start = length[last]
-        for i in range(course.parent is not None, len(course.points_mm)):
-            node = offset + i
-            points[node], radius[node], before[node] = course.points_mm[i], course.radius_mm[i], last
-            length[node], side[node], last = start + along[i], course.side, node
-    leaves = sorted(set(range(total)) - set(before.tolist()))
-    return _Nodes(points, radius, before, side, length, leaves)
-
-
-def _node_of(courses: list[Course], offsets: list[int], index: int, point: int) -> int:
-    """Return the node of a course's point; the first point of a child is its parent's."""
-    course = courses[index]
-    if point == 0 and course.parent is not None and course.parent_point is not None:
-        return _node_of(courses, offsets, course.parent, course.parent_point)
-    return offsets[index] + point
+    return builder
 
 
 class _Builder:
-    """Collects named courses; ``home`` tells which course and point a node belongs to."""
+    """Collects named courses and their ways; ``home`` tells which course and point a node belongs to."""
 
-    def __init__(self, nodes: _Nodes, axes: HeartAxes) -> None:
+    def __init__(self, nodes: Forest, axes: HeartAxes) -> None:
         self.nodes = nodes
         self.axes = axes
         self.courses: list[Course] = []
+        self.ways: list[list[int]] = []
         self.home: dict[int, tuple[int, int]] = {}
 
     def add(self, name: str, way: list[int]) -> int:
@@ -160,6 +113,7 @@ class _Builder:
         index = len(self.courses)
         course = Course(self.nodes.points_mm[way], self.nodes.radius_mm[way], parent, point, self.nodes.side[way[-1]], name)
         self.courses.append(course)
+        self.ways.append(way)
         for i, node in enumerate(way):
             self.home.setdefault(node, (index, i))
         return index
@@ -399,7 +353,7 @@ class _Builder:
                 counted[above + "-"] = counted.get(above + "-", 0) + 1
                 name = above + chr(ord("a") + counted[above + "-"] - 1)
                 names[i] = name
-            self.courses[i] = Course(course.points_mm, course.radius_mm, course.parent, course.parent_point, course.side, name)
+            self.courses[i] = replace(course, name=name)
 
     def nodes_of_parent(self, index: int) -> int:
         return self.courses[index].parent or 0

@@ -17,10 +17,10 @@ from algorithms.coronary.vessel.calcium import SOFT_TISSUE_HU, bloom_hu
 from algorithms.coronary.vessel.calibration import Blood, blood_of, blur_sd_of
 from algorithms.coronary.vessel.cross_section import STEP_MM, Raster, arc_length_mm, frames, resampled, smoothed
 from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM, SectionFit, blurred_disc, fit_sections
-from algorithms.coronary.vessel.naming import Course
 from algorithms.coronary.vessel.radius_along import evened, sharpened
 from algorithms.coronary.vessel.sampling import Image, nearest
 from algorithms.coronary.vessel.thread import RASTER, bridged_mm, brightest_way_mm, dim_parts
+from algorithms.coronary.vessel.ways import Course
 
 REACH_MM = 2.8
 """Sections reach this far beyond the widest radius; the surroundings farther out say nothing about the lumen."""

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from algorithms.coronary.heart_axes import HeartAxes
+from algorithms.coronary.vessel.belief import shortened
 from algorithms.coronary.vessel.cross_section import arc_length_mm
-from algorithms.coronary.vessel.naming import Course, named_courses
+from algorithms.coronary.vessel.naming import named_again, named_courses
+from algorithms.coronary.vessel.tracing import Vessel
+from algorithms.coronary.vessel.ways import Course
 from tests.algorithms.coronary.painted_heart import ANTERIOR, LENGTH_MM, LONG_AXIS, SEPTUM, on_heart
 
 AXES = HeartAxes(np.zeros(3), LONG_AXIS, LENGTH_MM, SEPTUM, ANTERIOR, measured=True)
@@ -114,3 +117,29 @@ def test_a_right_artery_that_sinks_before_the_crux_is_one_up_to_it():
 
     assert set(found) == {"RCA", "R-PDA"}
     assert np.linalg.norm(found["RCA"].points_mm[-1] - crux) < 6
+
+
+def test_what_hung_on_a_vein_gets_the_name_that_it_has_without_it():
+    """A vein beside the diagonal was D1 and the diagonal its branch: cut down to their common beginning, they are one D1."""
+    tree = with_branch(left_dominant(-0.05), LAD, 25.0, BETWEEN)
+    vein = tree[-1].points_mm
+    aside = np.concatenate([vein[8:9], vein[9:] + np.array([0.0, -2.0, 0.0])])
+    courses = named_courses([*tree, Course(aside, np.full(len(aside), 0.7), 3, 8, "left")], AXES)
+    vessels = [traced_like(c) for c in courses]
+    (branch,) = (i for i, v in enumerate(vessels) if v.name == "D1a")
+    (stub,) = (i for i, v in enumerate(vessels) if v.name == "D1")
+    vessels[stub] = shortened(vessels[stub], (vessels[branch].parent_point or 0) + 1)
+
+    found = {v.name: v for v in named_again(vessels, AXES)}
+
+    assert set(found) == {"LM", "LAD", "LCx", "L-PDA", "D1"}
+    assert len(found["D1"].points_mm) == len(vessels[stub].points_mm) + len(vessels[branch].points_mm) - 1
+    assert found["D1"].core_hu[-1] == vessels[branch].core_hu[-1]
+    assert all(len(a) == len(v.points_mm) for v in found.values() for a in (v.radius_mm, v.radius_sd_mm, v.core_hu, v.trusted))
+
+
+def traced_like(course: Course) -> Vessel:
+    """Return a course as if it had been traced, with the length of its name for its blood."""
+    count = len(course.points_mm)
+    place = (course.name, course.side, course.parent, course.parent_point, course.points_mm, course.radius_mm)
+    return Vessel(*place, np.full(count, 0.05), np.full(count, float(len(course.name))), np.ones(count, dtype=bool), 1.0)

@@ -9,9 +9,9 @@ import pytest
 from scipy import ndimage
 
 from algorithms.coronary.grid import Grid
-from algorithms.coronary.vessel.naming import Course
 from algorithms.coronary.vessel.sampling import Image
 from algorithms.coronary.vessel.tracing import Scene, traced
+from algorithms.coronary.vessel.ways import Course
 
 SPACING_MM = 0.5
 BLOOD_HU, FAT_HU = 400.0, -90.0
