@@ -21,6 +21,10 @@ DISC_RADII_MM = np.arange(9.0, 25.0, 1.5)
 LEAST_CHAIN_MM = 12.0
 """Shortest run of round slices that is taken for an ascending aorta, mm: what a study that starts low still shows."""
 
+LEAST_RADIUS_MM = 9.5
+"""Mean radius below which a chain is no ascending aorta, mm, unless one as strong as a descending aorta lies behind it, as in a
+small woman."""
+
 LEAST_CONTRAST_HU = 200.0
 """Least mean contrast of an aorta whose coronaries can be measured, HU.
 
@@ -166,24 +170,32 @@ def ascending_chain(chains: list[Chain], smooth: Grid) -> Chain:
     DataError
         If no chain is as long and round as an ascending aorta.
     """
-    long = [len(c.index) * smooth.spacing_mm[0] >= LEAST_CHAIN_MM and c.radius_mm.mean() >= 9.5 for c in chains]
-    good = [i for i, is_long in enumerate(long) if is_long]
+    seen = np.array([_seen(chain, smooth) for chain in chains]).reshape(-1, 3)
+    blood, spread, depth = seen.T
+    score = np.array([chain.score for chain in chains])
+    near, far = DESCENDING_BEHIND_MM
+
+    def alike_behind(i: int) -> np.ndarray:
+        behind = (near < depth - depth[i]) & (depth - depth[i] < far)
+        return np.where(behind, np.clip(1 - np.abs(blood - blood[i]) / (SAME_BLOOD * blood[i]), 0, None), 0.0)
+
+    def may_be(i: int) -> bool:
+        if len(chains[i].index) * smooth.spacing_mm[0] < LEAST_CHAIN_MM:
+            return False
+        return chains[i].radius_mm.mean() >= LEAST_RADIUS_MM or bool((alike_behind(i) > 0.5)[score > 0.5 * score.max()].any())
+
+    good = [i for i in range(len(chains)) if may_be(i)]
     if not good:
         raise DataError(
             "no ascending aorta found (a round, evenly enhanced disc over 12 mm of slices); "
             "send a contrast-enhanced series that reaches from above the aortic root to below the heart"
         )
-    rivals = [i for i in good if chains[i].score >= 0.2 * max(chains[k].score for k in good)]
-    blood, spread, depth = (np.array(values) for values in zip(*(_seen(c, smooth) for c in chains), strict=True))
-    near, far = DESCENDING_BEHIND_MM
+    rivals = [i for i in good if score[i] >= 0.2 * score[good].max()]
 
     def worth(i: int) -> float:
-        alike = 1 - np.abs(blood - blood[i]) / (SAME_BLOOD * blood[i])
-        behind = depth - depth[i]
-        gain = float(np.clip(alike[(near < behind) & (behind < far)], 0, None).max(initial=0.0))
-        is_descending = bool(((near < -behind) & (-behind < far) & (alike > 0))[rivals].any())
+        is_descending = any(alike_behind(k)[i] > 0 for k in rivals)
         even = 1 / (1 + spread[i] / (UNEVEN * blood[i]))
-        return float(chains[i].score * even * (0.2 if is_descending else 1.0) * (1 + 0.5 * gain))
+        return float(score[i] * even * (0.2 if is_descending else 1.0) * (1 + 0.5 * alike_behind(i).max()))
 
     return chains[max(rivals, key=worth)]
 

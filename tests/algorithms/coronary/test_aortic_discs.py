@@ -83,6 +83,17 @@ def test_a_narrow_descending_aorta_speaks_for_the_ascending_one_too():
     assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
 
 
+def test_the_narrow_aorta_of_a_small_woman_is_still_the_one_before_the_descending_aorta():
+    """Aortas of 18 mm in a phantom (wide, seed 354): a wide atrium won, and the study was refused."""
+    chest, chains = columns(
+        aorta=(25, 28, 318.0, 42, 26.0), atrium=(30, 12, 217.0, 20, 8.0), descending=(54, 40, 315.0, 60, 60.0)
+    )
+    for name in ("aorta", "descending"):
+        chains[name] = replace(chains[name], radius_mm=np.full(len(chains[name].index), 9.0))
+
+    assert ascending_chain(list(chains.values()), chest) is chains["aorta"]
+
+
 def test_a_chest_full_of_round_vessels_still_shows_its_aorta():
     """Six chains were longer than the aorta's in the phantom of seed 3; none of them has its own blood behind it."""
     chest = np.zeros((60, 100, 110), np.float32)
