@@ -14,6 +14,9 @@ Sinuses of 32 mm width are 22 mm tall from ring to junction, widest in their mid
 Eur J Cardiothorac Surg 22:923 (2002)); 11.0 mm for a radius of 15.4 mm in the CT of the shared data.
 """
 
+WIDER = (1.4, 1.25)
+"""How many times as wide as the outflow tract the ventricle below it is (1); the second where nothing is so wide."""
+
 
 def cut_at_valve(aorta: Aorta) -> Aorta:
     """Return ``aorta`` from the valve upwards: ``VALVE_BELOW_SINUS`` below the widest cross-section of the sinuses."""
@@ -28,11 +31,10 @@ def widest_sinus(radius_mm: np.ndarray, along_mm: np.ndarray) -> int:
     """Return the index of the widest cross-section of the sinuses, from mean radii (N,) from below upwards.
 
     Walking down, the trace leaves the outflow tract for the ventricle where it becomes 1.4 times as wide as it was at
-    its narrowest.  From that narrowest place up, the sinuses are the first widening that ends.
+    its narrowest, in a small ventricle 1.25 times.  From that narrowest place up, the sinuses are the first widening that ends.
     """
     least = np.minimum.accumulate(radius_mm[::-1])[::-1]
-    wide = np.flatnonzero(radius_mm > 1.4 * least)
-    lowest = int(wide.max()) if wide.size else 0
+    lowest = next((int(wide.max()) for k in WIDER if (wide := np.flatnonzero(radius_mm > k * least)).size), 0)
     above = along_mm <= along_mm[lowest] + 45.0
     neck = lowest + int(np.argmin(radius_mm[lowest : int(above.sum())]))
     best = neck

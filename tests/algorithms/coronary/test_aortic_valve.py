@@ -23,6 +23,13 @@ def test_the_sinuses_are_the_first_widening_above_the_outflow_tract(ventricle_mm
     assert 50 == widest_sinus(profile(ventricle_mm), ALONG_MM)
 
 
+def test_a_small_ventricle_is_told_from_the_outflow_tract_though_it_is_hardly_wider():
+    """As in a small phantom (seed 717), whose trace goes down for 60 mm in a ventricle 1.35 times as wide as its outflow."""
+    radius = np.interp(ALONG_MM, [0, 15, 40, 60, 75, 82, 99], [3, 10, 15, 11.1, 14, 13.6, 14.9])
+
+    assert 75 == widest_sinus(radius, ALONG_MM)
+
+
 def test_the_aorta_begins_a_share_of_the_sinuses_width_below_them():
     """Straight sections a millimetre apart, so the first one left is the next at or above the place reckoned."""
     normals = np.tile([0.0, 0.0, 1.0], (len(ALONG_MM), 1))
