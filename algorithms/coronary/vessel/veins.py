@@ -29,6 +29,10 @@ SIDE_LACK_MM, MAIN_LACK_MM = 0.25, 1.0
 TELLING_RADIUS_MM = 0.5
 """A lumen that was measured narrower than this says nothing of its blood, mm."""
 
+CLOSED_RADIUS_MM, CLOSED_WITHIN_MM = 0.3, 6.0
+"""Blood behind an occlusion came by collaterals and is faint too: a main vessel that closes to this radius this near to where
+it becomes faint, mm, is occluded there.  Where a side branch does, it touches a vein."""
+
 SHORTEST_ARTERY_MM = 6.0
 """A branch that is arterial for less than this before it is a vein is one from its beginning, mm."""
 
@@ -47,7 +51,10 @@ def without_veins(vessels: list[Vessel], blood: Mapping[str, Blood], blur_sd_mm:
     seen = np.concatenate([share[told] for share, told in zip(shares, telling, strict=True)])
     # Where all vessels look fainter than they should, blur or motion was misjudged: then it is no sign of a vein.
     least = VENOUS_SHARE * min(float(np.median(seen)) if seen.size else 1.0, 1.0)
-    ends = [_end(v, share, told, least) for v, share, told in zip(vessels, shares, telling, strict=True)]
+    ends = [
+        len(vessel.points_mm) if _fed_past_an_occlusion(vessels, i) else _end(vessel, shares[i], telling[i], least)
+        for i, vessel in enumerate(vessels)
+    ]
     worth: set[int] = set()
     for i in reversed(range(len(vessels))):
         arterial_mm = ends[i] / len(vessels[i].points_mm) * length_mm(vessels[i])
@@ -67,6 +74,15 @@ def without_veins(vessels: list[Vessel], blood: Mapping[str, Blood], blur_sd_mm:
     return only([shortened(v, end) for v, end in zip(vessels, ends, strict=True)], kept)
 
 
+def _fed_past_an_occlusion(vessels: list[Vessel], i: int) -> bool:
+    """Return whether a vessel leaves a main vessel behind a place where that is closed."""
+    parent, point = vessels[i].parent, vessels[i].parent_point or 0
+    if parent is None:
+        return False
+    closed = vessels[parent].name in MAIN and bool((vessels[parent].radius_mm[:point] <= CLOSED_RADIUS_MM).any())
+    return closed or _fed_past_an_occlusion(vessels, parent)
+
+
 def _share_of_arterial(vessels: list[Vessel], i: int, blood: Mapping[str, Blood], blur_sd_mm: float) -> np.ndarray:
     """Return how bright the middle of a vessel is beside arterial blood in a lumen of its width, (N,)."""
     vessel = vessels[i]
@@ -80,11 +96,12 @@ def _share_of_arterial(vessels: list[Vessel], i: int, blood: Mapping[str, Blood]
 def _end(vessel: Vessel, share: np.ndarray, telling: np.ndarray, least: float) -> int:
     """Return the point from which a vessel is a vein; the number of its points if its end is arterial."""
     count = len(share)
-    step_mm = length_mm(vessel) / max(count - 1, 1)
+    step_mm = max(length_mm(vessel) / max(count - 1, 1), 1e-3)
     lack_mm = np.where(telling, least - np.maximum(share, FAINTEST), 0.0) * step_mm
     behind_mm = np.cumsum(lack_mm[::-1])[::-1]
     start = int(np.argmax(behind_mm))
-    main = vessel.name in MAIN
-    if behind_mm[start] < (MAIN_LACK_MM if main else SIDE_LACK_MM):
-        return count
-    return max(start, count // 2 if main else 2)
+    if vessel.name not in MAIN:
+        return max(start, 2) if behind_mm[start] >= SIDE_LACK_MM else count
+    near = round(CLOSED_WITHIN_MM / step_mm)
+    closes = bool((vessel.radius_mm[max(start - near, 0) : start + near + 1] <= CLOSED_RADIUS_MM).any())
+    return max(start, count // 2) if behind_mm[start] >= MAIN_LACK_MM and not closes else count

@@ -75,6 +75,14 @@ def test_a_main_vessel_keeps_its_half_and_must_lack_more():
     assert [("LM", 40), ("LCx", 20)] == kept(vessel("LM", None, None), vessel("LCx", 0, 39, 200.0))
 
 
+def test_faint_blood_behind_an_occlusion_is_no_vein():
+    """It came by collaterals: what is closed must be said, and what lies behind are arteries, branches too."""
+    closed = np.where(np.arange(COUNT) == 12, 0.1, 1.0)
+    lcx = replace(vessel("LCx", 0, 39, from_point(14, 260.0)), radius_mm=closed)
+
+    assert [("LM", 40), ("LCx", 40), ("OM1", 40)] == kept(vessel("LM", None, None), lcx, vessel("OM1", 1, 20, 260.0))
+
+
 def test_the_beginning_of_a_vein_stays_where_an_artery_leaves_it():
     """The artery was taken for a branch of the vein beside it: 2 mm after their common beginning it goes its own way."""
     assert [("LAD", 40), ("D1", 4), ("D1a", 40)] == kept(
