@@ -53,8 +53,8 @@ WIDE = (
 )  # fmt: skip
 """Difficulty and seed of the studies of ``--wide``: every hard case that the phantom has a name for, and eight drawn ones."""
 
-SETTINGS = {"anisotropic-sharp": ("--set", "thickest_slice_mm=1.5")}
-"""What a site that has nothing better than slices of 1.5 mm must set: by default they are refused."""
+SETTINGS = dict.fromkeys(("anisotropic-sharp", "wide"), ("--set", "thickest_slice_mm=2"))
+"""What a site that has nothing better than such thick slices must set: by default more than 1 mm is refused."""
 
 REFUSED = ("stent", "graft")
 """Difficulties that must be refused."""
