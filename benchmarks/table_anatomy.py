@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.coronary import REFUSED, TO_TREE, summary
+from benchmarks.coronary import TO_TREE, summary
 from benchmarks.markdown import measured, table
 
 
@@ -38,14 +38,14 @@ def coronary_wide() -> str:
 def coronary_wide_marks() -> str:
     """Return the means of those studies beside what is wanted."""
     cases = measured("coronary_wide")["results"]["cases"]
-    answerable = [case for case in cases if case["difficulty"] not in REFUSED]
+    answerable = [case for case in cases if not case["to_refuse"]]
     s = summary(cases)
     seconds = [sum(c["stages"][stage]["cpu_seconds"] for stage in TO_TREE) for c in cases if "tree" in c]
     alone = [case["volume_to_tree_s"] for case in cases if "tree" in case and case.get("alone")]
     rows: list[list[Any]] = [
         ["studies that can be answered", len(answerable), ">= 10"],
         ["answered, held, refused of them", _verdicts(answerable), ""],
-        ["stents and grafts refused", f"{s['refused_rightly']} of {sum(c['difficulty'] in REFUSED for c in cases)}", "all"],
+        ["stents and grafts refused", f"{s['refused_rightly']} of {sum(bool(c['to_refuse']) for c in cases)}", "all"],
         ["lumen Dice, mean", f"{s['lumen_dice']:.3f}", ">= 0.85"],
         ["95 % surface distance, median study (mm)", f"{s['lumen_hd95_mm']:.2f}", "<= 3"],
         ["centreline overlap, mean", f"{s['overlap']:.3f}", ">= 0.93"],

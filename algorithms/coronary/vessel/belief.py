@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from algorithms.coronary.vessel.lumen_radius import LEAST_RADIUS_MM
-from algorithms.coronary.vessel.tracing import Vessel, length_mm
+from algorithms.coronary.vessel.tracing import MAIN, Vessel, length_mm
 
 NO_VESSEL_SD_MM = 0.12
 """Median standard deviation of the radius from which no vessel is seen; 0.03-0.06 mm in vessels, 0.13-0.25 in leaks of
@@ -18,8 +18,6 @@ segmented masks (phantom seeds 102 and 103)."""
 
 NO_VESSEL_RATIO = 2.0
 """And this many times that of the main vessels, so that a noisy scan does not lose its branches."""
-
-MAIN = ("LM", "LAD", "LCx", "RCA")
 
 SILENT_SHARE = 0.1
 """Share of the tree's length (1) up to which veins and leaks are cut off without a word; of more, one may have stayed."""

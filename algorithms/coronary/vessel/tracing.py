@@ -46,6 +46,9 @@ NEIGHBOUR_MM = 0.8
 SHIFT_SMOOTH_MM = 0.7
 """The way from a curve to the blood beside it is smoothed by a Gaussian of this standard deviation."""
 
+MAIN = ("LM", "LAD", "LCx", "RCA")
+"""Vessels that every heart has: they stay in the tree, and their blood is the arteries'."""
+
 CHAMBERS = (1, 3, 4)
 """Labels of heart.nii.gz that are blood but no coronary."""
 
@@ -131,10 +134,11 @@ def _untraced(course: Course, blood_hu: float) -> Vessel:
 
 
 def _blood(vessels: list[Vessel], aorta_hu: float) -> dict[str, Blood]:
-    """Return the blood of each tree, from the trusted points of its vessels."""
+    """Return the blood of each tree, from the trusted points of its main vessels: a side branch may be a vein, and wide."""
     found = {}
     for side in sorted({v.side for v in vessels}):
         own = [i for i, v in enumerate(vessels) if v.side == side]
+        own = [i for i in own if vessels[i].name in MAIN] or own
         values = [(vessels[i].core_hu, ostium_distance_mm(vessels, i), vessels[i].radius_mm) for i in own]
         core, distance, radius = (
             np.concatenate([v[k][vessels[i].trusted] for i, v in zip(own, values, strict=True)]) for k in range(3)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from algorithms.coronary.vessel.belief import MAIN, only, shortened
+from algorithms.coronary.vessel.belief import only, shortened
 from algorithms.coronary.vessel.calibration import Blood
-from algorithms.coronary.vessel.tracing import Vessel, length_mm, ostium_distance_mm
+from algorithms.coronary.vessel.tracing import MAIN, Vessel, length_mm, ostium_distance_mm
 
 VENOUS_SHARE = 0.87
 """Share of the arteries' brightness that parts veins from arteries (1): in nine phantoms of little noise that were used for
