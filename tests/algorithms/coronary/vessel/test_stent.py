@@ -29,7 +29,7 @@ def _branch(name: str, parent: int | None, parent_point: int | None, points: np.
     return Branch(name, parent, parent_point, points, radius, radius, 0.05 * radius, np.full(len(points), 6))
 
 
-def image(*paths: tuple[np.ndarray, float, float]) -> Grid:
+def image(*paths: tuple[np.ndarray, float, float], noise_hu: float = NOISE_HU) -> Grid:
     """Return a vessel in fat with things beside its lumen: their points (N, 3), radius in mm and HU, blurred as a CT does."""
     half = np.arange(-5.0, 5.0, FINE_MM)
     height = np.arange(-12.0, LENGTH_MM + 4.0, FINE_MM)
@@ -44,7 +44,7 @@ def image(*paths: tuple[np.ndarray, float, float]) -> Grid:
         hu[tuple((index[:, None] + steps).reshape(-1, 3).T)] = value
     hu = ndimage.gaussian_filter(hu, 0.35 / FINE_MM)
     step = round(SPACING_MM / FINE_MM)
-    hu = hu[::step, ::step, ::step] + np.random.default_rng(1).normal(0, NOISE_HU, hu[::step, ::step, ::step].shape)
+    hu = hu[::step, ::step, ::step] + np.random.default_rng(1).normal(0, noise_hu, hu[::step, ::step, ::step].shape)
     return Grid(np.clip(hu, -1024, 3071).astype(np.int16), (SPACING_MM,) * 3, (half[0], half[0], height[0]))
 
 
@@ -79,6 +79,14 @@ def test_a_stent_is_found_where_it_lies():
     assert found[0].start_mm == pytest.approx(21.5, abs=1.5)
     assert found[0].end_mm == pytest.approx(36.5, abs=1.5)
     assert sentence(found[0], tree).startswith("the LAD holds a stent 2")
+
+
+@pytest.mark.parametrize(("paths", "found"), [pytest.param(struts(12, 30), 1, id="a stent"), pytest.param([], 0, id="none")])
+def test_noise_neither_hides_a_stent_nor_makes_one(paths, found):
+    """Its struts, blurred, exceed the blood by three deviations of this noise here and there."""
+    noise_hu = 85.0
+
+    assert found == len(stents(tree_along(), image(*paths, noise_hu=noise_hu), BLOOD_HU, noise_hu))
 
 
 def test_a_stent_in_which_the_trace_ends_is_found_ahead():

@@ -84,3 +84,26 @@ def test_a_child_of_a_parent_that_is_straightened_stays_on_it():
     assert branch.parent_point is not None
     assert np.array_equal(stem.points_mm[branch.parent_point], branch.points_mm[0])
     assert np.abs(branch.points_mm[5:, :2] - 10.0).max() < 0.1  # a fifth of a voxel
+
+
+def test_the_blood_of_a_tree_is_that_of_its_main_vessels():
+    """A vein as wide as the LAD was taken for its branch: the arteries' blood must not seem to fade on its account."""
+    grid = Grid(np.zeros((80, 40, 60), np.float32), (SPACING_MM,) * 3, (0.0, 0.0, 0.0))
+    place = grid.points_mm(np.indices(grid.values.shape).reshape(3, -1).T)
+    hu = np.full(len(place), FAT_HU)
+    for x, blood_hu in ((10.0, BLOOD_HU), (20.0, 0.85 * BLOOD_HU)):
+        share = np.clip((1.5 - np.hypot(place[:, 0] - x, place[:, 1] - 10.0)) / SPACING_MM + 0.5, 0, 1)
+        hu += share * (blood_hu - FAT_HU)
+    volume = grid.with_values(hu.reshape(grid.values.shape).astype(np.float32))
+    z = np.arange(4.0, 36.0, 0.5)
+    lad = np.stack([np.full_like(z, 10.0), np.full_like(z, 10.0), z], axis=1)[:30]
+    across = np.stack([np.linspace(10.0, 19.5, 20), np.full(20, 10.0), np.full(20, z[8])], axis=1)
+    vein = np.concatenate([across, np.stack([np.full_like(z, 20.0), np.full_like(z, 10.0), z], axis=1)[8:]])
+    courses = [
+        Course(lad, np.full(len(lad), 1.5), None, None, "left", "LAD"),
+        Course(vein, np.full(len(vein), 1.5), 0, 8, "left", "D1"),
+    ]
+
+    _, scene = traced(courses, scene_of(volume), volume, np.zeros(grid.values.shape, dtype=bool), find_blur=False)
+
+    assert scene.blood["left"].at(np.array([0.0, 30.0])) == pytest.approx([BLOOD_HU, BLOOD_HU], rel=0.02)
