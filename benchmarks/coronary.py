@@ -115,7 +115,7 @@ def measure(seed: int, size: str, difficulty: str, folder: Path, pictures: Path 
     measured: dict[str, Any] = {
         "seed": seed,
         "difficulty": difficulty,
-        "to_refuse": [device for device in REFUSED if _json(truth / "phantom.json")["variety"][device]],
+        "to_refuse": [device for device in REFUSED if _json(truth / "phantom.json").get("variety", {}).get(device)],
         "verdict": answer.get("verdict", "failed"),
         "wall_s": round(wall_s, 1),
     }

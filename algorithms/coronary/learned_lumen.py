@@ -79,14 +79,23 @@ def followed(fine: Grid, ostia_mm: np.ndarray, segmenters: Sequence[Segmenter], 
         at, near = fine.index(point), NEAR_OSTIUM_MM / fine.spacing_mm[0]
         where[tuple(slice(max(0, int(a - near)), max(0, int(a + near) + 1)) for a in at)] = True
     while answers.ask(where):
-        found = _any(answers.share(LUMEN) > FOLLOWED, COARSER)
+        part = _part_around(answers.asked, reach)
+        found = _any(answers.share(LUMEN, part) > FOLLOWED, COARSER)
         names, count = ndimage.label(found, np.ones((3, 3, 3), bool))
         volume_ml = np.bincount(names.ravel(), minlength=count + 1) * (COARSER * fine.spacing_mm[0]) ** 3 / 1000
         worth = volume_ml >= LEAST_FOLLOWED_ML
         worth[0] = False
         ahead = ndimage.maximum_filter(worth[names], 2 * (reach // COARSER) + 1)
-        where = ahead.repeat(COARSER, 0).repeat(COARSER, 1).repeat(COARSER, 2)[tuple(slice(n) for n in fine.values.shape)]
+        where = np.zeros(fine.values.shape, bool)
+        inside = tuple(slice(n) for n in where[part].shape)
+        where[part] = ahead.repeat(COARSER, 0).repeat(COARSER, 1).repeat(COARSER, 2)[inside]
     return answers
+
+
+def _part_around(mask: np.ndarray, reach: int) -> tuple[slice, ...]:
+    """Return the box that holds all of ``mask`` and ``reach`` voxels around it, from a voxel of the coarser grid on."""
+    sides = [np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    return tuple(slice(max(0, int(side[0]) - reach) // COARSER * COARSER, int(side[-1]) + 1 + reach) for side in sides)
 
 
 def _any(mask: np.ndarray, step: int) -> np.ndarray:

@@ -132,10 +132,13 @@ class MeanAnswers:
         """How many blocks were computed."""
         return sum(answers.blocks for _, answers in self._each)
 
-    def share(self, channel: str) -> np.ndarray:
-        """Return the mean probability of a channel, (Z, Y, X) float32; 0 where nothing was asked or nobody has it."""
-        total = np.zeros(self._each[0][1].asked.shape, np.float32)
-        shares = [a.shares[e.channels.index(channel)] for e, a in self._each if channel in e.channels]
+    def share(self, channel: str, part: tuple[slice, ...] = ()) -> np.ndarray:
+        """Return the mean probability of a channel, (Z, Y, X) float32, in a part of the volume, all of it by default.
+
+        It is 0 where nothing was asked or nobody has the channel.
+        """
+        total = np.zeros(self._each[0][1].asked[part].shape, np.float32)
+        shares = [a.shares[e.channels.index(channel)][part] for e, a in self._each if channel in e.channels]
         for share in shares:
             total += share
         total /= max(1, len(shares))
